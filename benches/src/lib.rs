@@ -1,0 +1,3 @@
+//! What benchmarks share.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,94 @@
+//! Every bound of a worker, with the reason for the number, and what they add up to. A simulation
+//! draws them, absurd ones included; reaching one is a tested case.
+
+use super::time::Span;
+
+/// Bounds of one worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Client connections at once. A gateway core that saturates its CPU holds fewer.
+    pub clients_max: u32,
+    /// Upstream connections at once, dialing, busy and idle.
+    pub upstreams_max: u32,
+    /// Accepts asked for at once per listener, so that a burst of connections is one batch.
+    pub accepts_per_listener: u32,
+    /// Bytes of a small page: what an idle connection pins. Holds a bare request.
+    pub small_page_bytes: u32,
+    /// Bytes of a large page: a response of 16 KiB with its head.
+    pub large_page_bytes: u32,
+    /// Large pages per worker.
+    pub large_pages_max: u32,
+    /// Idle client connections that may pin a large page; beyond, they wait with a small one.
+    pub idle_large_pages: u32,
+    /// Pages in one read once a body streams.
+    pub bulk_pages: u32,
+    /// Chunks in one write.
+    pub chunks_per_write: u32,
+    /// Bytes waiting for a peer above which the other side is not read.
+    pub outbox_bytes: u32,
+    /// Fields in one head. As many as common servers accept.
+    pub fields_max: u32,
+    /// Bytes of a response head or trailer section.
+    pub response_head_bytes: u32,
+    /// Bytes of trailers.
+    pub trailer_bytes: u32,
+    /// Bytes of one chunk-size line, extensions included.
+    pub chunk_line_bytes: u32,
+    /// Interim responses per request.
+    pub interim_max: u32,
+    /// Requests waiting for a connection to one target.
+    pub waiters_per_target: u32,
+    /// Connections to one target, dialing included.
+    pub conns_per_target: u32,
+    /// Bytes of request bodies kept for mirrors and for failover by status.
+    pub kept_bytes: u32,
+    /// Mirrored requests under way.
+    pub mirrors_max: u32,
+    /// A mirrored request that took longer is given up.
+    pub mirror_timeout: Span,
+    /// How long a connection that was told off may still send before it is reset.
+    pub linger: Span,
+    /// Bytes read and thrown away while lingering.
+    pub linger_bytes: u32,
+    /// Log lines collected before they are handed over.
+    pub log_bytes: u32,
+    /// Log lines are handed over at least this often.
+    pub log_age: Span,
+    /// Levels of nested services a request walks.
+    pub service_depth: u32,
+    /// Hops between clusters before a request is a loop (decision 19).
+    pub hops_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients_max: 16_384,
+            upstreams_max: 4_096,
+            accepts_per_listener: 8,
+            small_page_bytes: 512,
+            large_page_bytes: 17 * 1024,
+            large_pages_max: 8_192,
+            idle_large_pages: 128,
+            bulk_pages: 16,
+            chunks_per_write: 48,
+            outbox_bytes: 512 * 1024,
+            fields_max: 128,
+            response_head_bytes: 256 * 1024,
+            trailer_bytes: 16 * 1024,
+            chunk_line_bytes: 4 * 1024,
+            interim_max: 16,
+            waiters_per_target: 1_024,
+            conns_per_target: 1_024,
+            kept_bytes: 64 * 1024 * 1024,
+            mirrors_max: 1_024,
+            mirror_timeout: Span::secs(30),
+            linger: Span::secs(2),
+            linger_bytes: 256 * 1024,
+            log_bytes: 32 * 1024,
+            log_age: Span::millis(100),
+            service_depth: 16,
+            hops_max: 8,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The ground floor: time, chance, ids, memory, limits, marks and diagnostics. Knows nothing of HTTP.
+
+pub mod diag;
+pub mod id;
+pub mod limits;
+pub mod mark;
+pub mod page;
+pub mod prng;
+pub mod slab;
+pub mod time;
+pub mod timers;

@@ -1,0 +1,231 @@
+//! Everything that crosses between a machine and its driver. The contract is in the crate
+//! documentation; the types are here.
+
+use crate::base::id::{ConnId, JobId, ListenerId, ServerId};
+use crate::base::page::{Chunk, Page};
+use crate::base::time::Time;
+use crate::view::View;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The operations a machine can ask for. At most one of each kind is outstanding per connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum OpKind {
+    Accept,
+    Connect,
+    Recv,
+    Send,
+    /// Half-close: no more will be written.
+    Shut,
+    Close,
+}
+
+/// One operation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OpId {
+    pub conn: ConnId,
+    pub kind: OpKind,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// An operation the machine asked for has finished. Exactly one per effect that starts one.
+    Done { op: OpId, outcome: Outcome },
+    /// The control machine published a newer view. Latest wins; older epochs are ignored.
+    View(Arc<View>),
+    /// A worker saw something that only the control machine may judge.
+    Report(Report),
+    /// A job that the control machine asked for has finished. Exactly one per [`Effect::Job`].
+    Job { job: JobId, answer: Answer },
+    /// Watched files may have changed, or the operator asked for a reload.
+    Changed,
+    /// Stop accepting, finish what is in flight, give up at `by`.
+    Drain { by: Time },
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Accepted {
+        peer: SocketAddr,
+    },
+    Connected,
+    /// The pages that were lent, filled in order. No bytes at all is end of stream.
+    Received(Lent),
+    /// May be less than was gathered.
+    Sent(u32),
+    Shut,
+    Closed,
+    Failed(Fault),
+}
+
+/// What can go wrong with an operation, reduced to what a machine branches on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fault {
+    Refused,
+    Reset,
+    TimedOut,
+    Unreachable,
+    /// The machine had no page to lend.
+    NoPages,
+    /// The process has no descriptor left.
+    NoDescriptors,
+    /// The connection was closed, or the listener stopped, while the operation was under way.
+    Cancelled,
+    Other(i32),
+}
+
+/// Pages on loan to a read: one as a rule, many once a body streams.
+#[derive(Debug)]
+pub enum Lent {
+    One(Page),
+    Many(Vec<Page>),
+}
+
+impl Lent {
+    /// Bytes received into all pages.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::One(page) => page.len(),
+            Self::Many(pages) => pages.iter().map(Page::len).sum(),
+        }
+    }
+}
+
+/// What a machine wants done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Accept one connection on `listener` and let it be `conn`.
+    Accept {
+        conn: ConnId,
+        listener: ListenerId,
+    },
+    Connect {
+        conn: ConnId,
+        to: SocketAddr,
+    },
+    /// Permission for one read into what [`Machine::lend`] gives. [`Fault::NoPages`] if it gives
+    /// nothing.
+    Recv {
+        conn: ConnId,
+    },
+    /// Bytes are waiting: one write of what [`Machine::gather`] gives.
+    Send {
+        conn: ConnId,
+    },
+    /// Half-close. Only asked for when nothing is being sent.
+    Shut {
+        conn: ConnId,
+    },
+    /// End every operation of `conn`, then release the socket.
+    Close {
+        conn: ConnId,
+        how: Close,
+    },
+    /// Pending accepts of `listener` fail with [`Fault::Cancelled`]; the socket is closed.
+    StopListening {
+        listener: ListenerId,
+    },
+    /// Work for the helper thread: pull it with [`Machine::job`].
+    Job {
+        job: JobId,
+    },
+    /// A newer view is to reach every worker: pull it with [`Machine::published`].
+    Publish,
+    /// Deliver to the control machine.
+    Report(Report),
+    /// Log lines are ready: pull them with [`Machine::log`].
+    Log,
+    /// The machine has drained and wants no more calls.
+    Finished,
+}
+
+/// How to release a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Close {
+    /// Bytes already written still arrive.
+    Gentle,
+    /// The other side sees a reset: what it got so far is not the whole.
+    Abort,
+}
+
+/// What a worker tells the control machine. Edges only; steady traffic reports nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// A request to a passively checked server failed.
+    Failed { server: ServerId, at: Time },
+    /// The first success after failures.
+    Recovered { server: ServerId, at: Time },
+}
+
+/// Work that the control machine cannot do itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Job {
+    /// All addresses of a host name, in the resolver's order.
+    Resolve { host: String },
+    /// The contents of a file, or of every configuration file below a directory (`.yml`, `.yaml`,
+    /// `.toml`), sorted by path.
+    Load { path: String },
+}
+
+/// The end of a [`Job`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Resolved(Result<Vec<IpAddr>, String>),
+    Loaded(Result<Vec<Document>, String>),
+}
+
+/// A file as it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    pub path: String,
+    /// The text, or why it could not be read.
+    pub text: Result<String, String>,
+}
+
+/// What the next write offers, in order.
+pub type Batch = Vec<Chunk>;
+
+/// A deadline and who wants it, for the day a loop is busy without need.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deadline {
+    pub at: Time,
+    pub who: &'static str,
+}
+
+/// A pure machine: inputs with their times in, effects out.
+pub trait Machine {
+    fn handle(&mut self, input: Input, now: Time);
+
+    /// Fires deadlines that are due.
+    fn tick(&mut self, now: Time);
+
+    /// Appends what is to be done, in order, and forgets it.
+    fn effects(&mut self, out: &mut Vec<Effect>);
+
+    /// The pull side of [`Effect::Recv`].
+    fn lend(&mut self, conn: ConnId) -> Option<Lent>;
+
+    /// The pull side of [`Effect::Send`]: appends at most `Limits::chunks_per_write` chunks.
+    fn gather(&mut self, conn: ConnId, out: &mut Batch);
+
+    /// The pull side of [`Effect::Job`].
+    fn job(&mut self, _job: JobId) -> Option<Job> {
+        None
+    }
+
+    /// The pull side of [`Effect::Publish`].
+    fn published(&mut self) -> Option<Arc<View>> {
+        None
+    }
+
+    /// The pull side of [`Effect::Log`]: moves finished lines to `out`.
+    fn log(&mut self, _out: &mut Vec<u8>) {}
+
+    /// When [`Machine::tick`] wants to be called next.
+    fn deadline(&self) -> Option<Deadline>;
+
+    /// Sweeps every invariant; panics if one is broken. For simulation and debug builds.
+    fn check(&self);
+}

@@ -1,0 +1,245 @@
+//! The static configuration: what a process reads once, at start (semantics §8.2, §8.3; the
+//! provider and uplink seeds).
+
+use crate::base::time::Span;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Everything a process is started with.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Fixed {
+    pub entry_points: Vec<EntryPoint>,
+    pub uplink_entry_points: Vec<EntryPoint>,
+    /// Present on parents, and on children that only switch their own advertising on.
+    pub multicluster: Option<Multicluster>,
+    pub file: Option<FileProvider>,
+    pub api: Option<Api>,
+    pub ping: Option<Ping>,
+    pub prometheus: Option<Prometheus>,
+    pub access_log: Option<AccessLog>,
+    pub log: Log,
+    /// Changes of one provider closer together than this become one (default 2 s).
+    pub throttle: Span,
+    /// Transport of every server that names no other.
+    pub servers_transport: Transport,
+    /// Our own settings, under the root key `tieline`.
+    pub tieline: Settings,
+}
+
+/// Our own process-wide settings.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Settings {
+    /// Worker threads; 0 means one per core.
+    pub workers: u32,
+    /// This instance's name in the hop header (decision 19); empty means drawn at start.
+    pub instance: String,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct EntryPoint {
+    pub name: String,
+    pub address: SocketAddr,
+    pub as_default: bool,
+    /// Whole request, body included (`readTimeout`, default 60 s); zero is none.
+    pub read_timeout: Span,
+    /// Whole response (`writeTimeout`, default none).
+    pub write_timeout: Span,
+    /// Between requests of a connection (`idleTimeout`, default 180 s).
+    pub idle_timeout: Span,
+    /// Keep accepting for this long after the signal (`requestAcceptGraceTimeout`, default 0).
+    pub accept_grace: Span,
+    /// Finish what is in flight for this long (`graceTimeOut`, default 10 s).
+    pub drain_grace: Span,
+    /// 0 is no limit.
+    pub keep_alive_requests_max: u32,
+    /// Zero is no limit.
+    pub keep_alive_time_max: Span,
+    pub forwarded: Forwarded,
+    /// Prepended to the middlewares of every root router here, qualified names.
+    pub middlewares: Vec<String>,
+    /// Bytes of a request head (`http.maxHeaderBytes`, default 1 MiB).
+    pub header_bytes_max: u32,
+}
+
+/// Whom to believe about `X-Forwarded-*` (semantics §7.3).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Forwarded {
+    pub insecure: bool,
+    pub trusted: Vec<Cidr>,
+    /// Fields that a client's `Connection` may strip although they are managed.
+    pub connection: Vec<String>,
+    pub append_for: AppendFor,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AppendFor {
+    #[default]
+    Yes,
+    No,
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Cidr {
+    pub addr: std::net::IpAddr,
+    pub bits: u8,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Multicluster {
+    pub poll_interval: Span,
+    pub poll_timeout: Span,
+    /// Sorted by name: the position is the `ChildId`.
+    pub children: Vec<Child>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Child {
+    pub name: String,
+    pub address: Authority,
+    pub transport: Transport,
+    pub on_stale: OnStale,
+}
+
+/// What to do with a child whose polls fail (decision 13).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnStale {
+    #[default]
+    Keep,
+    /// Use it only while no fresh child is up.
+    Demote {
+        after: Span,
+    },
+    /// Lower its weight linearly to zero over `over`, beginning at `after`.
+    Decay {
+        after: Span,
+        over: Span,
+    },
+    Withdraw {
+        after: Span,
+    },
+}
+
+/// Scheme, host and port of a URL.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Authority {
+    pub scheme: Scheme,
+    /// A name or an address, without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Scheme {
+    Http,
+    Https,
+    H2c,
+}
+
+/// How to talk to servers (semantics §1.5; the clear-text part).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Transport {
+    pub idle: IdleConns,
+    pub dial_timeout: Span,
+    /// Zero is none.
+    pub response_header_timeout: Span,
+    pub idle_timeout: Span,
+    /// Silence while something is being read; zero is none.
+    pub read_timeout: Span,
+    /// No progress while something is being written; zero is none.
+    pub write_timeout: Span,
+}
+
+/// Connections kept for reuse (decision 15), per process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum IdleConns {
+    UpTo(u32),
+    NoReuse,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            idle: IdleConns::UpTo(200),
+            dial_timeout: Span::secs(30),
+            response_header_timeout: Span::ZERO,
+            idle_timeout: Span::secs(90),
+            read_timeout: Span::ZERO,
+            write_timeout: Span::ZERO,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileProvider {
+    /// A file, or a directory read recursively.
+    pub path: String,
+    pub watch: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Api {
+    /// Serve without a router on the `traefik` entry point.
+    pub insecure: bool,
+    /// `/` unless set.
+    pub base_path: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ping {
+    pub entry_point: String,
+    pub manual_routing: bool,
+    pub terminating_status: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prometheus {
+    /// Upper bounds of the duration histogram in microseconds, ascending.
+    pub buckets_micros: Vec<u64>,
+    pub entry_point: String,
+    pub manual_routing: bool,
+    pub entry_point_labels: bool,
+    pub router_labels: bool,
+    pub service_labels: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct AccessLog {
+    /// Standard output when absent.
+    pub file: Option<String>,
+    pub format: AccessFormat,
+    /// Empty logs everything; otherwise a line needs one of the three reasons.
+    pub status: Vec<std::ops::RangeInclusive<u16>>,
+    pub retry_attempts: bool,
+    pub min_duration: Span,
+    pub default_keep: bool,
+    /// JSON field name to kept or dropped.
+    pub names: BTreeMap<String, bool>,
+    pub header_default: HeaderMode,
+    /// Lower-case field name to mode.
+    pub headers: BTreeMap<String, HeaderMode>,
+    pub add_internals: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccessFormat {
+    Common,
+    GenericClf,
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeaderMode {
+    Keep,
+    Drop,
+    Redact,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Log {
+    /// `trace`, `debug`, `info`, `warn`, `error`; default `info`, so that a refused
+    /// configuration is never silent.
+    pub level: String,
+    pub json: bool,
+    pub file: Option<String>,
+}

@@ -1,0 +1,4 @@
+//! Configuration: documents in the Traefik dialect, turned into types that cannot be wrong.
+
+pub mod fixed;
+pub mod typed;

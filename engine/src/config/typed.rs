@@ -1,0 +1,227 @@
+//! The dynamic configuration: routers, services, middlewares and uplinks, after validation
+//! (semantics §1; the uplink seed). Values are in range; references are names, not yet resolved.
+
+use crate::base::time::Span;
+use crate::config::fixed::{Authority, Scheme};
+use crate::rule::Rule;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// One provider's definitions, each sorted by name. Names are qualified: `shop@file`.
+#[derive(Clone, Debug, Default)]
+pub struct Dynamic {
+    pub routers: Vec<Arc<Router>>,
+    pub services: Vec<Arc<Service>>,
+    pub middlewares: Vec<Arc<Middleware>>,
+    pub uplinks: Vec<Arc<Uplink>>,
+}
+
+/// Where a definition stands, for diagnostics about its references.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    pub file: Arc<str>,
+    pub line: u32,
+    pub column: u32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Router {
+    pub name: String,
+    pub place: Place,
+    /// The text as written.
+    pub rule_text: String,
+    /// Absent when the text does not parse: then nobody knows which requests it meant, and the
+    /// router is disabled.
+    pub rule: Option<Arc<Rule>>,
+    /// Effective: as set, or the length of the text.
+    pub priority: i64,
+    pub entry_points: Vec<String>,
+    /// Qualified names.
+    pub middlewares: Vec<String>,
+    /// Qualified name; empty when missing.
+    pub service: String,
+    pub uplinks: Vec<String>,
+    /// Why this router must not serve, found while reading it: it then answers 503 (decision 6).
+    pub broken: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Service {
+    pub name: String,
+    pub place: Place,
+    pub kind: ServiceKind,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum ServiceKind {
+    Balancer(Balancer),
+    Weighted {
+        services: Vec<WeightedRef>,
+    },
+    Failover(Failover),
+    Mirroring(Mirroring),
+    /// Could not be read; whatever references it leaves it out.
+    Broken(String),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Balancer {
+    pub servers: Vec<Server>,
+    pub health_check: Option<HealthCheck>,
+    pub passive: Option<PassiveCheck>,
+    pub pass_host: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Server {
+    /// As written: the key in `serverStatus`.
+    pub url: String,
+    pub authority: Authority,
+    /// With leading slash, or empty; only used with `preserve_path`.
+    pub path: String,
+    pub preserve_path: bool,
+    pub weight: Weight,
+}
+
+/// Share among siblings. Zero takes no new requests.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Weight(u32);
+
+impl Weight {
+    pub const MAX: u32 = 1 << 20;
+    pub const ONE: Self = Self(1);
+    pub const ZERO: Self = Self(0);
+
+    /// `None` if the value is negative or above [`Weight::MAX`].
+    pub fn new(value: i64) -> Option<Self> {
+        u32::try_from(value).ok().filter(|value| *value <= Self::MAX).map(Self)
+    }
+
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct WeightedRef {
+    /// Qualified name.
+    pub name: String,
+    pub weight: Weight,
+    pub place: Place,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Failover {
+    pub service: String,
+    pub fallback: String,
+    pub errors: Option<FailoverErrors>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailoverErrors {
+    pub status: Vec<RangeInclusive<u16>>,
+    /// `None` is no limit of its own: the worker's budget for kept bodies applies.
+    pub body_bytes_max: Option<u64>,
+    /// `tieline.replayNonIdempotent` (decision 17).
+    pub replay_non_idempotent: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mirroring {
+    pub service: String,
+    pub mirrors: Vec<Mirror>,
+    pub mirror_body: bool,
+    /// `None` is no limit of its own: the worker's budget for kept bodies applies.
+    pub body_bytes_max: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mirror {
+    /// Qualified name.
+    pub name: String,
+    /// 0 to 100.
+    pub percent: u8,
+    pub place: Place,
+}
+
+/// An active check (the uplink seed's table; semantics §6.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HealthCheck {
+    /// Path and query, resolved against the server's URL.
+    pub path: String,
+    pub scheme: Option<Scheme>,
+    pub mode: CheckMode,
+    pub method: String,
+    pub status: ExpectedStatus,
+    pub port: Option<u16>,
+    pub interval: Span,
+    pub unhealthy_interval: Span,
+    pub timeout: Span,
+    /// Value of `Host`.
+    pub hostname: Option<String>,
+    pub follow_redirects: bool,
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckMode {
+    Http,
+    Grpc,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExpectedStatus {
+    /// 200 to 399: a `loadBalancer` that names none (decision 9).
+    Success,
+    Exactly(u16),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PassiveCheck {
+    /// Default 10 s.
+    pub failure_window: Span,
+    /// Default 1.
+    pub failed_attempts_max: u32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Middleware {
+    pub name: String,
+    pub place: Place,
+    pub kind: MiddlewareKind,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum MiddlewareKind {
+    StripPrefix {
+        prefixes: Vec<String>,
+    },
+    AddPrefix {
+        prefix: String,
+    },
+    Headers(HeadersEdit),
+    /// Qualified names.
+    Chain(Vec<String>),
+    /// Could not be read, or its kind is not built yet; routers that use it answer 503.
+    Broken(String),
+}
+
+/// Custom fields: an empty value deletes (semantics §1.4).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HeadersEdit {
+    pub request: Vec<(String, String)>,
+    pub response: Vec<(String, String)>,
+}
+
+/// A workload offered to parents.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Uplink {
+    /// Without provider: uplinks are global on a child.
+    pub name: String,
+    pub place: Place,
+    /// Empty means the default uplink entry points.
+    pub entry_points: Vec<String>,
+    pub weight: Weight,
+    pub health_check: Option<HealthCheck>,
+    pub passive: Option<PassiveCheck>,
+}

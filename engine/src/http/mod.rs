@@ -1,0 +1,3 @@
+//! HTTP as both versions share it: methods, heads, fields, framing.
+
+pub mod request;

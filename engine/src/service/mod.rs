@@ -1,0 +1,4 @@
+//! Services: the balancing maths.
+
+pub mod rotation;
+pub mod ticket;

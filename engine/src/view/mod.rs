@@ -1,0 +1,216 @@
+//! The immutable view: everything a worker needs to route, compiled by the control machine.
+
+mod routes;
+pub mod stats;
+pub mod table;
+
+pub use routes::RouteTable;
+
+use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
+use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
+use crate::config::typed::{FailoverErrors, HeadersEdit};
+use crate::service::rotation::Rotation;
+use crate::service::ticket::Ticket;
+use stats::ChildStats;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use table::Table;
+
+/// One generation of decisions. Requests finish under the view they started with.
+#[derive(Debug)]
+pub struct View {
+    pub epoch: u64,
+    pub fixed: Arc<Fixed>,
+    /// By [`EntryId`]; the driver's listener of an entry point has the same number.
+    pub entries: Vec<Arc<EntryView>>,
+    pub services: Table<ServiceNode>,
+    pub targets: Table<Target>,
+    pub children: Vec<Arc<ChildView>>,
+}
+
+/// What one entry point offers.
+#[derive(Debug)]
+pub struct EntryView {
+    pub id: EntryId,
+    pub settings: Arc<EntryPoint>,
+    pub offer: Offer,
+}
+
+#[derive(Debug)]
+pub enum Offer {
+    /// Routers that name this entry point, or none and it is a default.
+    Routes(Arc<RouteTable>),
+    /// Uplinks only (decision 12): chosen by `X-Uplink-Name`, then by the routers of that uplink.
+    Uplinks { uplinks: Vec<UplinkRoutes>, advert: Arc<Advertised> },
+}
+
+#[derive(Debug)]
+pub struct UplinkRoutes {
+    /// As advertised.
+    pub name: Arc<str>,
+    pub routes: Arc<RouteTable>,
+}
+
+/// The answer to `GET /api/uplinks`, ready to send.
+#[derive(Debug)]
+pub struct Advertised {
+    pub body: Arc<[u8]>,
+    /// A strong validator with its quotes.
+    pub etag: String,
+}
+
+/// A router, ready to serve.
+#[derive(Debug)]
+pub struct Route {
+    /// Qualified.
+    pub name: Arc<str>,
+    pub priority: i64,
+    pub to: Destination,
+    /// Entry-point middlewares first, chains unrolled.
+    pub steps: Arc<[Step]>,
+    /// `@internal`: left out of logs and metrics unless asked for.
+    pub internal: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Destination {
+    Service(ServiceId),
+    /// Answers 503 in place (decision 6). The text is for the operator.
+    Broken(Arc<str>),
+}
+
+/// A middleware in a route's chain.
+#[derive(Debug)]
+pub enum Step {
+    StripPrefix(Vec<String>),
+    AddPrefix(String),
+    Headers(Arc<HeadersEdit>),
+}
+
+/// A service, ready to choose.
+#[derive(Debug)]
+pub struct ServiceNode {
+    pub id: ServiceId,
+    /// Qualified.
+    pub name: Arc<str>,
+    /// Whether something below can serve. A node without checks is up.
+    pub up: bool,
+    pub kind: NodeKind,
+}
+
+#[derive(Debug)]
+pub enum NodeKind {
+    Balancer {
+        turns: Turns,
+        servers: Box<[Arc<ServerNode>]>,
+        pass_host: bool,
+    },
+    Weighted {
+        turns: Turns,
+        services: Box<[ServiceId]>,
+    },
+    Failover {
+        main: ServiceId,
+        fallback: ServiceId,
+        side: Side,
+        errors: Option<FailoverErrors>,
+    },
+    Mirroring(MirroringNode),
+    Internal(Internal),
+    /// Not discovered, broken, or nothing left: 503. The text is for the operator.
+    Unavailable(Arc<str>),
+}
+
+/// Who takes which ticket.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    pub rotation: Arc<Rotation>,
+    pub ticket: Arc<Ticket>,
+}
+
+#[derive(Debug)]
+pub struct ServerNode {
+    pub id: ServerId,
+    pub target: TargetId,
+    /// As written, or the child's address.
+    pub url: Arc<str>,
+    /// Path to put before the request's, or empty.
+    pub prefix: String,
+    /// Report failures of requests to the control machine.
+    pub passive: bool,
+    /// Set when this server is a child's offer.
+    pub uplink: Option<UplinkRef>,
+}
+
+/// Which workload of which child a server is.
+#[derive(Clone, Debug)]
+pub struct UplinkRef {
+    pub child: ChildId,
+    /// Sent as `X-Uplink-Name`.
+    pub name: Arc<str>,
+}
+
+/// Which side of a failover takes requests now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Main,
+    Fallback,
+    Neither,
+}
+
+#[derive(Debug)]
+pub struct MirroringNode {
+    pub main: ServiceId,
+    pub mirrors: Box<[MirrorNode]>,
+    pub mirror_body: bool,
+    /// `None` is no limit of its own: the worker's budget applies.
+    pub body_bytes_max: Option<u64>,
+    /// One ticket per request decides about all mirrors.
+    pub ticket: Arc<Ticket>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct MirrorNode {
+    pub service: ServiceId,
+    pub percent: u8,
+}
+
+/// Services the process offers itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Internal {
+    Api,
+    Ping,
+    Prometheus,
+    Noop,
+}
+
+/// An address to send to.
+#[derive(Debug)]
+pub struct Target {
+    pub id: TargetId,
+    pub authority: Authority,
+    /// `host` or `host:port`, as `Host` wants it.
+    pub host_field: String,
+    /// Empty while the name is unresolved or does not resolve.
+    pub addrs: Arc<[SocketAddr]>,
+    pub transport: Transport,
+}
+
+/// A child as the parent sees it.
+#[derive(Debug)]
+pub struct ChildView {
+    pub id: ChildId,
+    pub name: Arc<str>,
+    pub address: String,
+    pub stats: Arc<ChildStats>,
+    /// Uplinks of the last good poll, with their weights and whether they are up.
+    pub uplinks: Vec<ChildUplink>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChildUplink {
+    pub name: Arc<str>,
+    pub weight: u32,
+    pub up: bool,
+    pub service: ServiceId,
+}

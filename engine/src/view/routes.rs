@@ -1,0 +1,27 @@
+//! Which route takes a request.
+
+use super::Route;
+use crate::http::request::RequestInfo;
+use crate::rule::Rule;
+use std::sync::Arc;
+
+/// The routes of one entry point or uplink, best first.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<(Arc<Rule>, Arc<Route>)>,
+}
+
+impl RouteTable {
+    /// Orders by priority, highest first, then by name.
+    pub fn new(mut routes: Vec<(Arc<Rule>, Arc<Route>)>) -> Self {
+        routes.sort_by(|(_, a), (_, b)| {
+            b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name))
+        });
+        Self { routes }
+    }
+
+    /// The first route in order whose rule matches.
+    pub fn find(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|(rule, _)| rule.matches(request)).map(|(_, route)| route)
+    }
+}

@@ -1,0 +1,3 @@
+//! Simulated worlds for the engine.
+
+#![forbid(unsafe_code)]
