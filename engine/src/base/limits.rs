@@ -92,3 +92,69 @@ impl Default for Limits {
         }
     }
 }
+
+/// Bounds of the control machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControlLimits {
+    /// Polls under way at once: a thousand children, all of them silent, delay no other.
+    pub polls_max: u32,
+    /// Probes under way at once; further ones wait their turn.
+    pub probes_max: u32,
+    /// Bytes of a small page: what a kept poll connection pins.
+    pub small_page_bytes: u32,
+    /// Bytes of a large page: one read of an answer.
+    pub large_page_bytes: u32,
+    /// Large pages.
+    pub large_pages_max: u32,
+    /// Bytes of the answer to a poll, head not counted (decision 11).
+    pub poll_body_bytes: u32,
+    /// Bytes of a response head.
+    pub head_bytes: u32,
+    /// Bytes of all answers being collected.
+    pub collected_bytes: u32,
+    /// Redirects followed by one probe.
+    pub redirects_max: u32,
+    /// Host names being resolved at once; further ones wait their turn.
+    pub resolves_max: u32,
+    /// How old an answer about a host name may get before it is asked for again.
+    pub resolve_age: Span,
+    /// The first pause after a host name failed to resolve; it doubles up to `resolve_age`.
+    pub resolve_retry: Span,
+    /// An address list longer than this is cut.
+    pub addresses_per_name: u32,
+    /// Failures remembered per passively checked server.
+    pub failures_kept: u32,
+    /// Files are read this long after the first hint that they changed.
+    pub file_debounce: Span,
+    /// Changed files are read again after this pause, and believed once two readings agree.
+    pub file_settle: Span,
+    /// Views follow one another at least this far apart.
+    pub publish_gap: Span,
+    /// Log lines kept for the driver; older ones are dropped and counted.
+    pub log_lines: u32,
+}
+
+impl Default for ControlLimits {
+    fn default() -> Self {
+        Self {
+            polls_max: 1_024,
+            probes_max: 4_096,
+            small_page_bytes: 512,
+            large_page_bytes: 17 * 1024,
+            large_pages_max: 1_024,
+            poll_body_bytes: 1024 * 1024,
+            head_bytes: 64 * 1024,
+            collected_bytes: 256 * 1024 * 1024,
+            redirects_max: 10,
+            resolves_max: 32,
+            resolve_age: Span::secs(30),
+            resolve_retry: Span::secs(1),
+            addresses_per_name: 16,
+            failures_kept: 1_024,
+            file_debounce: Span::millis(50),
+            file_settle: Span::millis(50),
+            publish_gap: Span::millis(20),
+            log_lines: 4_096,
+        }
+    }
+}

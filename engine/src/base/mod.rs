@@ -3,6 +3,7 @@
 pub mod diag;
 pub mod id;
 pub mod limits;
+pub mod line;
 pub mod mark;
 pub mod page;
 pub mod prng;

@@ -2,6 +2,7 @@
 
 mod routes;
 pub mod stats;
+pub mod status;
 pub mod table;
 
 pub use routes::RouteTable;
@@ -12,6 +13,7 @@ use crate::config::typed::{FailoverErrors, HeadersEdit};
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
 use stats::ChildStats;
+use status::Status;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use table::Table;
@@ -26,6 +28,7 @@ pub struct View {
     pub services: Table<ServiceNode>,
     pub targets: Table<Target>,
     pub children: Vec<Arc<ChildView>>,
+    pub status: Arc<Status>,
 }
 
 /// What one entry point offers.

@@ -13,4 +13,6 @@ pub struct ChildStats {
     pub last_attempt: AtomicU64,
     /// Of the last poll, in nanoseconds.
     pub duration: AtomicU64,
+    /// Offered by the last good answer.
+    pub uplinks: AtomicU64,
 }

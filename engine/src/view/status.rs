@@ -1,0 +1,101 @@
+//! What the control machine knows besides routes: problems, reloads, how each child and server is
+//! doing. Workers only show it.
+
+use super::table::Table;
+use crate::base::diag::Diagnostic;
+use crate::base::time::Time;
+use std::sync::Arc;
+
+/// A snapshot. Cloning is cheap: the large parts are shared.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Everything that is wrong now, of all documents and children.
+    pub diagnostics: Arc<[Diagnostic]>,
+    pub reloads: Reloads,
+    /// By `ChildId`.
+    pub children: Table<ChildStatus>,
+    /// By `ServerId`; servers with a check, active or passive.
+    pub servers: Table<ServerStatus>,
+}
+
+/// How reading the dynamic configuration went.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reloads {
+    /// Configurations that took effect.
+    pub applied: u64,
+    /// Attempts after which the last good configuration stayed.
+    pub refused: u64,
+    /// Whether the newest attempt was refused.
+    pub last_refused: bool,
+    /// When the configuration in effect took effect.
+    pub applied_at: Option<Time>,
+    pub refused_at: Option<Time>,
+    /// What the last change kept, reset and dropped, with reasons.
+    pub report: Arc<[String]>,
+}
+
+/// How discovery of one child goes, beyond the figures of `ChildStats`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChildStatus {
+    pub phase: ChildPhase,
+    /// Since when it has been in this phase.
+    pub since: Time,
+    /// The cause of the last failure; empty while polls succeed.
+    pub error: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChildPhase {
+    /// No poll has ended yet.
+    Pending,
+    Fresh,
+    /// The last good set is in use although polls fail.
+    Stale,
+    /// The last good set is old enough for `onStale` to act.
+    Overdue,
+    /// Polls fail and none has ever succeeded.
+    Unseen,
+}
+
+impl ChildPhase {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Overdue => "overdue",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
+/// What checks say about one server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerStatus {
+    pub health: Health,
+    /// Taken out by its passive check.
+    pub ejected: bool,
+    pub since: Time,
+    /// Why it is down or ejected; empty otherwise.
+    pub reason: String,
+}
+
+/// The verdict of an active check.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Health {
+    /// No probe has ended yet, or the check cannot be carried out.
+    #[default]
+    Unknown,
+    Up,
+    Down,
+}
+
+impl Health {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
