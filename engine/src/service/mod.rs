@@ -1,4 +1,9 @@
-//! Services: the balancing maths.
+//! Services: the balancing maths, and what middlewares make of a head.
 
+pub mod failover;
+pub mod middleware;
+pub mod mirror;
 pub mod rotation;
+pub mod stale;
+pub mod standing;
 pub mod ticket;

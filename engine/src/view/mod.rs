@@ -5,11 +5,13 @@ pub mod stats;
 pub mod status;
 pub mod table;
 
+pub use crate::service::failover::Side;
+pub use crate::service::middleware::Step;
 pub use routes::RouteTable;
 
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
 use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
-use crate::config::typed::{FailoverErrors, HeadersEdit};
+use crate::config::typed::FailoverErrors;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
 use stats::ChildStats;
@@ -82,14 +84,6 @@ pub enum Destination {
     Broken(Arc<str>),
 }
 
-/// A middleware in a route's chain.
-#[derive(Debug)]
-pub enum Step {
-    StripPrefix(Vec<String>),
-    AddPrefix(String),
-    Headers(Arc<HeadersEdit>),
-}
-
 /// A service, ready to choose.
 #[derive(Debug)]
 pub struct ServiceNode {
@@ -151,14 +145,6 @@ pub struct UplinkRef {
     pub child: ChildId,
     /// Sent as `X-Uplink-Name`.
     pub name: Arc<str>,
-}
-
-/// Which side of a failover takes requests now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
-    Main,
-    Fallback,
-    Neither,
 }
 
 #[derive(Debug)]

@@ -1,0 +1,79 @@
+//! How well something is known to serve, from a server's probe up through the tree of services.
+
+/// What an active check says about a server.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Health {
+    /// Has a check that has not answered yet.
+    #[default]
+    Unknown,
+    Up,
+    Down,
+}
+
+/// Worst to best. A balancer uses its members of the best standing and no others, so that what is
+/// not known to be up takes requests only while nothing known to be up is left.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Standing {
+    /// Takes nothing.
+    #[default]
+    Down,
+    /// Not checked yet, and its child has not been heard of for long.
+    UnknownStale,
+    Unknown,
+    /// Up, but its child has not been heard of for long.
+    UpStale,
+    Up,
+}
+
+impl Standing {
+    pub fn of(health: Health) -> Self {
+        match health {
+            Health::Unknown => Self::Unknown,
+            Health::Up => Self::Up,
+            Health::Down => Self::Down,
+        }
+    }
+
+    /// One step back, for a child whose polls fail.
+    #[must_use]
+    pub fn demoted(self) -> Self {
+        match self {
+            Self::Up => Self::UpStale,
+            Self::Unknown => Self::UnknownStale,
+            Self::Down | Self::UnknownStale | Self::UpStale => self,
+        }
+    }
+
+    /// Whether anything may be sent there at all.
+    pub fn serves(self) -> bool {
+        self != Self::Down
+    }
+
+    /// The standing of a balancer with these members, each with its weight.
+    pub fn best(members: impl IntoIterator<Item = (Self, u32)>) -> Self {
+        members
+            .into_iter()
+            .filter(|(_, weight)| *weight > 0)
+            .map(|(standing, _)| standing)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balancer_stands_as_its_best_member_that_has_weight() {
+        for (members, expected) in [
+            (vec![], Standing::Down),
+            (vec![(Standing::Up, 0)], Standing::Down),
+            (vec![(Standing::Up, 0), (Standing::Unknown, 1)], Standing::Unknown),
+            (vec![(Standing::Down, 9), (Standing::UpStale, 1)], Standing::UpStale),
+            (vec![(Standing::Unknown, 9), (Standing::UpStale, 1)], Standing::UpStale),
+        ] {
+            assert_eq!(Standing::best(members.clone()), expected, "{members:?}");
+        }
+    }
+}
