@@ -33,3 +33,4 @@ pub mod http;
 pub mod rule;
 pub mod service;
 pub mod view;
+pub mod worker;

@@ -1,6 +1,8 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
+pub mod latency;
 mod routes;
+pub mod series;
 pub mod stats;
 pub mod status;
 pub mod table;
@@ -14,7 +16,7 @@ use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
-use stats::ChildStats;
+use stats::{ChildStats, Scope};
 use status::Status;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct View {
 pub struct EntryView {
     pub id: EntryId,
     pub settings: Arc<EntryPoint>,
+    /// Kept by the registry under the entry point's name.
+    pub stats: Arc<Scope>,
     pub offer: Offer,
 }
 
@@ -75,6 +79,8 @@ pub struct Route {
     pub steps: Arc<[Step]>,
     /// `@internal`: left out of logs and metrics unless asked for.
     pub internal: bool,
+    /// Kept by the registry under the router's name.
+    pub stats: Arc<Scope>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +99,9 @@ pub struct ServiceNode {
     /// Whether something below can serve. A node without checks is up.
     pub up: bool,
     pub kind: NodeKind,
+    /// Kept by the registry under the service's name; requests count where they were answered,
+    /// at a balancer.
+    pub stats: Arc<Scope>,
 }
 
 #[derive(Debug)]

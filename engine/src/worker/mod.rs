@@ -1,0 +1,3 @@
+//! The data-plane machine: owns the connections of one core and moves HTTP between them.
+
+pub mod record;
