@@ -1,15 +1,74 @@
-//! The rule language (semantics §2).
+//! The rule language of routers: text to a tree of matchers, and the question whether a request is
+//! meant.
+//!
+//! ```text
+//! (Host(`shop.example.com`) || Host(`*.shop.example.com`)) && !PathPrefix(`/admin`)
+//! ```
+
+mod ast;
+mod lex;
+mod matcher;
+mod parse;
+mod pattern;
+
+pub use ast::{HostPattern, Matcher, Node};
+pub use pattern::Pattern;
 
 use crate::http::request::RequestInfo;
 
-/// A parsed routing rule.
+/// A rule that means something.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rule {
     text: String,
+    root: Node,
+}
+
+/// Why a text is not a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleError {
+    /// The offending bytes of the rule, from `start` up to `end`.
+    pub start: usize,
+    pub end: usize,
+    pub text: String,
+    /// Empty when there is nothing to suggest.
+    pub help: String,
+}
+
+impl RuleError {
+    fn new(start: usize, end: usize, text: impl Into<String>) -> Self {
+        Self { start, end, text: text.into(), help: String::new() }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
 }
 
 impl Rule {
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        Ok(Self { text: text.to_owned(), root: parse::parse(text)? })
+    }
+
+    /// As written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn ast(&self) -> &Node {
+        &self.root
+    }
+
+    /// What a rule without a priority of its own has: its length in bytes.
+    pub fn default_priority(&self) -> i64 {
+        i64::try_from(self.text.len()).unwrap_or(i64::MAX)
+    }
+
+    #[inline]
     pub fn matches(&self, request: &RequestInfo<'_>) -> bool {
-        self.text == request.path
+        self.root.matches(request)
     }
 }
+
+#[cfg(test)]
+mod tests;

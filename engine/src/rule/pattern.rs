@@ -1,0 +1,187 @@
+//! Regular expressions of rules: Go's syntax, linear time, bounded size. The only file that names
+//! the `regex` crate.
+
+use regex::bytes::{Regex, RegexBuilder};
+use std::fmt;
+
+/// Bytes of a compiled expression. A thousand alternatives of a host name fit.
+const COMPILED_BYTES_MAX: usize = 1 << 20;
+
+/// A compiled expression. Two are equal if they were written the same.
+#[derive(Clone)]
+pub struct Pattern {
+    source: String,
+    compiled: Regex,
+}
+
+impl Pattern {
+    /// Compiles `source`; the error is one line of text.
+    pub fn new(source: &str) -> Result<Self, String> {
+        let translated = translated(source);
+        // Go's `\w`, `\d`, `\s` and `\b` are ASCII, which is `unicode(false)` here. Unicode
+        // classes and non-ASCII ranges exist only with it on.
+        let compiled = compile(&translated, false).or_else(|_| compile(&translated, true))?;
+        Ok(Self { source: source.to_owned(), compiled })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether any part of `text` matches.
+    #[inline]
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.compiled.is_match(text)
+    }
+}
+
+fn compile(source: &str, unicode: bool) -> Result<Regex, String> {
+    RegexBuilder::new(source)
+        .unicode(unicode)
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(COMPILED_BYTES_MAX)
+        .build()
+        .map_err(|error| one_line(&error))
+}
+
+/// The last line of a syntax error says what is wrong; those above draw a picture.
+fn one_line(error: &regex::Error) -> String {
+    if let regex::Error::CompiledTooBig(limit) = error {
+        return format!("it compiles to more than {limit} bytes");
+    }
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
+/// Go's syntax in the words of the `regex` crate: inside a class `[`, `&`, `~` and `--` mean
+/// themselves, a brace that counts nothing is a brace, and `\Q…\E` quotes.
+fn translated(source: &str) -> String {
+    let mut out = String::with_capacity(source.len() + 8);
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '\\' if rest.starts_with("\\Q") => quote(rest, &mut out),
+            '\\' => copy(rest, rest.chars().take(2).map(char::len_utf8).sum(), &mut out),
+            '[' => class(rest, &mut out),
+            '{' if !counts(rest) => {
+                out.push_str("\\{");
+                1
+            }
+            c => copy(rest, c.len_utf8(), &mut out),
+        };
+        rest = &rest[length..];
+    }
+    out
+}
+
+fn copy(rest: &str, length: usize, out: &mut String) -> usize {
+    out.push_str(&rest[..length]);
+    length
+}
+
+fn quote(rest: &str, out: &mut String) -> usize {
+    let inside = &rest[2..];
+    let (text, length) =
+        inside.find("\\E").map_or((inside, rest.len()), |end| (&inside[..end], end + 4));
+    out.push_str(&regex::escape(text));
+    length
+}
+
+/// Whether `{` opens a repetition such as `{2}`, `{2,}` or `{2,5}`.
+fn counts(rest: &str) -> bool {
+    let inside = rest[1..].split_once('}').map_or("", |(inside, _)| inside);
+    let (from, to) = inside.split_once(',').unwrap_or((inside, "0"));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    !from.is_empty() && digits(from) && digits(to)
+}
+
+/// A class from `[` to its `]`.
+fn class(rest: &str, out: &mut String) -> usize {
+    let mut at = 1;
+    out.push('[');
+    if rest[at..].starts_with('^') {
+        at += copy(&rest[at..], 1, out);
+    }
+    let first = at;
+    while let Some(c) = rest[at..].chars().next() {
+        let here = &rest[at..];
+        at += match c {
+            ']' if at > first => {
+                out.push(']');
+                return at + 1;
+            }
+            '\\' => copy(here, here.chars().take(2).map(char::len_utf8).sum(), out),
+            '[' if here.starts_with("[:") && here.contains(":]") => {
+                copy(here, here.find(":]").map_or(1, |end| end + 2), out)
+            }
+            '-' if here.starts_with("--") => {
+                out.push_str(if at == first { "\\--" } else { "-\\-" });
+                2
+            }
+            ']' | '[' | '&' | '~' => {
+                out.push('\\');
+                out.push(c);
+                1
+            }
+            c => copy(here, c.len_utf8(), out),
+        };
+    }
+    at
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}/", self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, text: &str, expected: bool) {
+        let compiled = Pattern::new(pattern).expect("the pattern compiles");
+        assert_eq!(compiled.is_match(text.as_bytes()), expected, "/{pattern}/ on {text}");
+    }
+
+    #[test]
+    fn expressions_mean_what_they_mean_in_go() {
+        check(r"^/api/v\d+/", "/api/v2/x", true);
+        check(r"^/\w+$", "/é", false);
+        check("[a&&b]", "&", true);
+        check("[[a]x]", "[x]", true);
+        check("[[:alpha:]]", ":", false);
+        check("^[]a]$", "]", true);
+        check("^[^]a]$", "]", false);
+        check("^[!--]$", "+", true);
+        check("^[--/]$", ".", true);
+        check("/{id}", "/{id}", true);
+        check("^a{2,3}$", "aaa", true);
+        check("^a{,2}$", "a{,2}", true);
+        check(r"^\Qa.b\E$", "axb", false);
+        check(r"^\Qa.b", "a.b!", true);
+        check("(?i)^ABC$", "abc", true);
+        check("[é]", "é", true);
+        check("a$", "a\n", false);
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused_with_a_reason() {
+        for (pattern, reason) in [
+            ("(", "unclosed group"),
+            ("(?=x)", "look-around, including look-ahead and look-behind, is not supported"),
+            (r"(a)\1", "backreferences are not supported"),
+            ("(((a{999}){999}){999})", "it compiles to more than 1048576 bytes"),
+        ] {
+            assert_eq!(Pattern::new(pattern).expect_err("it is refused"), reason, "{pattern}");
+        }
+    }
+}
