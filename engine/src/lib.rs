@@ -30,6 +30,7 @@ pub mod base;
 pub mod boundary;
 pub mod config;
 pub mod http;
+pub mod net;
 pub mod rule;
 pub mod service;
 pub mod view;

@@ -1,0 +1,3 @@
+//! Talking HTTP over connections that a driver holds.
+
+pub mod fetch;
