@@ -21,7 +21,9 @@
 //!    so nothing may rely on a cancelled stream.
 //! 8. Pages and batches belong to whoever holds them; the kernel holds them through the operation
 //!    until its completion, even if the machine has forgotten the connection.
-//! 9. Calls may come late, in bursts, or with `now` far ahead. That is slow, not wrong.
+//! 9. An accept or a connect that failed leaves no socket and is not followed by `Close`; a socket
+//!    that was accepted or connected, or may still be, is closed exactly once.
+//! 10. Calls may come late, in bursts, or with `now` far ahead. That is slow, not wrong.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::float_arithmetic)]

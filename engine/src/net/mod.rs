@@ -1,3 +1,8 @@
-//! Talking HTTP over connections that a driver holds.
+//! Talking HTTP over connections that a driver holds: operations, bytes in, bytes out, deadlines,
+//! pools.
 
 pub mod fetch;
+pub mod inbox;
+pub mod outbox;
+pub mod upstream;
+pub mod wire;

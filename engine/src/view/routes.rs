@@ -22,6 +22,17 @@ impl RouteTable {
 
     /// The first route in order whose rule matches.
     pub fn find(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
-        self.routes.iter().find(|(rule, _)| rule.matches(request)).map(|(_, route)| route)
+        self.find_at(request).and_then(|at| self.at(at))
+    }
+
+    /// The position of the first route in order whose rule matches: what a request in flight
+    /// keeps, because counting references would be shared by all cores.
+    pub fn find_at(&self, request: &RequestInfo<'_>) -> Option<u32> {
+        let at = self.routes.iter().position(|(rule, _)| rule.matches(request))?;
+        u32::try_from(at).ok()
+    }
+
+    pub fn at(&self, position: u32) -> Option<&Arc<Route>> {
+        self.routes.get(position as usize).map(|(_, route)| route)
     }
 }

@@ -1,0 +1,105 @@
+//! Bytes that arrived and nobody has used yet: pages in order, and a head that outgrew its page.
+
+use crate::base::page::{Page, Slice};
+use crate::boundary::Lent;
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+pub struct Inbox {
+    slices: VecDeque<Slice>,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// Takes what a read delivered. `spare` gets back the vector of a read into many pages.
+    pub fn push(&mut self, lent: Lent, spare: &mut Vec<Vec<Page>>) {
+        match lent {
+            Lent::One(page) => self.push_page(page),
+            Lent::Many(mut pages) => {
+                for page in pages.drain(..) {
+                    self.push_page(page);
+                }
+                spare.push(pages);
+            }
+        }
+    }
+
+    fn push_page(&mut self, page: Page) {
+        if !page.is_empty() {
+            self.bytes += page.len();
+            self.slices.push_back(page.freeze());
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The oldest bytes that lie together.
+    pub fn front(&self) -> Option<&Slice> {
+        self.slices.front()
+    }
+
+    /// Takes the oldest bytes that lie together, at most `limit` of them.
+    pub fn take(&mut self, limit: usize) -> Option<Slice> {
+        let front = self.slices.front_mut()?;
+        if front.len() <= limit {
+            self.bytes -= front.len();
+            return self.slices.pop_front();
+        }
+        let part = front.part(0..limit);
+        self.bytes -= limit;
+        front.skip(limit);
+        Some(part)
+    }
+
+    /// Drops the oldest `count` bytes.
+    pub fn skip(&mut self, mut count: usize) {
+        while count > 0 {
+            let slice = self.take(count).expect("no more is skipped than is there");
+            count -= slice.len();
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.slices.clear();
+        self.bytes = 0;
+    }
+
+    pub fn check(&self) {
+        assert_eq!(self.bytes, self.slices.iter().map(Slice::len).sum::<usize>());
+        assert!(self.slices.iter().all(|slice| !slice.is_empty()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::page::{PageSize, Pool};
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came() {
+        let pool = Pool::new(4, 8, 64, 1);
+        let mut inbox = Inbox::default();
+        let page = |bytes: &[u8]| {
+            let mut page = pool.take(PageSize::Small).expect("a page");
+            page.append(bytes);
+            page
+        };
+        let mut spare = Vec::new();
+        inbox.push(Lent::One(page(b"abc")), &mut spare);
+        inbox.push(Lent::Many(vec![page(b"defg"), page(b"h"), page(b"")]), &mut spare);
+        assert_eq!((inbox.bytes(), spare.len()), (8, 1));
+        assert_eq!(inbox.take(2).expect("bytes").bytes(), b"ab");
+        inbox.skip(2);
+        assert_eq!(inbox.take(99).expect("bytes").bytes(), b"efg");
+        inbox.check();
+        inbox.skip(1);
+        assert!(inbox.is_empty() && inbox.take(1).is_none());
+        assert_eq!(pool.held(PageSize::Small), 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! Bytes that wait to be written: small ones gathered in a page of their own, large ones as the
+//! pages they arrived in.
+
+use crate::base::page::{Chunk, Page, PageSize, Pool};
+use crate::boundary::Batch;
+use std::collections::VecDeque;
+
+/// Up to this size copying costs less than one more piece in the write.
+const COPY_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+    /// Ours alone, behind all chunks, still writable.
+    tail: Option<Page>,
+    bytes: usize,
+}
+
+/// The pool has no page to write to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoPage;
+
+impl Outbox {
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Appends a copy. On [`NoPage`] a part may have been appended; the connection is then lost.
+    pub fn write(&mut self, mut bytes: &[u8], pool: &Pool) -> Result<(), NoPage> {
+        while !bytes.is_empty() {
+            if self.tail.as_ref().is_none_or(|page| page.spare() == 0) {
+                self.freeze();
+                self.tail = Some(page_for(bytes.len(), pool).ok_or(NoPage)?);
+            }
+            let tail = self.tail.as_mut().expect("a tail was just made");
+            let count = tail.append(bytes);
+            self.bytes += count;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Appends a chunk; a small one by copy, where there is room.
+    pub fn push(&mut self, chunk: Chunk) {
+        if chunk.is_empty() {
+            return;
+        }
+        self.bytes += chunk.len();
+        if let Some(tail) = self.tail.as_mut()
+            && chunk.len() <= tail.spare().min(COPY_MAX)
+        {
+            tail.append(chunk.bytes());
+            return;
+        }
+        self.freeze();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Clones what the next write offers: at most `limit` chunks.
+    pub fn gather(&mut self, limit: usize, out: &mut Batch) {
+        self.freeze();
+        out.extend(self.chunks.iter().take(limit).cloned());
+    }
+
+    /// Forgets `count` bytes that were written.
+    pub fn sent(&mut self, mut count: usize) {
+        debug_assert!(count <= self.bytes, "no more is written than was offered");
+        self.bytes -= count;
+        while count > 0 {
+            let front = self.chunks.front_mut().expect("written bytes were gathered from chunks");
+            if front.len() > count {
+                front.skip(count);
+                return;
+            }
+            count -= front.len();
+            self.chunks.pop_front();
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        self.tail = None;
+        self.bytes = 0;
+    }
+
+    pub fn check(&self) {
+        let tail = self.tail.as_ref().map_or(0, Page::len);
+        assert_eq!(self.bytes, self.chunks.iter().map(Chunk::len).sum::<usize>() + tail);
+    }
+
+    fn freeze(&mut self) {
+        if let Some(page) = self.tail.take() {
+            self.chunks.push_back(Chunk::Page(page.freeze()));
+        }
+    }
+}
+
+/// A small page if the bytes fit, any page if need be.
+fn page_for(bytes: usize, pool: &Pool) -> Option<Page> {
+    let small = bytes <= pool.page_bytes(PageSize::Small) as usize;
+    let (first, second) =
+        if small { (PageSize::Small, PageSize::Large) } else { (PageSize::Large, PageSize::Small) };
+    pool.take(first).or_else(|| pool.take(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn gathered(outbox: &mut Outbox, limit: usize) -> Vec<u8> {
+        let mut batch = Batch::new();
+        outbox.gather(limit, &mut batch);
+        batch.iter().flat_map(|chunk| chunk.bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn short_writes_go_on_where_they_stopped() {
+        let pool = Pool::new(8, 9, 16, 9);
+        let mut outbox = Outbox::default();
+        outbox.write(b"head of ten ", &pool).expect("pages");
+        outbox.push(Chunk::Static(b"bo"));
+        outbox.push(Chunk::shared(Arc::from(*b"dy and more")));
+        let mut all = Vec::new();
+        while !outbox.is_empty() {
+            outbox.check();
+            let offered = gathered(&mut outbox, 2);
+            all.extend_from_slice(&offered[..offered.len().min(3)]);
+            outbox.sent(offered.len().min(3));
+        }
+        assert_eq!(all, b"head of ten body and more");
+        assert_eq!((pool.held(PageSize::Small), pool.held(PageSize::Large)), (0, 0));
+    }
+
+    #[test]
+    fn what_was_gathered_stays_as_it_was() {
+        let pool = Pool::new(64, 9, 64, 9);
+        let mut outbox = Outbox::default();
+        outbox.write(b"one", &pool).expect("pages");
+        let mut batch = Batch::new();
+        outbox.gather(9, &mut batch);
+        outbox.write(b"two", &pool).expect("pages");
+        assert_eq!(batch[0].bytes(), b"one");
+        assert_eq!(gathered(&mut outbox, 9), b"onetwo");
+    }
+
+    #[test]
+    fn an_empty_pool_is_reported() {
+        let pool = Pool::new(2, 1, 3, 1);
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.write(b"abcdef", &pool), Err(NoPage));
+        outbox.clear();
+        assert_eq!(outbox.write(b"abcde", &pool), Ok(()));
+    }
+}
