@@ -35,5 +35,6 @@ pub mod http;
 pub mod net;
 pub mod rule;
 pub mod service;
+pub mod uplink;
 pub mod view;
 pub mod worker;

@@ -5,6 +5,7 @@ pub mod id;
 pub mod limits;
 pub mod line;
 pub mod mark;
+pub mod name;
 pub mod nearest;
 pub mod page;
 pub mod prng;

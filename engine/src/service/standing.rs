@@ -1,13 +1,23 @@
 //! How well something is known to serve, from a server's probe up through the tree of services.
 
-/// What an active check says about a server.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+/// The verdict of an active check.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Health {
-    /// Has a check that has not answered yet.
+    /// No probe has ended yet, or the check cannot be carried out.
     #[default]
     Unknown,
     Up,
     Down,
+}
+
+impl Health {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// Worst to best. A balancer uses its members of the best standing and no others, so that what is

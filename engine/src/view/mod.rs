@@ -1,6 +1,7 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
 pub mod latency;
+pub mod model;
 mod routes;
 pub mod series;
 pub mod stats;
@@ -16,6 +17,7 @@ use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
+use model::Model;
 use stats::{ChildStats, Scope};
 use status::Status;
 use std::net::SocketAddr;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use table::Table;
 
 /// One generation of decisions. Requests finish under the view they started with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View {
     pub epoch: u64,
     pub fixed: Arc<Fixed>,
@@ -32,6 +34,7 @@ pub struct View {
     pub services: Table<ServiceNode>,
     pub targets: Table<Target>,
     pub children: Vec<Arc<ChildView>>,
+    pub model: Model,
     pub status: Arc<Status>,
 }
 

@@ -1,6 +1,8 @@
 //! What the control machine knows besides routes: problems, reloads, how each child and server is
 //! doing. Workers only show it.
 
+pub use crate::service::standing::Health;
+
 use super::table::Table;
 use crate::base::diag::Diagnostic;
 use crate::base::time::Time;
@@ -78,24 +80,4 @@ pub struct ServerStatus {
     pub since: Time,
     /// Why it is down or ejected; empty otherwise.
     pub reason: String,
-}
-
-/// The verdict of an active check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub enum Health {
-    /// No probe has ended yet, or the check cannot be carried out.
-    #[default]
-    Unknown,
-    Up,
-    Down,
-}
-
-impl Health {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
 }
