@@ -1,0 +1,223 @@
+//! What may go wrong: the catalogue, which of it a run has on and how often, and the counters that
+//! show that each was both injected and noticed by somebody.
+
+use crate::entropy::Stream;
+use std::fmt::Write;
+
+macro_rules! faults {
+    ($($class:ident { $($name:ident $doc:literal,)* })*) => {
+        /// One way in which the world misbehaves.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Kind { $($(#[doc = $doc] $name,)*)* }
+
+        /// Where a fault strikes.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Class { $($class,)* }
+
+        impl Class {
+            pub const ALL: &'static [Self] = &[$(Self::$class,)*];
+        }
+
+        impl Kind {
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $($(Self::$name => stringify!($name),)*)* }
+            }
+
+            pub const fn about(self) -> &'static str {
+                match self { $($(Self::$name => $doc,)*)* }
+            }
+
+            pub const fn class(self) -> Class {
+                match self { $($(Self::$name => Class::$class,)*)* }
+            }
+
+            pub const fn bit(self) -> u64 {
+                1 << self as u8
+            }
+        }
+    };
+}
+
+faults! {
+    Operation {
+        ShortRead "a read gives less than has arrived",
+        ShortWrite "a write takes less than was offered",
+        LateCompletion "an operation that could end ends later, after others that began later",
+        RecvFails "a read ends with an error and the connection is dead",
+        SendFails "a write ends with an error and the connection is dead",
+        ConnectRefused "nobody listens where somebody should",
+        ConnectFails "no route, a timeout of the system or another error while connecting",
+        ConnectSilent "a connection attempt is never answered",
+        AcceptFails "accepting one connection fails",
+        NoDescriptors "accepting or connecting finds no descriptor left",
+        DataRacesClose "a read that is being cancelled still delivers bytes",
+    }
+    Wire {
+        ByteByByte "bytes arrive one at a time",
+        Clumped "bytes of several writes arrive at once",
+        SlowWire "a link is far slower than the others",
+        Stall "a direction of a link stops delivering for good",
+        TinyWindow "a connection holds few bytes in flight",
+        Hold "all links of a host stop and go on later",
+    }
+    Time {
+        LateTick "a machine is called later than its deadline",
+        TimeJump "the clock leaps ahead and everything is late",
+        Pause "a machine is not called for a while",
+    }
+}
+
+const _: () = assert!(Kind::ALL.len() <= 64, "a mask has one bit per kind");
+
+/// Which faults a run has on, and how rare each is.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One in this many; zero is off.
+    rarity: [u16; Kind::ALL.len()],
+}
+
+impl Plan {
+    pub const QUIET: Self = Self { rarity: [0; Kind::ALL.len()] };
+
+    /// Every fault of the mask is off, or on and drawn a rarity: a third of runs have one class on,
+    /// a tenth none.
+    pub fn draw(chance: &mut Stream, mask: u64) -> Self {
+        let mut plan = Self::QUIET;
+        let roll = chance.below(30);
+        if chance.spent() || roll >= 27 {
+            return plan;
+        }
+        let only = (roll < 10).then(|| *chance.pick(Class::ALL));
+        for &kind in Kind::ALL {
+            let class_on = only.is_none_or(|only| only == kind.class());
+            let on = class_on && chance.below(5) < if only.is_some() { 3 } else { 2 };
+            let rarity = *chance.pick(&[0, 3, 10, 30, 100, 300]);
+            if on && mask & kind.bit() != 0 {
+                plan.rarity[kind as usize] = rarity;
+            }
+        }
+        plan
+    }
+
+    /// Every fault at one rarity.
+    pub fn all(rarity: u16) -> Self {
+        Self { rarity: [rarity; Kind::ALL.len()] }
+    }
+
+    /// One fault at a rarity, the others as they are.
+    pub fn with(mut self, kind: Kind, rarity: u16) -> Self {
+        self.rarity[kind as usize] = rarity;
+        self
+    }
+
+    pub fn on(&self, kind: Kind) -> bool {
+        self.rarity[kind as usize] != 0
+    }
+}
+
+/// The plan of a run, its chance, and its counters.
+#[derive(Debug)]
+pub struct Faults {
+    plan: Plan,
+    /// Off in the liveness phase.
+    active: bool,
+    pub chance: Stream,
+    pub counts: Counts,
+}
+
+/// How often each fault was injected and noticed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Counts {
+    injected: [u64; Kind::ALL.len()],
+    observed: [u64; Kind::ALL.len()],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { injected: [0; Kind::ALL.len()], observed: [0; Kind::ALL.len()] }
+    }
+}
+
+impl Faults {
+    pub fn new(plan: Plan, chance: Stream) -> Self {
+        Self { plan, active: true, chance, counts: Counts::default() }
+    }
+
+    /// Whether this fault strikes now. Counts it as injected.
+    #[inline]
+    pub fn strikes(&mut self, kind: Kind) -> bool {
+        let rarity = self.plan.rarity[kind as usize];
+        if rarity == 0 || !self.active || !self.chance.one_in(u64::from(rarity)) {
+            return false;
+        }
+        self.counts.injected[kind as usize] += 1;
+        true
+    }
+
+    pub fn observed(&mut self, kind: Kind) {
+        self.counts.observed[kind as usize] += 1;
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn cease(&mut self) {
+        self.active = false;
+    }
+
+    pub fn active(&self) -> bool {
+        self.active
+    }
+
+    pub fn on(&self, kind: Kind) -> bool {
+        self.active && self.plan.on(kind)
+    }
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        for at in 0..Kind::ALL.len() {
+            self.injected[at] += other.injected[at];
+            self.observed[at] += other.observed[at];
+        }
+    }
+
+    pub fn injected(&self, kind: Kind) -> u64 {
+        self.injected[kind as usize]
+    }
+
+    pub fn seen(&self, kind: Kind) -> u64 {
+        self.observed[kind as usize]
+    }
+
+    /// Kinds that were never injected or never noticed.
+    pub fn missing(&self) -> Vec<Kind> {
+        let missing = |kind: &Kind| self.injected(*kind) == 0 || self.seen(*kind) == 0;
+        Kind::ALL.iter().copied().filter(missing).collect()
+    }
+
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        for &kind in Kind::ALL {
+            let (injected, seen) = (self.injected(kind), self.seen(kind));
+            writeln!(out, "{:>18} {injected:>10} {seen:>10}  {}", kind.name(), kind.about())
+                .expect("writing to a string");
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::{Entropy, RunId};
+
+    #[test]
+    fn a_tenth_of_runs_have_no_fault_and_masks_switch_kinds_off() {
+        let plan = |seed, mask| Plan::draw(&mut Entropy::new(RunId::new(seed)).topology, mask);
+        let quiet = |plan: &Plan| Kind::ALL.iter().all(|kind| !plan.on(*kind));
+        let quiet_runs = (0..1_000).filter(|&seed| quiet(&plan(seed, u64::MAX))).count();
+        assert!((60..250).contains(&quiet_runs), "{quiet_runs}");
+        assert!((0..1_000).all(|seed| quiet(&plan(seed, 0))));
+    }
+}

@@ -1,0 +1,3 @@
+//! Runs of simulated worlds.
+
+mod relay;
