@@ -10,5 +10,6 @@ pub mod nearest;
 pub mod page;
 pub mod prng;
 pub mod slab;
+pub mod text;
 pub mod time;
 pub mod timers;

@@ -37,6 +37,8 @@ pub struct AccessRecord<'a> {
     /// Outermost first.
     pub choices: &'a [Choice],
     pub client: SocketAddr,
+    /// `X-Forwarded-For` as a trusted peer sent it; empty otherwise.
+    pub forwarded_for: &'a [u8],
     pub version: Version,
     pub protocol: Protocol,
     pub method: &'a [u8],
@@ -66,4 +68,19 @@ pub struct AccessRecord<'a> {
     pub retries: u32,
     /// Number of the request among those of its worker, from 1.
     pub serial: u64,
+}
+
+impl Version {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
+impl AccessRecord<'_> {
+    pub fn took(&self) -> Span {
+        self.ended.since(self.started)
+    }
 }
