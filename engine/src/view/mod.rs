@@ -1,5 +1,6 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
+pub mod checks;
 pub mod latency;
 pub mod model;
 mod routes;
@@ -152,7 +153,7 @@ pub struct ServerNode {
 }
 
 /// Which workload of which child a server is.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UplinkRef {
     pub child: ChildId,
     /// Sent as `X-Uplink-Name`.
