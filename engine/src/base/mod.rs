@@ -2,6 +2,7 @@
 
 pub mod diag;
 pub mod id;
+pub mod intern;
 pub mod limits;
 pub mod line;
 pub mod mark;

@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod fixed;
+pub mod references;
 pub mod typed;

@@ -2,3 +2,4 @@
 
 pub mod advert;
 mod decode;
+pub mod materialise;
