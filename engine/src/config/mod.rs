@@ -1,6 +1,16 @@
 //! Configuration: documents in the Traefik dialect, turned into types that cannot be wrong.
+//!
+//! A document becomes a tree that remembers lines and columns; readers walk the tree and collect
+//! every problem; what is sound takes effect.
 
 pub mod address;
+mod document;
+pub mod duration;
+mod dynamic;
+mod fields;
 pub mod fixed;
 pub mod references;
+mod report;
 pub mod typed;
+
+pub use dynamic::{Reading, dynamic};

@@ -1,0 +1,211 @@
+//! Documents to the dynamic configuration.
+
+mod health;
+mod middlewares;
+mod routers;
+mod services;
+
+use super::document::{self, At, Value};
+use super::fields::{Fields, Named, suggestion};
+use super::report::Report;
+use super::typed::{Dynamic, Place};
+use crate::base::diag::Diagnostic;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What was read from the files of one provider.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    pub dynamic: Dynamic,
+    /// Every problem, by file in the given order, then by line.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether each file could be read as a document. If one could not, for example because it
+    /// was half-written, its definitions are missing here: keep the last good configuration.
+    pub complete: bool,
+}
+
+/// Root keys of the static configuration, which may share a file with the dynamic one.
+pub(super) const STATIC_ROOTS: [&str; 22] = [
+    "accessLog",
+    "additionalArguments",
+    "api",
+    "certificatesResolvers",
+    "core",
+    "entryPoints",
+    "experimental",
+    "global",
+    "hostResolver",
+    "hub",
+    "log",
+    "metrics",
+    "ocsp",
+    "pilot",
+    "ping",
+    "ports",
+    "providers",
+    "serversTransport",
+    "spiffe",
+    "tcpServersTransport",
+    "tieline",
+    "tracing",
+];
+
+pub(super) const DYNAMIC_ROOTS: [&str; 4] = ["http", "tcp", "tls", "udp"];
+
+/// Reads all files of the file provider, in name order. A name that two files define belongs to
+/// the first.
+pub fn dynamic(files: &[(&str, &str)]) -> Reading {
+    let mut all = Definitions::default();
+    let mut reading = Reading { complete: true, ..Reading::default() };
+    for (path, text) in files {
+        let report = Report::new(path);
+        match root_of(path, text, &report) {
+            Some(root) => read_root(&report, &root, &mut all),
+            None => reading.complete = false,
+        }
+        reading.diagnostics.extend(report.into_sorted());
+    }
+    reading.dynamic = all.finish();
+    reading
+}
+
+fn root_of(path: &str, text: &str, report: &Report) -> Option<Value> {
+    if let Some(at) = template(text) {
+        let problem = Diagnostic::error("template", "", "templates `{{ … }}` are not supported");
+        report.add(at, problem.help("write the values out"));
+        return None;
+    }
+    document::read(path, text, report)
+}
+
+/// Where a Go template action begins. The dialect runs every dynamic file through a template
+/// engine; reading the text as if it were plain would mean something else.
+fn template(text: &str) -> Option<At> {
+    let numbered = text.lines().zip(1..);
+    numbered
+        .filter(|(line, _)| !line.trim_start().starts_with('#'))
+        .find_map(|(line, number)| line.find("{{").map(|at| (line, number, at)))
+        .map(|(line, number, at)| {
+            let column = u32::try_from(line[..at].chars().count() + 1).unwrap_or(u32::MAX);
+            At { line: number, column }
+        })
+}
+
+fn read_root(report: &Report, root: &Value, all: &mut Definitions) {
+    let Some(root) = Fields::open(report, "", root) else { return };
+    for key in ["tcp", "udp"] {
+        root.unsupported(&[key]);
+    }
+    root.without_effect(&["tls"]);
+    if let Some(http) = root.section("http") {
+        read_http(&http, all);
+        http.close();
+    }
+    warn_of_unknown_roots(&root, &STATIC_ROOTS, &DYNAMIC_ROOTS);
+}
+
+/// A root key that neither kind of document knows is read over, as in the dialect, but not
+/// silently.
+pub(super) fn warn_of_unknown_roots(root: &Fields<'_>, others: &[&str], own: &[&str]) {
+    for entry in root.unasked() {
+        if others.iter().any(|known| known.eq_ignore_ascii_case(&entry.key)) {
+            continue;
+        }
+        let known = own.iter().chain(others).copied();
+        let text = format!("the root key `{}` is not known and is read over", entry.key);
+        let problem = Diagnostic::warning("unknown-root", &*entry.key, text);
+        root.report.add(entry.at, problem.help(suggestion(&entry.key, known)));
+    }
+}
+
+fn read_http(http: &Fields<'_>, all: &mut Definitions) {
+    http.without_effect(&["serversTransports", "models"]);
+    for member in http.named("routers") {
+        let name = all.routers.claim(http.report, &member, true);
+        all.routers.keep(name, |name| routers::read(http.report, &member, name));
+    }
+    for member in http.named("services") {
+        let name = all.services.claim(http.report, &member, true);
+        all.services.keep(name, |name| services::read(http.report, &member, name));
+    }
+    for member in http.named("middlewares") {
+        let name = all.middlewares.claim(http.report, &member, true);
+        all.middlewares.keep(name, |name| middlewares::read(http.report, &member, name));
+    }
+    for member in http.named("uplinks") {
+        let name = all.uplinks.claim(http.report, &member, false);
+        all.uplinks.keep(name, |name| routers::read_uplink(http.report, &member, name));
+    }
+}
+
+#[derive(Default)]
+struct Definitions {
+    routers: Kept<super::typed::Router>,
+    services: Kept<super::typed::Service>,
+    middlewares: Kept<super::typed::Middleware>,
+    uplinks: Kept<super::typed::Uplink>,
+}
+
+impl Definitions {
+    fn finish(self) -> Dynamic {
+        Dynamic {
+            routers: self.routers.finish(),
+            services: self.services.finish(),
+            middlewares: self.middlewares.finish(),
+            uplinks: self.uplinks.finish(),
+        }
+    }
+}
+
+/// Definitions of one kind by name. A name whose definition could not be kept stays claimed.
+struct Kept<T>(BTreeMap<String, (Place, Option<Arc<T>>)>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Kept<T> {
+    /// The full name of a definition, unless another file has it already.
+    fn claim(&mut self, report: &Report, member: &Named<'_>, qualify: bool) -> Option<String> {
+        let name = if qualify { format!("{}@file", member.name) } else { member.name.to_owned() };
+        if let Some((first, _)) = self.0.get(&name) {
+            let text = format!(
+                "`{}` is already defined at {}:{}; this one is left out",
+                member.name, first.file, first.line
+            );
+            report.warning("defined-twice", member.at, &member.path, text);
+            return None;
+        }
+        self.0.insert(name.clone(), (report.place(member.at), None));
+        Some(name)
+    }
+
+    fn keep(&mut self, name: Option<String>, read: impl FnOnce(String) -> Option<T>) {
+        let Some(name) = name else { return };
+        let value = read(name.clone()).map(Arc::new);
+        if let Some((_, slot)) = self.0.get_mut(&name) {
+            *slot = value;
+        }
+    }
+
+    fn finish(self) -> Vec<Arc<T>> {
+        self.0.into_values().filter_map(|(_, value)| value).collect()
+    }
+}
+
+/// The full name of what `name` refers to from a file.
+pub(super) fn qualified(name: &str) -> String {
+    if name.is_empty() || name.contains('@') { name.to_owned() } else { format!("{name}@file") }
+}
+
+fn check_name(report: &Report, member: &Named<'_>) {
+    if member.name.is_empty() || member.name.contains('@') {
+        let text = "a name is not empty and has no @, which separates it from its provider";
+        report.error("bad-name", member.at, &member.path, text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Middlewares. One that cannot be carried out as written is broken: the routers that use it
+//! answer 503, because leaving it out may let through what it was there to stop.
+
+use super::health::headers;
+use super::{check_name, qualified};
+use crate::base::diag::Diagnostic;
+use crate::config::fields::{Fields, Named, suggestion};
+use crate::config::report::Report;
+use crate::config::typed::{HeadersEdit, Middleware, MiddlewareKind};
+
+const BUILT: [&str; 4] = ["addPrefix", "chain", "headers", "stripPrefix"];
+
+/// Kinds of the dialect that this version knows by name only.
+const LATER: [&str; 24] = [
+    "apiKey",
+    "basicAuth",
+    "buffering",
+    "circuitBreaker",
+    "compress",
+    "contentType",
+    "digestAuth",
+    "distributedRateLimit",
+    "encodedCharacters",
+    "errors",
+    "forwardAuth",
+    "grpcWeb",
+    "httpCache",
+    "inFlightReq",
+    "ipAllowList",
+    "ipWhiteList",
+    "jwt",
+    "ldap",
+    "oidc",
+    "passTLSClientCert",
+    "plugin",
+    "rateLimit",
+    "retry",
+    "stripPrefixRegex",
+];
+
+const LATER_TOO: [&str; 4] = ["redirectRegex", "redirectScheme", "replacePath", "replacePathRegex"];
+
+/// Options of `headers` beyond the custom fields.
+const HEADERS_LATER: [&str; 32] = [
+    "accessControlAllowCredentials",
+    "accessControlAllowHeaders",
+    "accessControlAllowMethods",
+    "accessControlAllowOriginList",
+    "accessControlAllowOriginListRegex",
+    "accessControlExposeHeaders",
+    "accessControlMaxAge",
+    "addVaryHeader",
+    "allowedHosts",
+    "browserXssFilter",
+    "contentSecurityPolicy",
+    "contentSecurityPolicyReportOnly",
+    "contentTypeNosniff",
+    "customBrowserXSSValue",
+    "customFrameOptionsValue",
+    "featurePolicy",
+    "forceSTSHeader",
+    "frameDeny",
+    "hostsProxyHeaders",
+    "isDevelopment",
+    "permissionsPolicy",
+    "publicKey",
+    "referrerPolicy",
+    "sslForceHost",
+    "sslHost",
+    "sslProxyHeaders",
+    "sslRedirect",
+    "sslTemporaryRedirect",
+    "stsIncludeSubdomains",
+    "stsPreload",
+    "stsSeconds",
+    "accessControlAllowOrigin",
+];
+
+pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Middleware> {
+    let mark = report.mark();
+    check_name(report, member);
+    let kind = Fields::open(report, &member.path, member.value).and_then(|mut fields| {
+        fields.at = member.at;
+        one_kind(&fields)
+    });
+    let wrong = report.errors_since(mark);
+    let kind = match kind {
+        Some(kind) if wrong.is_empty() => kind,
+        _ => MiddlewareKind::Broken(wrong.join("; ")),
+    };
+    Some(Middleware { name, place: report.place(member.at), kind })
+}
+
+fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
+    let known = || BUILT.into_iter().chain(LATER).chain(LATER_TOO);
+    let set: Vec<&str> = known().filter(|kind| fields.present(kind)).collect();
+    for entry in fields.unasked() {
+        let text = format!("there is no middleware `{}`", entry.key);
+        let problem = Diagnostic::error("unknown-key", fields.path_of(&entry.key), text);
+        fields.report.add(entry.at, problem.help(suggestion(&entry.key, known())));
+    }
+    match set.as_slice() {
+        ["addPrefix"] => fields.section("addPrefix").map(add_prefix),
+        ["stripPrefix"] => fields.section("stripPrefix").map(strip_prefix),
+        ["headers"] => fields.section("headers").map(edit_headers),
+        ["chain"] => fields.section("chain").map(chain),
+        [later] => {
+            let text = format!("the middleware {later} is not supported by this version");
+            let help = "routers that use it answer 503";
+            fields.error_with_help(later, "unsupported", text, help);
+            None
+        }
+        [] => {
+            if fields.unasked().is_empty() {
+                let text = "a middleware names its kind";
+                fields.report.error("missing", fields.at, &fields.path, text);
+            }
+            None
+        }
+        several => {
+            let text = format!("a middleware is one thing, not {}", several.join(" and "));
+            fields.report.error("several-kinds", fields.at, &fields.path, text);
+            None
+        }
+    }
+}
+
+fn add_prefix(fields: Fields<'_>) -> MiddlewareKind {
+    let prefix = fields.parsed("prefix", path_text).unwrap_or_default();
+    if !fields.present("prefix") {
+        fields.error("prefix", "missing", "addPrefix has a prefix");
+    }
+    fields.close();
+    MiddlewareKind::AddPrefix { prefix }
+}
+
+fn strip_prefix(fields: Fields<'_>) -> MiddlewareKind {
+    let prefixes = fields.strings("prefixes").unwrap_or_default();
+    if prefixes.is_empty() {
+        fields.error("prefixes", "missing", "stripPrefix has prefixes");
+    }
+    fields.without_effect(&["forceSlash"]);
+    fields.close();
+    MiddlewareKind::StripPrefix { prefixes }
+}
+
+/// What stands before a path: with a leading slash, and only what a request line may carry.
+fn path_text(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['?', '#']) {
+        return Err("expected a path; other letters are percent-encoded".to_owned());
+    }
+    let slash = if text.starts_with('/') { "" } else { "/" };
+    Ok(format!("{slash}{text}"))
+}
+
+fn edit_headers(fields: Fields<'_>) -> MiddlewareKind {
+    let edit = HeadersEdit {
+        request: headers(&fields, "customRequestHeaders"),
+        response: headers(&fields, "customResponseHeaders"),
+    };
+    fields.unsupported(&HEADERS_LATER);
+    fields.close();
+    MiddlewareKind::Headers(edit)
+}
+
+fn chain(fields: Fields<'_>) -> MiddlewareKind {
+    let names = fields.strings("middlewares").unwrap_or_default();
+    if names.is_empty() {
+        fields.error("middlewares", "missing", "a chain names middlewares");
+    }
+    fields.close();
+    MiddlewareKind::Chain(names.iter().map(|name| qualified(name)).collect())
+}
