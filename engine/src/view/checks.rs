@@ -27,6 +27,9 @@ pub struct Watched {
     /// Set when the check came from a child.
     pub uplink: Option<UplinkRef>,
     /// Servers of one group stand in for one another: the aggregate of an uplink, or the service.
-    /// Passive checks never eject the last one of a group.
+    /// Passive checks never eject the last one of a group, so a group with a passive check is
+    /// listed whole, servers without any check included.
     pub group: Arc<str>,
+    /// Zero stands in for nobody.
+    pub weight: u32,
 }
