@@ -1,3 +1,11 @@
 //! HTTP as both versions share it: methods, heads, fields, framing.
 
+pub mod blame;
+pub mod fields;
+pub mod framing;
+pub mod head;
+pub mod method;
+pub mod options;
 pub mod request;
+pub mod status;
+pub mod target;

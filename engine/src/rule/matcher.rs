@@ -4,6 +4,7 @@
 use super::ast::{HostPattern, Matcher, Node};
 use super::pattern::Pattern;
 use crate::config::fixed::Cidr;
+use crate::http::fields;
 use crate::http::request::RequestInfo;
 
 /// Decoded query values up to this long need no allocation.
@@ -67,11 +68,7 @@ fn is_from(range: &Cidr, request: &RequestInfo<'_>) -> bool {
 }
 
 fn fields<'a>(request: &RequestInfo<'a>, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    request
-        .fields
-        .iter()
-        .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| *value)
+    fields::all(request.fields, name)
 }
 
 /// The undecoded values of `key`. As in Go, a pair with a semicolon or a bad escape is not there.

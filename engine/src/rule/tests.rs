@@ -1,10 +1,14 @@
 //! The language as tables.
 
 use super::*;
+use crate::http::fields::Field;
 use std::net::IpAddr;
 
-const HEADERS: [(&str, &[u8]); 3] =
-    [("Host", b"Shop.example.com:8080"), ("X-Kind", b"a"), ("x-kind", b"b, c")];
+const HEADERS: [Field<'static>; 3] = [
+    Field { name: "Host", value: b"Shop.example.com:8080" },
+    Field { name: "X-Kind", value: b"a" },
+    Field { name: "x-kind", value: b"b, c" },
+];
 
 fn request(path: &'static str, query: &'static str) -> RequestInfo<'static> {
     RequestInfo {

@@ -1,0 +1,308 @@
+//! Request targets: their four forms (RFC 9112 §3.2), the path made canonical before anything looks
+//! at it, and the host as rules compare it.
+//!
+//! The path goes through three steps, as Traefik's does. Percent-triplets become upper-case and
+//! those of unreserved characters are decoded; then `.`, `..` and empty segments go; then, for
+//! matching only, every triplet but those of reserved characters is decoded, so that `/a%2Fb` is
+//! never the two segments `/a/b`. In the usual case nothing changes and everything is borrowed.
+
+use super::blame::What;
+use super::head::RequestHead;
+use super::method::Method;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Form {
+    Origin,
+    Absolute,
+    Authority,
+    Asterisk,
+}
+
+/// A request target, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target<'a> {
+    pub form: Form,
+    /// Host and port as they were sent: those of an absolute target win over `Host`. What goes
+    /// into the forwarded `Host`. Empty if there was none.
+    pub authority: &'a str,
+    /// Lower-case, without port and brackets.
+    pub host: &'a str,
+    /// To forward: canonical, still escaped. `*` in asterisk form, empty in authority form.
+    pub path: &'a str,
+    /// To match: unescaped except for reserved characters and what is not UTF-8.
+    pub routing_path: &'a str,
+    /// Without `?`; semicolons have become ampersands.
+    pub query: Option<&'a str>,
+}
+
+/// Where the parts of a target go that had to change. Kept by the caller for the next request.
+#[derive(Default, Debug)]
+pub struct Rewritten {
+    normal: String,
+    clean: String,
+    routing: String,
+    query: String,
+    host: String,
+}
+
+/// Takes the target of `head` apart.
+pub fn read<'a>(head: &RequestHead<'a>, rewritten: &'a mut Rewritten) -> Result<Target<'a>, What> {
+    let raw = head.target;
+    let named = head.host.unwrap_or("");
+    if head.method == Method::Connect {
+        let authority = check_authority(raw)?;
+        let host = canonical_host(authority, &mut rewritten.host);
+        return Ok(bare(Form::Authority, authority, host, ""));
+    }
+    if raw.starts_with('/') {
+        return whole(Form::Origin, named, raw, rewritten);
+    }
+    if raw == "*" {
+        if head.method != Method::Options {
+            return Err(What::TargetForm);
+        }
+        let host = canonical_host(named, &mut rewritten.host);
+        return Ok(bare(Form::Asterisk, named, host, "*"));
+    }
+    let (authority, rest) = absolute(raw)?;
+    if rest.is_empty() && head.method == Method::Options {
+        // RFC 9112 §3.2.4: the last proxy sends the asterisk for a target without a path.
+        let host = canonical_host(authority, &mut rewritten.host);
+        return Ok(bare(Form::Asterisk, authority, host, "*"));
+    }
+    whole(Form::Absolute, authority, rest, rewritten)
+}
+
+/// Checks a host and an optional port (RFC 3986 §3.2). Empty is allowed: RFC 9110 §7.2 asks for an
+/// empty `Host` if the target has no authority.
+pub fn check_host(value: &[u8]) -> Result<&str, What> {
+    let text = std::str::from_utf8(value).map_err(|_| What::HostMalformed)?;
+    if is_host_and_port(text) { Ok(text) } else { Err(What::HostMalformed) }
+}
+
+/// The host as rules compare it: lower-case, without port and brackets.
+pub fn canonical_host<'a>(authority: &'a str, lower: &'a mut String) -> &'a str {
+    let (host, _) = split_port(authority);
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if !host.bytes().any(|b| b.is_ascii_uppercase()) {
+        return host;
+    }
+    lower.clear();
+    lower.push_str(host);
+    lower.make_ascii_lowercase();
+    lower
+}
+
+/// The port of an authority, if it has one.
+pub fn port(authority: &str) -> Option<u16> {
+    split_port(authority).1.and_then(|port| port.parse().ok())
+}
+
+fn bare<'a>(form: Form, authority: &'a str, host: &'a str, path: &'a str) -> Target<'a> {
+    Target { form, authority, host, path, routing_path: path, query: None }
+}
+
+fn whole<'a>(
+    form: Form,
+    authority: &'a str,
+    path_and_query: &'a str,
+    rewritten: &'a mut Rewritten,
+) -> Result<Target<'a>, What> {
+    let Rewritten { normal, clean, routing, query: queried, host } = rewritten;
+    let (path, query) = match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path_and_query, None),
+    };
+    let query = query.map(|query| ampersands(query, queried));
+    let host = canonical_host(authority, host);
+    let plain = Target { form, authority, host, path: "/", routing_path: "/", query };
+    match work(path) {
+        _ if path.is_empty() => Ok(plain),
+        Work { escapes: false, segments: false } => {
+            Ok(Target { path, routing_path: path, ..plain })
+        }
+        Work { escapes, .. } => {
+            let path = if escapes { normalise(path, normal)? } else { path };
+            let path = if work(path).segments { without_dots(path, clean) } else { path };
+            let routing_path = if escapes { unescape(path, routing) } else { path };
+            Ok(Target { path, routing_path, ..plain })
+        }
+    }
+}
+
+struct Work {
+    escapes: bool,
+    segments: bool,
+}
+
+/// What there may be to do about a path, in one pass.
+fn work(path: &str) -> Work {
+    let mut work = Work { escapes: false, segments: false };
+    let mut after_slash = false;
+    for b in path.bytes() {
+        work.escapes |= b == b'%';
+        work.segments |= after_slash & ((b == b'/') | (b == b'.'));
+        after_slash = b == b'/';
+    }
+    work
+}
+
+fn ampersands<'a>(query: &'a str, out: &'a mut String) -> &'a str {
+    if !query.contains(';') {
+        return query;
+    }
+    out.clear();
+    out.extend(query.chars().map(|c| if c == ';' { '&' } else { c }));
+    out
+}
+
+/// Upper-case triplets, unreserved characters decoded.
+fn normalise<'a>(path: &str, out: &'a mut String) -> Result<&'a str, What> {
+    out.clear();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let byte = triplet(after.as_bytes()).ok_or(What::TargetEscape)?;
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => push_triplet(byte, out),
+        }
+        rest = &after[2..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Removes `.`, `..` and empty segments. A slash at the end stays.
+fn without_dots<'a>(path: &str, out: &'a mut String) -> &'a str {
+    out.clear();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => out.truncate(out.rfind('/').unwrap_or(0)),
+            segment => {
+                out.push('/');
+                out.push_str(segment);
+            }
+        }
+    }
+    if out.is_empty() || path.ends_with('/') {
+        out.push('/');
+    }
+    out
+}
+
+/// Decodes what is neither reserved nor broken UTF-8.
+fn unescape<'a>(path: &str, out: &'a mut String) -> &'a str {
+    out.clear();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let mut sequence = [0; 4];
+        let count = sequence_of(after, &mut sequence);
+        match std::str::from_utf8(&sequence[..count]) {
+            Ok(text) if count > 0 && !is_reserved(sequence[0]) => {
+                out.push_str(text);
+                rest = &after[3 * count - 1..];
+            }
+            _ => {
+                out.push('%');
+                out.push_str(&after[..2]);
+                rest = &after[2..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The bytes of the character that the triplets at the start of `after` (without its `%`) spell;
+/// their number.
+fn sequence_of(after: &str, out: &mut [u8; 4]) -> usize {
+    let Some(lead) = triplet(after.as_bytes()) else { return 0 };
+    let count = match lead {
+        0..0x80 => 1,
+        0xc0..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        0xf0..0xf8 => 4,
+        _ => return 0,
+    };
+    out[0] = lead;
+    let mut next = &after.as_bytes()[2..];
+    for slot in &mut out[1..count] {
+        let [b'%', triplet_bytes @ ..] = next else { return 0 };
+        let Some(byte) = triplet(triplet_bytes) else { return 0 };
+        *slot = byte;
+        next = &triplet_bytes[2..];
+    }
+    count
+}
+
+fn is_reserved(byte: u8) -> bool {
+    b":/?#[]@!$&'()*+,;=%".contains(&byte)
+}
+
+fn triplet(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}
+
+fn push_triplet(byte: u8, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// The authority and the rest of an absolute target.
+fn absolute(raw: &str) -> Result<(&str, &str), What> {
+    let (scheme, rest) = raw.split_once("://").ok_or(What::TargetForm)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(What::TargetScheme);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let named = !split_port(authority).0.is_empty();
+    if named && is_host_and_port(authority) {
+        Ok((authority, rest))
+    } else {
+        Err(What::TargetAuthority)
+    }
+}
+
+/// The target of CONNECT: a host and a port, both present.
+fn check_authority(raw: &str) -> Result<&str, What> {
+    let (host, port) = split_port(raw);
+    let present = !host.is_empty() && port.is_some_and(|port| !port.is_empty());
+    if present && is_host_and_port(raw) { Ok(raw) } else { Err(What::TargetForm) }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = split_port(text);
+    let host_is_fine = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| {
+            !address.is_empty()
+                && address.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        }),
+        None => host.bytes().all(is_name_byte),
+    };
+    let port_is_fine = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+    });
+    host_is_fine && port_is_fine && (port.is_none() || !host.is_empty())
+}
+
+/// A registered name without escapes and without the comma, which other readers take for a list.
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b)
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let name_end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    match authority[name_end..].split_once(':') {
+        Some((name, port)) => (&authority[..name_end + name.len()], Some(port)),
+        None => (authority, None),
+    }
+}
