@@ -5,6 +5,8 @@ mod middlewares;
 mod routers;
 mod services;
 
+pub(super) use services::statuses;
+
 use super::document::{self, At, Value};
 use super::fields::{Fields, Named, suggestion};
 use super::report::Report;

@@ -105,6 +105,17 @@ impl<'d> Fields<'d> {
         self.entry(key).is_some_and(|entry| !is_false(&entry.value))
     }
 
+    pub(crate) fn warning_with_help(
+        &self,
+        key: &str,
+        code: &'static str,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let problem = Diagnostic::warning(code, self.path_of(key), text).help(help);
+        self.report.add(self.place_of(key), problem);
+    }
+
     /// Whether the key is there and says anything, `false` included.
     pub(crate) fn present(&self, key: &'static str) -> bool {
         self.entry(key).is_some()
@@ -139,6 +150,10 @@ impl<'d> Fields<'d> {
 
     pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
         self.parsed(key, flag)
+    }
+
+    pub(crate) fn span(&self, key: &'static str) -> Option<Span> {
+        self.parsed(key, |text| duration::span(text).map_err(str::to_owned))
     }
 
     /// A length of time above zero.
@@ -214,6 +229,23 @@ impl<'d> Fields<'d> {
         let mut section = Self::open(self.report, &self.path_of(key), &entry.value)?;
         section.at = entry.at;
         Some(section)
+    }
+
+    /// A section whose presence alone switches something on: an author who leaves it empty in
+    /// YAML has written nothing, and is told so.
+    pub(crate) fn switch(&self, key: &'static str) -> Option<Self> {
+        let empty = self
+            .entries
+            .iter()
+            .any(|entry| entry.key.eq_ignore_ascii_case(key) && entry.value.is_null());
+        if empty {
+            self.warning(
+                key,
+                "empty-key",
+                "an empty key changes nothing; write {} to switch it on",
+            );
+        }
+        self.section(key)
     }
 
     /// Members of a mapping from names to anything. A repeated name is reported; the first stays.

@@ -1,15 +1,17 @@
-//! The static configuration: what a process reads once, at start (semantics §8.2, §8.3; the
-//! provider and uplink seeds).
+//! The static configuration: what a process reads once, at start. The `Default` of each type is
+//! what the reference in `docs/` says.
 
 use crate::base::time::Span;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Everything a process is started with.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Fixed {
     pub entry_points: Vec<EntryPoint>,
     pub uplink_entry_points: Vec<EntryPoint>,
+    /// Names of those that are configured but must not serve, for diagnostics.
+    pub refused_entry_points: Vec<String>,
     /// Present on parents, and on children that only switch their own advertising on.
     pub multicluster: Option<Multicluster>,
     pub file: Option<FileProvider>,
@@ -24,6 +26,26 @@ pub struct Fixed {
     pub servers_transport: Transport,
     /// Our own settings, under the root key `tieline`.
     pub tieline: Settings,
+}
+
+impl Default for Fixed {
+    fn default() -> Self {
+        Self {
+            entry_points: Vec::new(),
+            uplink_entry_points: Vec::new(),
+            refused_entry_points: Vec::new(),
+            multicluster: None,
+            file: None,
+            api: None,
+            ping: None,
+            prometheus: None,
+            access_log: None,
+            log: Log::default(),
+            throttle: Span::secs(2),
+            servers_transport: Transport::default(),
+            tieline: Settings::default(),
+        }
+    }
 }
 
 /// Our own process-wide settings.
@@ -61,7 +83,28 @@ pub struct EntryPoint {
     pub header_bytes_max: u32,
 }
 
-/// Whom to believe about `X-Forwarded-*` (semantics §7.3).
+impl EntryPoint {
+    /// With every setting at its default.
+    pub fn new(name: &str, address: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+            as_default: false,
+            read_timeout: Span::secs(60),
+            write_timeout: Span::ZERO,
+            idle_timeout: Span::secs(180),
+            accept_grace: Span::ZERO,
+            drain_grace: Span::secs(10),
+            keep_alive_requests_max: 0,
+            keep_alive_time_max: Span::ZERO,
+            forwarded: Forwarded::default(),
+            middlewares: Vec::new(),
+            header_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Whom to believe about `X-Forwarded-*`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Forwarded {
     pub insecure: bool,
@@ -91,6 +134,12 @@ pub struct Multicluster {
     pub poll_timeout: Span,
     /// Sorted by name: the position is the `ChildId`.
     pub children: Vec<Child>,
+}
+
+impl Default for Multicluster {
+    fn default() -> Self {
+        Self { poll_interval: Span::secs(5), poll_timeout: Span::secs(5), children: Vec::new() }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -136,7 +185,7 @@ pub enum Scheme {
     H2c,
 }
 
-/// How to talk to servers (semantics §1.5; the clear-text part).
+/// How to talk to servers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Transport {
     pub idle: IdleConns,
@@ -185,11 +234,23 @@ pub struct Api {
     pub base_path: String,
 }
 
+impl Default for Api {
+    fn default() -> Self {
+        Self { insecure: false, base_path: "/".to_owned() }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ping {
     pub entry_point: String,
     pub manual_routing: bool,
     pub terminating_status: u16,
+}
+
+impl Default for Ping {
+    fn default() -> Self {
+        Self { entry_point: "traefik".to_owned(), manual_routing: false, terminating_status: 503 }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -201,6 +262,19 @@ pub struct Prometheus {
     pub entry_point_labels: bool,
     pub router_labels: bool,
     pub service_labels: bool,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self {
+            buckets_micros: vec![100_000, 300_000, 1_200_000, 5_000_000],
+            entry_point: "traefik".to_owned(),
+            manual_routing: false,
+            entry_point_labels: true,
+            router_labels: false,
+            service_labels: true,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -221,6 +295,23 @@ pub struct AccessLog {
     pub add_internals: bool,
 }
 
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self {
+            file: None,
+            format: AccessFormat::Common,
+            status: Vec::new(),
+            retry_attempts: false,
+            min_duration: Span::ZERO,
+            default_keep: true,
+            names: BTreeMap::new(),
+            header_default: HeaderMode::Drop,
+            headers: BTreeMap::new(),
+            add_internals: false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccessFormat {
     Common,
@@ -235,11 +326,17 @@ pub enum HeaderMode {
     Redact,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// `trace`, `debug`, `info`, `warn`, `error`; default `info`, so that a refused
     /// configuration is never silent.
     pub level: String,
     pub json: bool,
     pub file: Option<String>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), json: false, file: None }
+    }
 }

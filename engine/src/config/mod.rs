@@ -11,6 +11,10 @@ mod fields;
 pub mod fixed;
 pub mod references;
 mod report;
+mod sources;
+mod startup;
 pub mod typed;
 
 pub use dynamic::{Reading, dynamic};
+pub use sources::{file_flag, search_paths};
+pub use startup::{Startup, fixed, fixed_from_env, fixed_from_file, fixed_from_flags};

@@ -1,0 +1,191 @@
+//! The children a parent polls, and how it talks to them.
+
+use crate::base::diag::Diagnostic;
+use crate::base::time::Span;
+use crate::config::address::Url;
+use crate::config::fields::{Fields, Named};
+use crate::config::fixed::{Child, IdleConns, Multicluster, OnStale, Scheme, Transport};
+
+/// Settings that mean something only under TLS.
+pub(super) const TLS_KEYS: [&str; 10] = [
+    "certificates",
+    "cipherSuites",
+    "insecureSkipVerify",
+    "maxVersion",
+    "minVersion",
+    "peerCertSANs",
+    "peerCertURI",
+    "rootCAs",
+    "serverName",
+    "spiffe",
+];
+
+/// More often than this is a load of its own.
+const POLL_INTERVAL_MIN: Span = Span::millis(10);
+
+pub(super) fn read(hub: &Fields<'_>) -> Option<Multicluster> {
+    let providers = hub.section("providers")?;
+    let multicluster = providers.switch("multicluster").and_then(multicluster);
+    providers.without_effect(&["consulCatalogEnterprise", "microcks"]);
+    providers.close();
+    multicluster
+}
+
+fn multicluster(fields: Fields<'_>) -> Option<Multicluster> {
+    let defaults = Multicluster::default();
+    let enabled = fields.flag("enabled").unwrap_or(true);
+    let mut children: Vec<Child> =
+        fields.named("children").iter().filter_map(|member| child(&fields, member)).collect();
+    children.sort_by(|a, b| a.name.cmp(&b.name));
+    if !enabled && !children.is_empty() {
+        let text = "the children are not polled, because this is false";
+        fields.warning("enabled", "disabled", text);
+    }
+    let multicluster = Multicluster {
+        poll_interval: poll_interval(&fields).unwrap_or(defaults.poll_interval),
+        poll_timeout: fields.lasting("pollTimeout").unwrap_or(defaults.poll_timeout),
+        children,
+    };
+    fields.close();
+    enabled.then_some(multicluster)
+}
+
+fn poll_interval(fields: &Fields<'_>) -> Option<Span> {
+    let interval = fields.lasting("pollInterval")?;
+    if interval < POLL_INTERVAL_MIN {
+        let text = format!("{interval}: it is below {POLL_INTERVAL_MIN}");
+        fields.error("pollInterval", "bad-value", text);
+        return None;
+    }
+    Some(interval)
+}
+
+/// A child with an error is left out: it is not polled and nothing is sent to it.
+fn child(outer: &Fields<'_>, member: &Named<'_>) -> Option<Child> {
+    let mark = outer.report.mark();
+    let mut fields = Fields::open(outer.report, &member.path, member.value)?;
+    fields.at = member.at;
+    if member.name.is_empty() || member.name.contains(['@', ',']) {
+        let text = "a child's name is not empty and has neither @ nor comma";
+        fields.report.error("bad-name", member.at, &member.path, text);
+    }
+    let address = address(&fields);
+    let transport = fields.section("serversTransport").map(|section| {
+        refuse_tls(&section);
+        let transport = transport(&section);
+        section.close();
+        transport
+    });
+    let on_stale = fields.section("tieline").map(|own| {
+        let on_stale = own.section("onStale").and_then(on_stale);
+        own.close();
+        on_stale.unwrap_or_default()
+    });
+    fields.close();
+    let address = address?;
+    outer.report.errors_since(mark).is_empty().then(|| Child {
+        name: member.name.to_owned(),
+        address: address.authority,
+        transport: transport.unwrap_or_default(),
+        on_stale: on_stale.unwrap_or_default(),
+    })
+}
+
+fn address(fields: &Fields<'_>) -> Option<Url> {
+    if !fields.present("address") {
+        let help = "for example http://child.example.com:9443";
+        fields.error_with_help("address", "missing", "a child has an address", help);
+    }
+    let url = fields.parsed("address", Url::parse)?;
+    let problem = match url.authority.scheme {
+        Scheme::Http => None,
+        Scheme::Https => Some("TLS to children is not supported by this version"),
+        Scheme::H2c => Some("HTTP/2 to children is not supported by this version"),
+    };
+    if let Some(text) = problem {
+        let help = "the child is not used; an address that begins with http:// is";
+        fields.error_with_help("address", "unsupported", text, help);
+        return None;
+    }
+    if !matches!(url.path.as_str(), "" | "/") {
+        let text = format!("the path {} is not used", url.path);
+        fields.warning("address", "no-effect", text);
+    }
+    Some(url)
+}
+
+/// TLS settings beside a clear-text address say that TLS was meant.
+fn refuse_tls(fields: &Fields<'_>) {
+    for key in TLS_KEYS {
+        if fields.has(key) {
+            let text = "TLS to children is not supported by this version; the child is not used";
+            fields.error(key, "unsupported", text);
+        }
+    }
+}
+
+/// The part of `serversTransport` that clear text has too.
+pub(super) fn transport(fields: &Fields<'_>) -> Transport {
+    let mut transport = Transport::default();
+    let idle = fields.number("maxIdleConnsPerHost", i64::from(i32::MIN)..=i64::from(i32::MAX));
+    transport.idle = match idle {
+        None | Some(0) => transport.idle,
+        Some(count) => u32::try_from(count).map_or(IdleConns::NoReuse, IdleConns::UpTo),
+    };
+    fields.accept(&["disableHTTP2"]);
+    let Some(times) = fields.section("forwardingTimeouts") else { return transport };
+    transport.dial_timeout = times.span("dialTimeout").unwrap_or(transport.dial_timeout);
+    transport.response_header_timeout =
+        times.span("responseHeaderTimeout").unwrap_or(transport.response_header_timeout);
+    transport.idle_timeout = times.span("idleConnTimeout").unwrap_or(transport.idle_timeout);
+    transport.read_timeout = times.span("readTimeout").unwrap_or(transport.read_timeout);
+    transport.write_timeout = times.span("writeTimeout").unwrap_or(transport.write_timeout);
+    // These two watch HTTP/2 connections.
+    times.accept(&["readIdleTimeout", "pingTimeout"]);
+    times.close();
+    transport
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    Keep,
+    Demote,
+    Decay,
+    Withdraw,
+}
+
+fn on_stale(fields: Fields<'_>) -> Option<OnStale> {
+    let words = [
+        ("keep", Policy::Keep),
+        ("demote", Policy::Demote),
+        ("decay", Policy::Decay),
+        ("withdraw", Policy::Withdraw),
+    ];
+    let policy = fields.word("policy", &words);
+    let (after, over) = (fields.span("after"), fields.lasting("over"));
+    if !fields.present("policy") {
+        let problem = Diagnostic::error("missing", fields.path_of("policy"), "name a policy");
+        fields.report.add(fields.at, problem.help("keep, demote, decay or withdraw"));
+    }
+    if policy.is_some_and(|policy| policy != Policy::Keep) && !fields.present("after") {
+        fields.error("after", "missing", "this policy needs to know after what time");
+    }
+    if policy == Some(Policy::Decay) && !fields.present("over") {
+        fields.error("over", "missing", "decay needs to know over what time");
+    }
+    for (key, used) in [
+        ("after", policy != Some(Policy::Keep)),
+        ("over", matches!(policy, None | Some(Policy::Decay))),
+    ] {
+        if !used && fields.present(key) {
+            fields.warning(key, "no-effect", "this policy does not use it");
+        }
+    }
+    fields.close();
+    Some(match (policy?, after, over) {
+        (Policy::Demote, Some(after), _) => OnStale::Demote { after },
+        (Policy::Decay, Some(after), Some(over)) => OnStale::Decay { after, over },
+        (Policy::Withdraw, Some(after), _) => OnStale::Withdraw { after },
+        _ => OnStale::Keep,
+    })
+}

@@ -1,0 +1,169 @@
+//! Entry points, ordinary ones and those of uplinks.
+
+use crate::base::diag::Diagnostic;
+use crate::config::address::listen_addr;
+use crate::config::dynamic::qualified;
+use crate::config::fields::{Fields, Named, bad_value};
+use crate::config::fixed::{AppendFor, Cidr, EntryPoint, Fixed, Forwarded};
+
+/// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
+/// is refused: it might serve what its author meant to guard.
+pub(super) fn read(fields: &Fields<'_>, key: &'static str, fixed: &mut Fixed) -> usize {
+    let members = fields.named(key);
+    let mut good = Vec::new();
+    for member in &members {
+        let mark = fields.report.mark();
+        let entry = one(fields, member);
+        refuse_taken_name(fields, member, fixed);
+        match entry.filter(|_| fields.report.errors_since(mark).is_empty()) {
+            Some(entry) => good.push(entry),
+            None => fixed.refused_entry_points.push(member.name.to_owned()),
+        }
+    }
+    good.sort_by(|a, b| a.name.cmp(&b.name));
+    match key {
+        "entryPoints" => fixed.entry_points = good,
+        _ => fixed.uplink_entry_points = good,
+    }
+    members.len()
+}
+
+/// Routers and uplinks name entry points alike, so a name belongs to one kind only. The ordinary
+/// one stays.
+fn refuse_taken_name(fields: &Fields<'_>, member: &Named<'_>, fixed: &Fixed) {
+    if fixed.entry_points.iter().any(|entry| entry.name == member.name) {
+        let text = format!("`{}` is also the name of an entry point", member.name);
+        let problem = Diagnostic::error("name-clash", &*member.path, text);
+        fields.report.add(member.at, problem.help("give one of them another name"));
+    }
+}
+
+fn one(outer: &Fields<'_>, member: &Named<'_>) -> Option<EntryPoint> {
+    let mut fields = Fields::open(outer.report, &member.path, member.value)?;
+    fields.at = member.at;
+    if member.name.is_empty() || member.name.contains(['@', ',']) {
+        let text = "a name is not empty and has neither @ nor comma";
+        fields.report.error("bad-name", member.at, &member.path, text);
+    }
+    let address = fields.parsed("address", listen_addr);
+    if !fields.present("address") {
+        fields.error_with_help(
+            "address",
+            "missing",
+            "an entry point has an address",
+            "for example \":80\"",
+        );
+    }
+    let unspecified = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    let mut entry = EntryPoint::new(member.name, address.unwrap_or(unspecified));
+    entry.as_default = fields.flag("asDefault").unwrap_or(false);
+    if let Some(transport) = fields.section("transport") {
+        read_transport(&transport, &mut entry);
+        transport.close();
+    }
+    entry.forwarded = fields.section("forwardedHeaders").map(forwarded).unwrap_or_default();
+    if let Some(http) = fields.section("http") {
+        read_http(&http, &mut entry);
+        http.close();
+    }
+    if fields.present("proxyProtocol") {
+        let text = "the PROXY protocol is not supported by this version, so this entry point is \
+                    refused: its clients would not be who they seem";
+        fields.error("proxyProtocol", "unsupported", text);
+    }
+    fields.without_effect(&["reusePort", "allowACMEByPass", "http2", "http3", "udp"]);
+    fields.without_effect(&["observability"]);
+    fields.close();
+    address.map(|_| entry)
+}
+
+fn read_transport(fields: &Fields<'_>, entry: &mut EntryPoint) {
+    let count = fields.number("keepAliveMaxRequests", 0..=i64::from(u32::MAX));
+    entry.keep_alive_requests_max = count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    entry.keep_alive_time_max = fields.span("keepAliveMaxTime").unwrap_or_default();
+    if let Some(times) = fields.section("respondingTimeouts") {
+        entry.read_timeout = times.span("readTimeout").unwrap_or(entry.read_timeout);
+        entry.write_timeout = times.span("writeTimeout").unwrap_or(entry.write_timeout);
+        entry.idle_timeout = times.span("idleTimeout").unwrap_or(entry.idle_timeout);
+        times.close();
+    }
+    if let Some(cycle) = fields.section("lifeCycle") {
+        let accept_grace = cycle.span("requestAcceptGraceTimeout");
+        entry.accept_grace = accept_grace.unwrap_or(entry.accept_grace);
+        entry.drain_grace = cycle.span("graceTimeOut").unwrap_or(entry.drain_grace);
+        cycle.close();
+    }
+}
+
+fn forwarded(fields: Fields<'_>) -> Forwarded {
+    let not_append = fields.flag("notAppendXForwardedFor").unwrap_or(false);
+    let forwarded = Forwarded {
+        insecure: fields.flag("insecure").unwrap_or(false),
+        trusted: ranges(&fields, "trustedIPs"),
+        connection: fields.strings("connection").unwrap_or_default(),
+        append_for: if not_append { AppendFor::No } else { AppendFor::Yes },
+    };
+    fields.without_effect(&["addXForwardedSchemeHeaders"]);
+    fields.close();
+    forwarded
+}
+
+fn ranges(fields: &Fields<'_>, key: &'static str) -> Vec<Cidr> {
+    let mut ranges = Vec::new();
+    for (at, text) in fields.texts(key).unwrap_or_default() {
+        match Cidr::parse(text) {
+            Some(range) => ranges.push(range),
+            None => {
+                let wanted = "expected an address or a range such as 10.0.0.0/8";
+                bad_value(fields.report, at, &fields.path_of(key), text, wanted);
+            }
+        }
+    }
+    ranges
+}
+
+fn read_http(fields: &Fields<'_>, entry: &mut EntryPoint) {
+    let middlewares = fields.strings("middlewares").unwrap_or_default();
+    entry.middlewares = middlewares.iter().map(|name| qualified(name)).collect();
+    let bytes = fields.number("maxHeaderBytes", 1..=64 << 20);
+    let bytes = bytes.and_then(|bytes| u32::try_from(bytes).ok());
+    entry.header_bytes_max = bytes.unwrap_or(entry.header_bytes_max);
+    if fields.has("tls") {
+        let text = "TLS is not served by this version, so this entry point is refused: it must \
+                    not serve in clear text what was meant for TLS";
+        fields.error("tls", "unsupported", text);
+    }
+    if fields.present("redirections") {
+        let text = "redirections are not supported by this version, so this entry point is \
+                    refused: it must not serve what was meant to be redirected";
+        fields.error("redirections", "unsupported", text);
+    }
+    if let Some(encoded) = fields.section("encodedCharacters") {
+        encoded_characters(&encoded);
+        encoded.close();
+    }
+    if fields.flag("sanitizePath") == Some(false) {
+        let text = "paths are always sanitised by this version; this has no effect";
+        fields.warning("sanitizePath", "no-effect", text);
+    }
+    fields.without_effect(&["encodeQuerySemicolons", "underscoreHeadersStrategy"]);
+}
+
+/// Everything is allowed unless it is forbidden, and forbidding is not built yet.
+fn encoded_characters(fields: &Fields<'_>) {
+    for key in [
+        "allowEncodedSlash",
+        "allowEncodedBackSlash",
+        "allowEncodedNullCharacter",
+        "allowEncodedSemicolon",
+        "allowEncodedPercent",
+        "allowEncodedQuestionMark",
+        "allowEncodedHash",
+    ] {
+        if fields.flag(key) == Some(false) {
+            let text = "refusing encoded characters is not supported by this version, so this \
+                        entry point is refused";
+            fields.error(key, "unsupported", text);
+        }
+    }
+}
