@@ -42,15 +42,19 @@ fn object(advert: &Advert) -> Value {
         object.insert("healthCheck".into(), health_check(check));
     }
     if let Some(passive) = &advert.passive {
-        let window = passive.failure_window.to_string();
-        let attempts = passive.failed_attempts_max;
-        let check = json!({ "failureWindow": window, "maxFailedAttempts": attempts });
-        object.insert("passiveHealthCheck".into(), check);
+        object.insert("passiveHealthCheck".into(), passive_check(passive));
     }
     Value::Object(object)
 }
 
-fn health_check(check: &HealthCheck) -> Value {
+/// A passive check as configuration spells it.
+pub fn passive_check(check: &PassiveCheck) -> Value {
+    let window = check.failure_window.to_string();
+    json!({ "failureWindow": window, "maxFailedAttempts": check.failed_attempts_max })
+}
+
+/// A check as configuration spells it.
+pub fn health_check(check: &HealthCheck) -> Value {
     let mut object = Map::new();
     object.insert("path".into(), json!(check.path));
     if let Some(scheme) = check.scheme {

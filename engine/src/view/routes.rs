@@ -35,4 +35,9 @@ impl RouteTable {
     pub fn at(&self, position: u32) -> Option<&Arc<Route>> {
         self.routes.get(position as usize).map(|(_, route)| route)
     }
+
+    /// All routes, best first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter().map(|(_, route)| route)
+    }
 }

@@ -71,6 +71,7 @@ pub struct Finished {
     pub took: Span,
     pub request_bytes: u64,
     pub response_bytes: u64,
+    pub retries: u32,
 }
 
 /// Series of one thing that is counted. Kept by the registry, so that it survives reloads.
@@ -85,6 +86,7 @@ pub struct Series {
     pub nanos: Count,
     pub request_bytes: Count,
     pub response_bytes: Count,
+    pub retries: Count,
     /// One more than there are bounds: the last is for what exceeds all of them.
     pub buckets: Box<[Count]>,
     next: OnceLock<Box<Self>>,
@@ -102,6 +104,7 @@ impl Scope {
         series.nanos.add(done.took.nanos());
         series.request_bytes.add(done.request_bytes);
         series.response_bytes.add(done.response_bytes);
+        series.retries.add(done.retries.into());
         series.buckets[bucket].add(1);
     }
 
@@ -122,6 +125,7 @@ impl Series {
             nanos: Count::new(0),
             request_bytes: Count::new(0),
             response_bytes: Count::new(0),
+            retries: Count::new(0),
             buckets: (0..=bounds.len()).map(|_| Count::new(0)).collect(),
             next: OnceLock::new(),
         }
@@ -153,6 +157,7 @@ mod tests {
             took: Span::micros(micros),
             request_bytes: 10,
             response_bytes: 100,
+            retries: 0,
         }
     }
 

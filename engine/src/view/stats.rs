@@ -56,10 +56,14 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub fn new(workers: u16, started: Wall) -> Self {
+    pub fn new(workers: u16, entries: u16, started: Wall) -> Self {
+        let worker = |_| WorkerStats {
+            clients: (0..entries).map(|_| Count::default()).collect(),
+            ..WorkerStats::default()
+        };
         Self {
             started,
-            workers: (0..workers).map(|_| WorkerStats::default()).collect(),
+            workers: (0..workers).map(worker).collect(),
             control: ControlStats::default(),
         }
     }
@@ -74,12 +78,12 @@ pub struct WorkerStats {
     pub epoch: Count,
     /// Requests whose head was complete.
     pub requests: Count,
-    /// Open client connections.
-    pub clients: Count,
+    /// Open client connections, by `EntryId`.
+    pub clients: Box<[Count]>,
     /// Open upstream connections, idle ones included.
     pub upstreams: Count,
     pub upstreams_idle: Count,
-    /// Requests sent on a fresh connection.
+    /// Requests sent to an origin on a fresh connection.
     pub dialed: Count,
     /// Requests sent on a kept connection.
     pub reused: Count,
@@ -89,8 +93,6 @@ pub struct WorkerStats {
     pub mirrors: Count,
     pub mirrors_skipped: [Count; MirrorSkip::ALL.len()],
     pub shed: [Count; Shed::ALL.len()],
-    /// Set while draining.
-    pub draining: Count,
 }
 
 impl WorkerStats {

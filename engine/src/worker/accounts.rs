@@ -1,0 +1,97 @@
+//! What a finished request adds to the figures: one call, a few stores, no allocation after the
+//! first request of a kind.
+
+use super::record::AccessRecord;
+use crate::base::id::ServiceId;
+use crate::config::fixed::Fixed;
+use crate::view::View;
+use crate::view::series::{Finished, SeriesKey};
+use crate::view::stats::{Stats, WorkerStats, Writer};
+use std::sync::Arc;
+
+/// One worker's pen in the book of the process.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    stats: Arc<Stats>,
+    writer: Writer,
+    /// Upper bounds of the histograms in microseconds; nothing is told apart without metrics.
+    bounds: Arc<[u64]>,
+    entries: bool,
+    routers: bool,
+    services: bool,
+}
+
+impl Accounts {
+    /// For the worker of this number; `stats` was made for more workers than that.
+    pub fn new(stats: Arc<Stats>, index: u16, fixed: &Fixed) -> Self {
+        let of = u16::try_from(stats.workers.len()).expect("workers are counted in 16 bits");
+        assert!(index < of, "a worker writes its own figures");
+        let metrics = fixed.prometheus.as_ref();
+        Self {
+            stats,
+            writer: Writer { index, of },
+            bounds: metrics.map_or_else(Arc::default, |m| m.buckets_micros.as_slice().into()),
+            entries: metrics.is_some_and(|m| m.entry_point_labels),
+            routers: metrics.is_some_and(|m| m.router_labels),
+            services: metrics.is_some_and(|m| m.service_labels),
+        }
+    }
+
+    /// The words that only this worker writes.
+    #[inline]
+    pub fn mine(&self) -> &WorkerStats {
+        &self.stats.workers[usize::from(self.writer.index)]
+    }
+
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// A request of a client has ended.
+    pub fn finished(&self, record: &AccessRecord<'_>) {
+        if record.route.is_some_and(|route| route.internal) {
+            return;
+        }
+        let done = record.finished();
+        if self.entries
+            && let Some(entry) = record.view.entries.get(usize::from(record.entry.0))
+        {
+            entry.stats.record(self.writer, &self.bounds, &done);
+        }
+        if self.routers
+            && let Some(route) = record.route
+        {
+            route.stats.record(self.writer, &self.bounds, &done);
+        }
+        if let Some(service) = record.service {
+            self.served(record.view, service, &done);
+        }
+        if let Some(uplink) = record.server.and_then(|server| server.uplink.as_ref())
+            && record.origin_status != 0
+            && let Some(child) = record.view.children.get(usize::from(uplink.child.0))
+        {
+            child.stats.latency.record(self.writer, record.origin_took);
+        }
+    }
+
+    /// A service was asked, by a client or for a mirror.
+    pub fn served(&self, view: &View, service: ServiceId, done: &Finished) {
+        if self.services
+            && let Some(node) = view.services.get(service.0)
+        {
+            node.stats.record(self.writer, &self.bounds, done);
+        }
+    }
+}
+
+impl AccessRecord<'_> {
+    fn finished(&self) -> Finished {
+        Finished {
+            key: SeriesKey::new(self.status, self.method, self.protocol),
+            took: self.took(),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            retries: self.retries,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The API: what is configured and how it does, as JSON in Traefik's shapes, and the children.
+
+mod children;
+mod entries;
+mod list;
+mod overview;
+mod routers;
+mod services;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use super::internal::{Answer, Ask, Sight};
+use list::Query;
+use serde_json::{Map, Value, json};
+
+pub(super) fn answer(ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
+    let base = sight.view.fixed.api.as_ref().map_or("/", |api| &api.base_path);
+    let parts = split(ask.path);
+    let base = split(base.as_bytes());
+    let Some(("api", parts)) = parts.strip_prefix(&*base).and_then(first) else {
+        return not_found();
+    };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let query = Query::of(ask.query);
+    match parts[..] {
+        ["overview"] => found(&overview::overview(sight)),
+        ["rawdata"] => found(&overview::rawdata(sight)),
+        ["version"] => found(&overview::version(sight)),
+        ["entrypoints"] => entries::list(sight).page(&query),
+        ["entrypoints", name] => one("entry point", name, entries::named(sight, name)),
+        ["http", "routers"] => routers::list(sight, &query).page(&query),
+        ["http", "routers", name] => one("router", name, routers::named(sight, name)),
+        ["http", "services"] => services::list(sight, &query).page(&query),
+        ["http", "services", name] => one("service", name, services::named(sight, name)),
+        ["http", "middlewares"] => steps::list(sight, &query).page(&query),
+        ["http", "middlewares", name] => one("middleware", name, steps::named(sight, name)),
+        ["tieline", "children"] => found(&children::children(sight)),
+        ["tieline", "diagnostics"] => found(&children::diagnostics(sight)),
+        _ => not_found(),
+    }
+}
+
+fn first(parts: &[String]) -> Option<(&str, &[String])> {
+    parts.split_first().map(|(first, rest)| (first.as_str(), rest))
+}
+
+/// Segments of a path, decoded; a slash at either end counts for nothing.
+fn split(path: &[u8]) -> Vec<String> {
+    let inner = path.strip_prefix(b"/").unwrap_or(path);
+    let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+    if inner.is_empty() {
+        return Vec::new();
+    }
+    inner.split(|byte| *byte == b'/').map(decode).collect()
+}
+
+/// Percent-triplets become bytes; what is not UTF-8 then becomes U+FFFD.
+fn decode(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|d| char::from(*d).to_digit(16));
+        let triplet = digit(0).zip(digit(1)).filter(|_| *byte == b'%');
+        match triplet.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn found(value: &Value) -> Answer {
+    with(200, value)
+}
+
+fn with(status: u16, value: &Value) -> Answer {
+    let body = value.to_string().into_bytes();
+    Answer { status, content_type: "application/json", fields: Vec::new(), body }
+}
+
+fn one(what: &str, name: &str, value: Option<Value>) -> Answer {
+    match value {
+        Some(value) => found(&value),
+        None => with(404, &json!({ "message": format!("{what} not found: {name}") })),
+    }
+}
+
+fn not_found() -> Answer {
+    Answer::text(404, "404 page not found\n")
+}
+
+/// The part after the last `@`.
+fn provider(name: &str) -> &str {
+    name.rsplit_once('@').map_or("", |(_, provider)| provider)
+}
+
+/// Adds what every definition shows: its state, its problems, its name and provider.
+fn describe(object: &mut Map<String, Value>, name: &str, status: &str, errors: &[String]) {
+    object.insert("name".to_owned(), json!(name));
+    object.insert("provider".to_owned(), json!(provider(name)));
+    object.insert("status".to_owned(), json!(status));
+    if !errors.is_empty() {
+        object.insert("error".to_owned(), json!(errors));
+    }
+}
+
+fn strings(names: &[std::sync::Arc<str>]) -> Value {
+    names.iter().map(|name| json!(&**name)).collect()
+}

@@ -1,0 +1,68 @@
+//! Services the process offers itself: ping, metrics and the API. Their answers are made on the
+//! spot from the view and the figures, and sent like any other response.
+
+use super::metrics;
+use crate::base::time::Time;
+use crate::http::status::reason;
+use crate::view::stats::Stats;
+use crate::view::{Internal, View};
+
+/// What is asked of an internal service.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    pub method: &'a [u8],
+    /// Path as received, after the router's middlewares, without the query.
+    pub path: &'a [u8],
+    /// Without `?`.
+    pub query: &'a [u8],
+}
+
+/// What there is to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    pub view: &'a View,
+    pub stats: &'a Stats,
+    pub now: Time,
+    pub draining: bool,
+}
+
+/// A response; the length of the body is its framing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Empty for none.
+    pub content_type: &'static str,
+    /// More fields.
+    pub fields: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let content_type = "text/plain; charset=utf-8";
+        Self { status, content_type, fields: Vec::new(), body: body.into() }
+    }
+}
+
+pub fn answer(service: Internal, ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
+    if !matches!(ask.method, b"GET" | b"HEAD") && service != Internal::Noop {
+        let mut answer = Answer::text(405, "Method Not Allowed\n");
+        answer.fields.push(("Allow", "GET, HEAD".to_owned()));
+        return answer;
+    }
+    match service {
+        Internal::Ping => ping(sight),
+        Internal::Prometheus => metrics::answer(sight),
+        Internal::Api => super::api::answer(ask, sight),
+        Internal::Noop => Answer::text(418, "I'm a teapot\n"),
+    }
+}
+
+/// While draining, whoever balances in front of us is told to stop.
+fn ping(sight: &Sight<'_>) -> Answer {
+    if !sight.draining {
+        return Answer::text(200, "OK");
+    }
+    let status = sight.view.fixed.ping.as_ref().map_or(503, |ping| ping.terminating_status);
+    Answer::text(status, reason(status))
+}
