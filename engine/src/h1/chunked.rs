@@ -282,3 +282,153 @@ impl SizeLine {
         &self.bytes[usize::from(self.start)..]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { line_max: 64, trailer_max: 64 };
+
+    /// Decodes `pieces`; what was content, what was left over, and the trailers.
+    fn decode(pieces: &[&[u8]], bounds: Bounds) -> Result<Option<String>, What> {
+        let mut decoder = Decoder::new(Who::Client, bounds);
+        let mut content = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let mut rest = *piece;
+            loop {
+                match decoder.step(rest).map_err(|misbehaved| misbehaved.what)? {
+                    Step::Data(data) => {
+                        assert!(!data.is_empty(), "data is something");
+                        content.extend_from_slice(&rest[data.clone()]);
+                        rest = &rest[data.end..];
+                    }
+                    Step::More => break,
+                    Step::End { used } => {
+                        let left = [&[&rest[used..]], &pieces[at + 1..]].concat().concat();
+                        return Ok(Some(told(&content, &decoder, &left)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn told(content: &[u8], decoder: &Decoder, left: &[u8]) -> String {
+        let mut text = content.escape_ascii().to_string();
+        for field in decoder.trailers() {
+            text += &format!(" {}={}", field.name, field.value.escape_ascii());
+        }
+        text + "|" + &left.escape_ascii().to_string()
+    }
+
+    /// The result is the same however the bytes are split in two or three, and byte by byte.
+    #[track_caller]
+    fn check(body: &str, expected: Result<Option<&str>, What>) {
+        let body = body.as_bytes();
+        let expected = expected.map(|text| text.map(str::to_owned));
+        assert_eq!(decode(&[body], BOUNDS), expected, "{}", body.escape_ascii());
+        for first in 0..=body.len() {
+            let (a, rest) = body.split_at(first);
+            for second in 0..=rest.len() {
+                let (b, c) = rest.split_at(second);
+                let got = decode(&[a, b, c], BOUNDS);
+                assert_eq!(got, expected, "{} at {first}+{second}", body.escape_ascii());
+            }
+        }
+        let bytes: Vec<&[u8]> = body.chunks(1).collect();
+        assert_eq!(decode(&bytes, BOUNDS), expected, "{} in bytes", body.escape_ascii());
+    }
+
+    #[test]
+    fn bodies_under_all_splits() {
+        check("0\r\n\r\n", Ok(Some("|")));
+        check("5\r\nhello\r\n0\r\n\r\n", Ok(Some("hello|")));
+        check("5\r\nhello\r\n1\r\n!\r\n000\r\n\r\n", Ok(Some("hello!|")));
+        check("A\r\n0123456789\r\n0\r\n\r\nGET /", Ok(Some("0123456789|GET /")));
+        check("0a\r\n0123456789\r\n0\r\n\r\n\r\n", Ok(Some("0123456789|\\r\\n")));
+        check("2\r\n\r\n\r\n0\r\n\r\n", Ok(Some("\\r\\n|")));
+        check("5\r\nhello\r\n0\r\n", Ok(None));
+        check("5\r\nhel", Ok(None));
+        check("", Ok(None));
+    }
+
+    #[test]
+    fn extensions_are_dropped() {
+        check("1;a\r\nx\r\n0;b=c\r\n\r\n", Ok(Some("x|")));
+        check("1;a=\"q\\\"; \\\\\";b ; c = d\r\nx\r\n0\r\n\r\n", Ok(Some("x|")));
+        check("1 ;a\r\nx\r\n0\r\n\r\n", Ok(Some("x|")));
+        for broken in [";", ";;a", ";a=", ";=b", ";a b", ";a=\"q", ";a=\"q\"x", " "] {
+            check(&format!("1{broken}\r\nx\r\n0\r\n\r\n"), Err(What::ChunkExtension));
+        }
+        check("1;a\nx\r\n0\r\n\r\n", Err(What::ChunkExtension));
+        check("1;a=\"\n\"\r\nx\r\n0\r\n\r\n", Err(What::ChunkExtension));
+        check("1;a\rb\r\nx\r\n0\r\n\r\n", Err(What::LineEnd));
+    }
+
+    #[test]
+    fn sizes_are_hexadecimal_digits_and_nothing_else() {
+        for broken in ["", "g", "+1", "-1", "0x1", "_1", "1_0", "1h", "\t1", " 1", "1,", "\n1"] {
+            check(&format!("{broken}\r\nx\r\n0\r\n\r\n"), Err(What::ChunkSize));
+        }
+        check("1\nx\r\n0\r\n\r\n", Err(What::ChunkSize));
+        check("1\r\rx\r\n0\r\n\r\n", Err(What::LineEnd));
+        check("7fffffffffffffff\r\nx", Ok(None));
+        check("8000000000000000\r\nx", Err(What::ChunkTooLarge));
+        check("10000000000000001\r\nx", Err(What::ChunkTooLarge));
+        check(&format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(62)), Ok(Some("x|")));
+        check(&format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(64)), Err(What::ChunkLineTooLong));
+    }
+
+    #[test]
+    fn data_ends_where_its_size_says() {
+        check("5\r\nhello0\r\n\r\n", Err(What::ChunkEnd));
+        check("5\r\nhello\n0\r\n\r\n", Err(What::ChunkEnd));
+        check("5\r\nhello\r0\r\n\r\n", Err(What::ChunkEnd));
+        check("4\r\nhello\r\n0\r\n\r\n", Err(What::ChunkEnd));
+        check("6\r\nhello\r\n0\r\n\r\n", Err(What::ChunkEnd));
+    }
+
+    #[test]
+    fn trailers_are_fields_that_may_come_late() {
+        check("0\r\na: b\r\n\r\n", Ok(Some(" a=b|")));
+        check("0\r\na:\r\nX-B: \t c d \r\n\r\nz", Ok(Some(" a= X-B=c d|z")));
+        check("0\r\nCookie: x\r\nTE: y\r\nk: v\r\n\r\n", Ok(Some(" k=v|")));
+        for refused in ["Content-Length: 3", "transfer-encoding: chunked", "HOST: a"] {
+            check(&format!("0\r\n{refused}\r\n\r\n"), Err(What::TrailerForbidden));
+        }
+        for broken in ["a", "a : b", " a: b", ": b", "a: b\r\n c", "a: \u{1}", "a: \u{7f}"] {
+            check(&format!("0\r\n{broken}\r\n\r\n"), Err(What::TrailerField));
+        }
+        check("0\r\na: b\n\r\n", Err(What::LineEnd));
+        check("0\r\na: b\rc\r\n\r\n", Err(What::LineEnd));
+        check("0\r\n\n", Err(What::LineEnd));
+        check("0\r\n\rx", Err(What::LineEnd));
+        let long = "x".repeat(60);
+        check(&format!("0\r\na:{long}\r\n\r\n"), Ok(Some(&format!(" a={long}|"))));
+        check(&format!("0\r\na:{long}y\r\n\r\n"), Err(What::TrailerTooLarge));
+    }
+
+    #[test]
+    fn long_extensions_on_tiny_chunks_run_out() {
+        let chunk = format!("1;{}\r\nx\r\n", "e".repeat(1000));
+        let bounds = Bounds { line_max: 4096, trailer_max: 0 };
+        let few = chunk.repeat(16) + "0\r\n\r\n";
+        assert_eq!(decode(&[few.as_bytes()], bounds), Ok(Some("x".repeat(16) + "|")));
+        let many = chunk.repeat(17);
+        assert_eq!(decode(&[many.as_bytes()], bounds), Err(What::ChunkLineTooLong));
+        let plain = "1\r\nx\r\n".repeat(100_000);
+        assert_eq!(decode(&[plain.as_bytes()], bounds), Ok(None));
+    }
+
+    #[test]
+    fn what_is_framed_decodes_to_itself() {
+        for count in [1, 9, 10, 15, 16, 17, 255, 256, 4096, 65_537] {
+            let data = vec![b'x'; count];
+            let line = SizeLine::new(count);
+            assert_eq!(line.bytes(), format!("{count:x}\r\n").as_bytes());
+            let body = [line.bytes(), &data, LINE_END, LAST].concat();
+            assert_eq!(decode(&[&body], BOUNDS), Ok(Some("x".repeat(count) + "|")));
+        }
+        assert_eq!(SizeLine::new(usize::MAX).bytes(), format!("{:x}\r\n", usize::MAX).as_bytes());
+    }
+}

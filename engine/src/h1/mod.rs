@@ -2,4 +2,5 @@
 
 pub mod chunked;
 pub mod parse;
+pub mod state;
 pub mod write;

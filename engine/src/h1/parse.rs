@@ -218,3 +218,194 @@ fn violation(error: httparse::Error) -> What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::framing::Framing;
+    use crate::http::head::Persistence;
+
+    const BOUNDS: Bounds = Bounds { bytes_max: 400, fields_max: 8 };
+
+    fn told(head: &RequestHead<'_>, bytes: usize) -> String {
+        let RequestHead { method, target, version, framing, persistence, .. } = head;
+        format!("{} {target} {version:?} {framing:?} {persistence:?} {bytes}", method.as_str())
+    }
+
+    fn read(buf: &[u8], progress: &mut Progress) -> Result<Option<String>, What> {
+        let mut scratch = Scratch::new();
+        match request_head(buf, progress, BOUNDS, &mut scratch) {
+            Ok(Parsed::Partial) => Ok(None),
+            Ok(Parsed::Complete { head, bytes }) => Ok(Some(told(&head, bytes))),
+            Err(misbehaved) => Err(misbehaved.what),
+        }
+    }
+
+    /// Whole, and byte by byte with what was learned before: an accepted head is partial until its
+    /// last byte, a refused one is refused no later than whole.
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, What>) {
+        let whole = read(text.as_bytes(), &mut Progress::default());
+        assert_eq!(whole, expected.map(|text| Some(text.to_owned())), "{text:?}");
+        let mut progress = Progress::default();
+        for end in 1..text.len() {
+            let result = read(&text.as_bytes()[..end], &mut progress);
+            match (&result, expected) {
+                (Ok(None), _) => {}
+                (Err(_), Err(_)) => return,
+                _ => panic!("{result:?} after {end} of {text:?}"),
+            }
+        }
+        assert_eq!(read(text.as_bytes(), &mut progress), whole, "{text:?} byte by byte");
+    }
+
+    #[test]
+    fn heads_of_requests() {
+        check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET / Http11 Empty Keep 27"));
+        check("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET / Http11 Empty Keep 29"));
+        check("GET / HTTP/1.0\r\n\r\n", Ok("GET / Http10 Empty Close 18"));
+        check(
+            "POST /x HTTP/1.0\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\n",
+            Ok("POST /x Http10 Length(3) Keep 63"),
+        );
+        check(
+            "PUT /x HTTP/1.1\r\nhost:\r\nconnection: close\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            Ok("PUT /x Http11 Chunked Close 73"),
+        );
+        check("x! / HTTP/1.1\r\nhost: a\r\nb: \tc \r\n\r\n", Ok("x! / Http11 Empty Keep 34"));
+    }
+
+    #[test]
+    fn start_lines_are_strict() {
+        for broken in
+            ["GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET / HTTP/1.1.1", " GET / HTTP/1.1"]
+        {
+            let result =
+                read(format!("{broken}\r\nHost: a\r\n\r\n").as_bytes(), &mut Progress::default());
+            assert!(matches!(result, Err(What::StartLine | What::LineEnd)), "{broken} {result:?}");
+        }
+        for other in ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3.0"] {
+            check(&format!("GET / {other}\r\nHost: a\r\n\r\n"), Err(What::Version));
+        }
+        for broken in ["http/1.1", "HTTP/11", "HTTX/1.1", "HTTP/1.x", "HTTP/ 1.1"] {
+            check(&format!("GET / {broken}\r\nHost: a\r\n\r\n"), Err(What::StartLine));
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_at_most_one() {
+        check("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(What::BlankLines));
+        check("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(What::LineEnd));
+        check("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(What::LineEnd));
+    }
+
+    #[test]
+    fn a_head_over_its_bounds_is_refused() {
+        let head = |bytes: usize| {
+            let start = "GET / HTTP/1.1\r\nHost: a\r\nb: ";
+            format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
+        };
+        check(&head(400), Ok("GET / Http11 Empty Keep 400"));
+        check(&head(401), Err(What::HeadTooLarge));
+        let fields =
+            |count| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "b: c\r\n".repeat(count));
+        check(&fields(7), Ok("GET / Http11 Empty Keep 69"));
+        check(&fields(8), Err(What::TooManyFields));
+    }
+
+    #[test]
+    fn what_comes_after_a_head_is_left_alone() {
+        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/9.9\n\n";
+        let result = read(text, &mut Progress::default());
+        assert_eq!(result, Ok(Some("GET / Http11 Empty Keep 27".to_owned())));
+    }
+
+    #[test]
+    fn reading_byte_by_byte_parses_only_at_both_ends() {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\nb: {}\r\n\r\n", "x".repeat(300));
+        let mut progress = Progress::default();
+        for end in 1..text.len() {
+            assert_eq!(read(&text.as_bytes()[..end], &mut progress), Ok(None));
+            assert_eq!(progress.scanned, end);
+        }
+        assert!(read(text.as_bytes(), &mut progress).expect("fine").is_some());
+        assert_eq!(progress, Progress::default());
+    }
+
+    #[track_caller]
+    fn answer(text: &str, asked: Asked, expected: Result<(u16, Framing), What>) {
+        let mut scratch = Scratch::new();
+        let mut progress = Progress::default();
+        let result = response_head(text.as_bytes(), asked, &mut progress, BOUNDS, &mut scratch);
+        let result = match result {
+            Ok(Parsed::Complete { head, bytes }) => {
+                assert_eq!(bytes, text.len());
+                Ok((head.status, head.framing))
+            }
+            Ok(Parsed::Partial) => panic!("{text:?} is partial"),
+            Err(misbehaved) => Err(misbehaved.what),
+        };
+        assert_eq!(result, expected, "{text:?}");
+    }
+
+    #[test]
+    fn heads_of_responses() {
+        let ok = |framing| Ok((200, framing));
+        answer("HTTP/1.1 200 OK\r\n\r\n", Asked::Plain, ok(Framing::UntilClose));
+        answer("HTTP/1.1 200\r\n\r\n", Asked::Plain, ok(Framing::UntilClose));
+        answer("HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\n", Asked::Plain, ok(Framing::Length(2)));
+        answer("HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\n", Asked::Head, ok(Framing::Empty));
+        answer(
+            "HTTP/1.1 101 \r\nConnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            Asked::Upgrade,
+            Ok((101, Framing::Tunnel)),
+        );
+        answer("HTTP/1.1 101 \r\nupgrade: x\r\n\r\n", Asked::Upgrade, Err(What::SwitchUnasked));
+        answer("HTTP/1.1 099 \r\n\r\n", Asked::Plain, Err(What::StatusMalformed));
+        answer("HTTP/1.1 200 OK\n\n", Asked::Plain, Err(What::LineEnd));
+        answer("\r\nHTTP/1.1 200 OK\r\n\r\n", Asked::Plain, Err(What::BlankLines));
+        answer("HTTP/2 200 OK\r\n\r\n", Asked::Plain, Err(What::Version));
+        answer("SSH-2.0-OpenSSH\r\n\r\n", Asked::Plain, Err(What::StartLine));
+        answer("HTTP/1.1 2000 OK\r\n\r\n", Asked::Plain, Err(What::StartLine));
+        answer("HTTP/1.1 200 OK\r\na : b\r\n\r\n", Asked::Plain, Err(What::FieldName));
+        answer("HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n", Asked::Plain, Err(What::FieldName));
+    }
+
+    #[test]
+    fn blame_falls_on_the_sender() {
+        let mut scratch = Scratch::new();
+        let mut progress = Progress::default();
+        let refused = request_head(b"\n", &mut progress, BOUNDS, &mut scratch);
+        assert_eq!(refused.map(|_| ()), Err(Misbehaved::client(What::LineEnd)));
+        let refused = response_head(b"\n", Asked::Plain, &mut progress, BOUNDS, &mut scratch);
+        assert_eq!(refused.map(|_| ()), Err(Misbehaved::origin(What::BlankLines)));
+    }
+
+    #[test]
+    fn upgrades_and_expectations() {
+        let of = |fields: &str| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            let mut scratch = Scratch::new();
+            match request_head(text.as_bytes(), &mut Progress::default(), BOUNDS, &mut scratch) {
+                Ok(Parsed::Complete { head, .. }) => {
+                    let RequestHead { upgrade, expects_continue, takes_trailers, .. } = head;
+                    assert_eq!(head.persistence, Persistence::Keep);
+                    Ok(format!("{} {expects_continue} {takes_trailers}", upgrade.unwrap_or("-")))
+                }
+                Ok(Parsed::Partial) => panic!("{text:?} is partial"),
+                Err(misbehaved) => Err(misbehaved.status()),
+            }
+        };
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!(of("Connection: Upgrade\r\nUpgrade: websocket"), ok("websocket false false"));
+        assert_eq!(of("Upgrade: websocket"), ok("- false false"));
+        assert_eq!(of("Connection: Upgrade\r\nUpgrade: h2c"), ok("- false false"));
+        assert_eq!(of("Connection: Upgrade\r\nUpgrade: a\r\nUpgrade: b"), ok("- false false"));
+        assert_eq!(
+            of("Connection: Upgrade\r\nUpgrade: a\r\nContent-Length: 1"),
+            ok("- false false")
+        );
+        assert_eq!(of("Expect: 100-continue\r\nTE: trailers"), ok("- true true"));
+        assert_eq!(of("Expect: cake"), Err(417));
+    }
+}

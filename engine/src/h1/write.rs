@@ -145,3 +145,77 @@ pub fn onto(page: &mut Page, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), 
     page.advance(count);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::page::{PageSize, Pool};
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Writer<'_>), expected: &str) {
+        let pool = Pool::new(8, 1, 4096, 1);
+        let mut page = pool.take(PageSize::Large).expect("one page");
+        assert_eq!(onto(&mut page, &write), Ok(()));
+        assert_eq!(page.bytes().escape_ascii().to_string(), expected.escape_default().to_string());
+        for room in 0..expected.len() {
+            let mut memory = vec![0; room];
+            let mut writer = Writer::new(&mut memory);
+            write(&mut writer);
+            assert_eq!(writer.finish(), Err(TooSmall { needed: expected.len() }));
+        }
+    }
+
+    #[test]
+    fn start_lines() {
+        check(|w| w.request_line("GET", "/a", None), "GET /a HTTP/1.1\r\n");
+        check(|w| w.request_line("PUT", "/", Some("b=c")), "PUT /?b=c HTTP/1.1\r\n");
+        check(|w| w.status_line(200, "OK"), "HTTP/1.1 200 OK\r\n");
+        check(|w| w.status_line(299, ""), "HTTP/1.1 299 \r\n");
+    }
+
+    #[test]
+    fn fields_and_lengths() {
+        check(|w| w.field("A", b"b c"), "A: b c\r\n");
+        check(|w| w.content_length(0), "Content-Length: 0\r\n");
+        check(|w| w.content_length(u64::MAX), "Content-Length: 18446744073709551615\r\n");
+        check(|w| w.put_number(1_234_567_890), "1234567890");
+        let both = |w: &mut Writer<'_>| {
+            w.chunked();
+            w.end();
+        };
+        check(both, "Transfer-Encoding: chunked\r\n\r\n");
+    }
+
+    #[test]
+    fn answers_of_our_own() {
+        let answer = Answer {
+            status: 404,
+            content_type: "text/plain; charset=utf-8",
+            body: b"404 page not found\n",
+            close: false,
+            head_only: false,
+        };
+        let head = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                    Content-Length: 19\r\n";
+        check(|w| w.answer(&answer), &format!("{head}\r\n404 page not found\n"));
+        let answer = Answer { close: true, head_only: true, ..answer };
+        check(|w| w.answer(&answer), &format!("{head}Connection: close\r\n\r\n"));
+        let bare =
+            Answer { status: 400, content_type: "", body: b"", close: true, head_only: false };
+        check(
+            |w| w.answer(&bare),
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_too_small_is_left_as_it_was() {
+        let pool = Pool::new(8, 1, 64, 1);
+        let mut page = pool.take(PageSize::Small).expect("one page");
+        page.append(b"ab");
+        assert_eq!(onto(&mut page, |w| w.put(b"1234567")), Err(TooSmall { needed: 7 }));
+        assert_eq!(page.bytes(), b"ab");
+        assert_eq!(onto(&mut page, |w| w.put(b"123456")), Ok(()));
+        assert_eq!(page.bytes(), b"ab123456");
+    }
+}

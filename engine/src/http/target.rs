@@ -306,3 +306,204 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
         None => (authority, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fields::Field;
+    use crate::http::head::Version;
+
+    /// Form, authority, host, path, routing path and query of a target, in one line.
+    fn told(method: &str, target: &str, host: &str) -> Result<String, What> {
+        let fields = [Field { name: "Host", value: host.as_bytes() }];
+        let head = RequestHead::new(method, target, Version::Http11, &fields)?;
+        let mut rewritten = Rewritten::default();
+        let target = read(&head, &mut rewritten)?;
+        let Target { form, authority, host, path, routing_path, query } = target;
+        Ok(format!("{form:?} {authority} {host} {path} {routing_path} {}", query.unwrap_or("-")))
+    }
+
+    #[track_caller]
+    fn check(method: &str, target: &str, expected: Result<&str, What>) {
+        let told = told(method, target, "h");
+        assert_eq!(told, expected.map(str::to_owned), "{method} {target}");
+    }
+
+    #[test]
+    fn the_four_forms() {
+        check("GET", "/a?b", Ok("Origin h h /a /a b"));
+        check("GET", "/a?", Ok("Origin h h /a /a "));
+        check("GET", "http://O:81/a?b", Ok("Absolute O:81 o /a /a b"));
+        check("GET", "HTTPS://o", Ok("Absolute o o / / -"));
+        check("GET", "http://o?q", Ok("Absolute o o / / q"));
+        check("OPTIONS", "*", Ok("Asterisk h h * * -"));
+        check("OPTIONS", "http://o:1", Ok("Asterisk o:1 o * * -"));
+        check("OPTIONS", "http://o:1/", Ok("Absolute o:1 o / / -"));
+        check("CONNECT", "o:443", Ok("Authority o:443 o   -"));
+        check("CONNECT", "[::1]:443", Ok("Authority [::1]:443 ::1   -"));
+    }
+
+    #[test]
+    fn targets_of_no_form_are_refused() {
+        check("GET", "*", Err(What::TargetForm));
+        check("GET", "a", Err(What::TargetForm));
+        check("GET", "o:443", Err(What::TargetForm));
+        check("GET", "?a", Err(What::TargetForm));
+        check("CONNECT", "/", Err(What::TargetForm));
+        check("CONNECT", "o", Err(What::TargetForm));
+        check("CONNECT", "o:", Err(What::TargetForm));
+        check("CONNECT", ":443", Err(What::TargetForm));
+        check("GET", "ftp://o/", Err(What::TargetScheme));
+        check("GET", "://o/", Err(What::TargetScheme));
+        for authority in
+            ["", ":80", "u@o", "u:p@o", "o:x", "o:65536", "[::1", "o%20", "a\\b", "a,b"]
+        {
+            check("GET", &format!("http://{authority}/"), Err(What::TargetAuthority));
+        }
+        check("GET", "/a#b", Err(What::TargetFragment));
+        check("GET", "/a?b#c", Err(What::TargetFragment));
+        check("GET", "/ä", Err(What::TargetBytes));
+        check("GET", "/a\u{7f}", Err(What::TargetBytes));
+    }
+
+    #[track_caller]
+    fn path(target: &str, forwarded: &str, routed: &str) {
+        check("GET", target, Ok(&format!("Origin h h {forwarded} {routed} -")));
+    }
+
+    #[test]
+    fn triplets_are_made_canonical() {
+        path("/%7euser/%41", "/~user/A", "/~user/A");
+        path("/a%2fb", "/a%2Fb", "/a%2Fb");
+        path("/%25%3b%23", "/%25%3B%23", "/%25%3B%23");
+        path("/a%20b%22", "/a%20b%22", "/a b\"");
+        path("/%c3%a4", "/%C3%A4", "/ä");
+        path("/%e2%82%ac!", "/%E2%82%AC!", "/€!");
+        path("/%f0%9f%a6%80", "/%F0%9F%A6%80", "/🦀");
+        path("/%c3/%a4", "/%C3/%A4", "/%C3/%A4");
+        path("/%ff%c3%a4", "/%FF%C3%A4", "/%FFä");
+        path("/%e2%82", "/%E2%82", "/%E2%82");
+        path("/%ed%a0%80", "/%ED%A0%80", "/%ED%A0%80");
+        path("/%2525", "/%2525", "/%2525");
+        for broken in ["/%", "/%4", "/%4/", "/%zz", "/a%2", "/%+1"] {
+            check("GET", broken, Err(What::TargetEscape));
+        }
+    }
+
+    #[test]
+    fn segments_are_made_canonical() {
+        path("/", "/", "/");
+        path("//", "/", "/");
+        path("/a//b", "/a/b", "/a/b");
+        path("/a/./b/", "/a/b/", "/a/b/");
+        path("/a/b/..", "/a", "/a");
+        path("/a/b/../", "/a/", "/a/");
+        path("/a/.", "/a", "/a");
+        path("/../../a", "/a", "/a");
+        path("/a/../..", "/", "/");
+        path("/a/...", "/a/...", "/a/...");
+        path("/.well-known/x", "/.well-known/x", "/.well-known/x");
+        path("/a/..b/c..", "/a/..b/c..", "/a/..b/c..");
+        path("/a/%2e%2E/b", "/b", "/b");
+        path("/a/%2e/b", "/a/b", "/a/b");
+        path("/a/..%2fb", "/a/..%2Fb", "/a/..%2Fb");
+        path("/a%2f../b", "/a%2F../b", "/a%2F../b");
+    }
+
+    #[test]
+    fn queries_are_separated_by_ampersands() {
+        check("GET", "/?a=1;b=2&c;", Ok("Origin h h / / a=1&b=2&c&"));
+        check("GET", "/?a=%3b//../%zz", Ok("Origin h h / / a=%3b//../%zz"));
+        check("GET", "/a;b?c", Ok("Origin h h /a;b /a;b c"));
+    }
+
+    #[test]
+    fn hosts_are_a_name_or_an_address_and_a_port() {
+        for host in ["", "a", "a.b-c_d", "a.", "A:80", "1.2.3.4", "[::1]", "[fe80::1]:8080", "a:"] {
+            assert_eq!(check_host(host.as_bytes()), Ok(host), "{host}");
+        }
+        let refused = [
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "u@a",
+            "a:b",
+            "a:1:2",
+            "::1",
+            "[::1",
+            "::1]",
+            "[]",
+            "[g]",
+            "[::1]x",
+            "[::1]:x",
+            "a:99999",
+            ":80",
+            "a\\b",
+            "a,b",
+            "a\tb",
+            "ä",
+            "a%41",
+            "a:+1",
+            "[::1]]:80",
+            "[[::1]]",
+            "\"a\"",
+            "<a>",
+        ];
+        for host in refused {
+            assert_eq!(check_host(host.as_bytes()), Err(What::HostMalformed), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_compared_in_lower_case_without_port_and_brackets() {
+        for (authority, expected, number) in [
+            ("", "", None),
+            ("Example.COM", "example.com", None),
+            ("example.com:8080", "example.com", Some(8080)),
+            ("a.:", "a.", None),
+            ("[FE80::1]:80", "fe80::1", Some(80)),
+            ("[::1]", "::1", None),
+        ] {
+            assert_eq!(canonical_host(authority, &mut String::new()), expected);
+            assert_eq!(port(authority), number, "{authority}");
+        }
+    }
+
+    #[test]
+    fn a_canonical_path_stays_as_it_is() {
+        let parts = ["/", "a", ".", "..", "%2e", "%2F", "%61", "%25", "%C3%A4", "//", "%2f"];
+        for a in parts {
+            for b in parts {
+                for c in parts {
+                    for d in parts {
+                        let raw = format!("/{a}{b}{c}{d}");
+                        let fields = [Field { name: "host", value: b"" }];
+                        let once = forwarded(&raw, &fields);
+                        assert_eq!(forwarded(&once, &fields), once, "{raw}");
+                        let segments: Vec<_> = once.split('/').collect();
+                        assert!(!segments.contains(&".."), "{raw} {once}");
+                        assert!(!once.contains("//"), "{raw} {once}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn forwarded(raw: &str, fields: &[Field<'_>]) -> String {
+        let head = RequestHead::new("GET", raw, Version::Http11, fields).expect("a fine head");
+        read(&head, &mut Rewritten::default()).expect("a fine target").path.to_owned()
+    }
+
+    #[test]
+    fn what_needs_no_change_is_borrowed() {
+        let fields = [Field { name: "host", value: b"example.com" }];
+        let raw = "/api/v1/things.json?page=2&size=10";
+        let head = RequestHead::new("GET", raw, Version::Http11, &fields).expect("a fine head");
+        let mut rewritten = Rewritten::default();
+        let path = read(&head, &mut rewritten).expect("a fine target").path;
+        assert!(std::ptr::eq(path.as_ptr(), raw.as_ptr()));
+        let Rewritten { normal, clean, routing, query, host } = rewritten;
+        assert_eq!([normal, clean, routing, query, host].map(|text| text.capacity()), [0; 5]);
+    }
+}
