@@ -111,6 +111,14 @@ pub(crate) fn read(path: &str, text: &str, report: &Report) -> Option<Value> {
         .map(|root| if root.is_null() { Value::empty_map(root.at) } else { root })
 }
 
+/// The keys at the root of a document; `None` if it is not one.
+pub(crate) fn root_keys(path: &str, text: &str) -> Option<Vec<String>> {
+    match read(path, text, &Report::new(path))?.kind {
+        Kind::Map(entries) => Some(entries.into_iter().map(|entry| entry.key).collect()),
+        Kind::Null | Kind::Scalar(_) | Kind::List(_) => None,
+    }
+}
+
 /// Why a text is not a document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Broken {

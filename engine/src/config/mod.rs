@@ -4,6 +4,7 @@
 //! every problem; what is sound takes effect.
 
 pub mod address;
+mod check;
 mod document;
 pub mod duration;
 mod dynamic;
@@ -15,6 +16,8 @@ mod sources;
 mod startup;
 pub mod typed;
 
+pub use check::{between, check};
 pub use dynamic::{Reading, dynamic};
+pub use report::json;
 pub use sources::{file_flag, search_paths};
 pub use startup::{Startup, fixed, fixed_from_env, fixed_from_file, fixed_from_flags};

@@ -65,3 +65,61 @@ impl Report {
         found
     }
 }
+
+/// Problems for machines: an array of objects, empty members left out.
+pub fn json(problems: &[Diagnostic]) -> String {
+    let object = |problem: &Diagnostic| {
+        let mut object = serde_json::Map::new();
+        let severity = if problem.is_error() { "error" } else { "warning" };
+        let texts = [
+            ("severity", severity),
+            ("code", problem.code),
+            ("file", &problem.file),
+            ("path", &problem.path),
+            ("text", &problem.text),
+            ("help", &problem.help),
+        ];
+        for (key, text) in texts {
+            if !text.is_empty() {
+                object.insert(key.to_owned(), text.into());
+            }
+        }
+        for (key, number) in [("line", problem.line), ("column", problem.column)] {
+            if number != 0 {
+                object.insert(key.to_owned(), number.into());
+            }
+        }
+        serde_json::Value::Object(object)
+    };
+    serde_json::Value::Array(problems.iter().map(object).collect()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_for_machines_leave_out_what_is_unknown() {
+        let place = At { line: 3, column: 5 };
+        let report = Report::new("a.yml");
+        report.add(place, Diagnostic::error("bad-rule", "http.routers.r", "no \"rule\"").help("h"));
+        report.warning("no-effect", At::default(), "", "w");
+        assert_eq!(
+            json(&report.into_sorted()),
+            "[{\"code\":\"no-effect\",\"file\":\"a.yml\",\"severity\":\"warning\",\"text\":\"w\"},\
+             {\"code\":\"bad-rule\",\"column\":5,\"file\":\"a.yml\",\"help\":\"h\",\"line\":3,\
+             \"path\":\"http.routers.r\",\"severity\":\"error\",\"text\":\"no \\\"rule\\\"\"}]"
+        );
+    }
+
+    #[test]
+    fn a_flood_of_problems_is_cut_off_and_counted() {
+        let report = Report::new("a.yml");
+        for _ in 0..PROBLEMS_MAX + 5 {
+            report.error("x", At::default(), "", "x");
+        }
+        let found = report.into_sorted();
+        assert_eq!(found.len(), PROBLEMS_MAX + 1);
+        assert_eq!(found[PROBLEMS_MAX].text, "5 more problems are not shown");
+    }
+}

@@ -1,0 +1,348 @@
+//! What is wrong between definitions: names that lead nowhere, services and chains that lead back
+//! to themselves, entry points that are not there. Children are not asked, so what they offer is
+//! taken on trust.
+
+use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic};
+use super::fixed::{EntryPoint, Fixed};
+use super::references::{self, Middlewares, Place};
+use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
+use super::{document, fixed_from_file};
+use crate::base::diag::Diagnostic;
+use crate::base::name::{MULTICLUSTER, normalised, split};
+use crate::base::nearest::nearest;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Services that the process offers itself.
+const INTERNAL: [&str; 4] =
+    ["api@internal", "noop@internal", "ping@internal", "prometheus@internal"];
+
+const SUGGESTIONS_MAX: usize = 50;
+
+/// Every problem of a set of documents, static and dynamic ones alike: each is read as what its
+/// root keys say. Without a static document among them nothing is said about entry points.
+pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
+    let (mut problems, mut world, mut dynamic_files) = (Vec::new(), None, Vec::new());
+    for (path, text) in files {
+        let keys = document::root_keys(path, text).unwrap_or_default();
+        let has = |roots: &[&str]| {
+            keys.iter().any(|key| roots.iter().any(|root| root.eq_ignore_ascii_case(key)))
+        };
+        if has(&STATIC_ROOTS) {
+            let (fixed, found) = fixed_from_file(path, text);
+            problems.extend(found);
+            world = Some(joined(world, fixed));
+        }
+        if has(&DYNAMIC_ROOTS) || !has(&STATIC_ROOTS) {
+            dynamic_files.push((*path, *text));
+        }
+    }
+    let reading = dynamic(&dynamic_files);
+    problems.extend(reading.diagnostics);
+    problems.extend(between(&reading.dynamic, world.as_ref()));
+    let order = |problem: &Diagnostic| {
+        let file = files.iter().position(|(path, _)| *path == problem.file);
+        (file.unwrap_or(files.len()), problem.line, problem.column)
+    };
+    problems.sort_by_key(order);
+    // A key that neither kind of document knows is reported by both readers.
+    problems.dedup();
+    problems
+}
+
+/// One world of several static documents, for names only.
+fn joined(world: Option<Fixed>, other: Fixed) -> Fixed {
+    let Some(mut world) = world else { return other };
+    world.entry_points.extend(other.entry_points);
+    world.uplink_entry_points.extend(other.uplink_entry_points);
+    world.refused_entry_points.extend(other.refused_entry_points);
+    match (&mut world.multicluster, other.multicluster) {
+        (Some(all), Some(more)) => all.children.extend(more.children),
+        (all @ None, more) => *all = more,
+        (Some(_), None) => {}
+    }
+    world
+}
+
+/// Every problem between definitions, by file and line. Without `fixed` nothing is said about
+/// entry points and children.
+pub fn between(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnostic> {
+    let mut check = Check {
+        dynamic,
+        fixed,
+        services: dynamic.services.iter().map(|service| &*service.name).collect(),
+        middlewares: dynamic.middlewares.iter().map(|middleware| &*middleware.name).collect(),
+        uplinks: dynamic.uplinks.iter().map(|uplink| normalised(&uplink.name)).collect(),
+        found: Vec::new(),
+    };
+    for router in &dynamic.routers {
+        check.router(router);
+    }
+    check.services();
+    check.chains();
+    check.uplinks();
+    check.entry_points();
+    check.children();
+    check.found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    check.found
+}
+
+struct Check<'a> {
+    dynamic: &'a Dynamic,
+    fixed: Option<&'a Fixed>,
+    services: BTreeSet<&'a str>,
+    middlewares: BTreeSet<&'a str>,
+    /// In normalised form.
+    uplinks: BTreeSet<Cow<'a, str>>,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Check<'a> {
+    fn add(&mut self, place: &typed::Place, problem: Diagnostic) {
+        self.found.push(problem.at(&place.file, place.line, place.column));
+    }
+
+    fn router(&mut self, router: &'a Router) {
+        let path = path_of("routers", &router.name);
+        for name in &router.entry_points {
+            if let Some(problem) = self.entry_point(&format!("{path}.entryPoints"), name, false) {
+                self.add(&router.place, problem);
+            }
+        }
+        for name in &router.middlewares {
+            if let Some(problem) = self.middleware(&format!("{path}.middlewares"), name) {
+                self.add(&router.place, problem);
+            }
+        }
+        if let Some(problem) = self.service(&format!("{path}.service"), &router.service) {
+            self.add(&router.place, problem);
+        }
+        for name in &router.uplinks {
+            if let Some(problem) = self.uplink(&format!("{path}.uplinks"), name) {
+                self.add(&router.place, problem);
+            }
+        }
+    }
+
+    fn uplink(&self, path: &str, name: &str) -> Option<Diagnostic> {
+        if self.uplinks.contains(&normalised(name)) {
+            return None;
+        }
+        let known = self.dynamic.uplinks.iter().map(|uplink| &*uplink.name);
+        let text = format!("there is no uplink {name}");
+        Some(self.unknown("unknown-uplink", path, text, name, known))
+    }
+
+    /// A reference to a service, unless it leads somewhere.
+    fn service(&self, path: &str, name: &str) -> Option<Diagnostic> {
+        if name.is_empty() || self.services.contains(name) || INTERNAL.contains(&name) {
+            return None;
+        }
+        let (own, provider) = split(name)?;
+        let text = match provider {
+            MULTICLUSTER if self.has_children() && !own.is_empty() => return None,
+            MULTICLUSTER if own.is_empty() => format!("{name} names no uplink"),
+            MULTICLUSTER => format!("{name} comes from children, and none is configured"),
+            "file" | "internal" => format!("there is no service {name}"),
+            other => format!("there is no provider {other}, so no service {name}"),
+        };
+        let known = self.services.iter().copied().chain(INTERNAL);
+        Some(self.unknown("unknown-service", path, text, name, known))
+    }
+
+    fn has_children(&self) -> bool {
+        let Some(fixed) = self.fixed else { return true };
+        fixed.multicluster.as_ref().is_some_and(|provider| !provider.children.is_empty())
+    }
+
+    fn middleware(&self, path: &str, name: &str) -> Option<Diagnostic> {
+        if self.middlewares.contains(name) {
+            return None;
+        }
+        let text = format!("there is no middleware {name}");
+        let known = self.middlewares.iter().copied();
+        Some(self.unknown("unknown-middleware", path, text, name, known))
+    }
+
+    fn entry_point(&self, path: &str, name: &str, of_uplinks: bool) -> Option<Diagnostic> {
+        let fixed = self.fixed?;
+        let (own, other, why) = if of_uplinks {
+            (&fixed.uplink_entry_points, &fixed.entry_points, "an ordinary entry point")
+        } else {
+            (&fixed.entry_points, &fixed.uplink_entry_points, "an entry point of uplinks")
+        };
+        let has = |list: &[EntryPoint]| list.iter().any(|entry| entry.name == name);
+        if has(own) {
+            return None;
+        }
+        let known = own.iter().map(|entry| &*entry.name);
+        let text = if fixed.refused_entry_points.iter().any(|refused| refused == name) {
+            format!("the entry point {name} is refused, for the reason given there")
+        } else if has(other) {
+            format!("{name} is {why}")
+        } else {
+            format!("there is no entry point {name}")
+        };
+        Some(self.unknown("unknown-entry-point", path, text, name, known))
+    }
+
+    fn services(&mut self) {
+        let dynamic = self.dynamic;
+        let places = references::places(&dynamic.services, 1);
+        let mut told = BTreeSet::new();
+        for service in &dynamic.services {
+            for problem in self.dangling(service) {
+                self.found.push(problem);
+            }
+            if let Some(Place::Cycle(names)) = places.get(&*service.name)
+                && told.insert(names.iter().collect::<BTreeSet<_>>())
+            {
+                let text = format!("services refer to each other: {}", names.join(" -> "));
+                let path = path_of("services", &service.name);
+                self.add(&service.place, Diagnostic::error("service-cycle", path, text));
+            }
+        }
+    }
+
+    fn dangling(&self, service: &Service) -> Vec<Diagnostic> {
+        let path = path_of("services", &service.name);
+        let member = |(place, kind, name): (&typed::Place, String, &str)| {
+            let problem = self.service(&format!("{path}.{kind}"), name)?;
+            Some(problem.at(&place.file, place.line, place.column))
+        };
+        let named = |kind: &str, i: usize| format!("{kind}[{i}].name");
+        let references: Vec<(&typed::Place, String, &str)> = match &service.kind {
+            ServiceKind::Balancer(_) | ServiceKind::Broken(_) => Vec::new(),
+            ServiceKind::Weighted { services } => (0..)
+                .zip(services)
+                .map(|(i, s)| (&s.place, named("weighted.services", i), &*s.name))
+                .collect(),
+            ServiceKind::Failover(failover) => vec![
+                (&service.place, "failover.service".to_owned(), &failover.service),
+                (&service.place, "failover.fallback".to_owned(), &failover.fallback),
+            ],
+            ServiceKind::Mirroring(mirroring) => {
+                let main = (&service.place, "mirroring.service".to_owned(), &*mirroring.service);
+                let mirrors = (0..).zip(&mirroring.mirrors);
+                std::iter::once(main)
+                    .chain(
+                        mirrors.map(|(i, m)| (&m.place, named("mirroring.mirrors", i), &*m.name)),
+                    )
+                    .collect()
+            }
+        };
+        references.into_iter().filter_map(member).collect()
+    }
+
+    /// Chains that name what is not there, or themselves.
+    fn chains(&mut self) {
+        let dynamic = self.dynamic;
+        let all = Middlewares::new(&dynamic.middlewares);
+        for middleware in &dynamic.middlewares {
+            let typed::MiddlewareKind::Chain(names) = &middleware.kind else { continue };
+            let path = format!("{}.chain.middlewares", path_of("middlewares", &middleware.name));
+            for name in names {
+                if let Some(problem) = self.middleware(&path, name) {
+                    self.add(&middleware.place, problem);
+                }
+            }
+            let own = std::slice::from_ref(&middleware.name);
+            if let Err(why) = all.unroll(own, &mut BTreeSet::new())
+                && why.contains("contains itself")
+            {
+                self.add(&middleware.place, Diagnostic::error("chain-cycle", path, why));
+            }
+        }
+    }
+
+    fn uplinks(&mut self) {
+        let dynamic = self.dynamic;
+        let used: BTreeSet<_> =
+            dynamic.routers.iter().flat_map(|r| &r.uplinks).map(|name| normalised(name)).collect();
+        let mut seen: BTreeMap<_, &Uplink> = BTreeMap::new();
+        for uplink in &dynamic.uplinks {
+            let path = path_of("uplinks", &uplink.name);
+            for name in &uplink.entry_points {
+                if let Some(problem) = self.entry_point(&format!("{path}.entryPoints"), name, true)
+                {
+                    self.add(&uplink.place, problem);
+                }
+            }
+            if !used.contains(&normalised(&uplink.name)) {
+                let text = "no router offers anything through this uplink, so it is not advertised";
+                self.add(&uplink.place, Diagnostic::warning("unused-uplink", &*path, text));
+            }
+            if let Some(first) = seen.insert(normalised(&uplink.name), uplink) {
+                let text = format!("parents cannot tell it from the uplink {}", first.name);
+                self.add(&uplink.place, Diagnostic::error("name-clash", path, text));
+            }
+        }
+        if let Some(uplink) = dynamic.uplinks.first()
+            && self.fixed.is_some_and(|fixed| fixed.uplink_entry_points.is_empty())
+        {
+            let text = "there is no entry point for uplinks, so none is reachable";
+            let problem = Diagnostic::warning("unreachable-uplinks", "http.uplinks", text);
+            self.add(&uplink.place, problem.help("add one under hub.uplinkEntryPoints"));
+        }
+    }
+
+    /// Middlewares of entry points, and where the process's own pages are served.
+    fn entry_points(&mut self) {
+        let Some(fixed) = self.fixed else { return };
+        for entry in fixed.entry_points.iter().chain(&fixed.uplink_entry_points) {
+            for name in &entry.middlewares {
+                let path = format!("entryPoints.{}.http.middlewares", entry.name);
+                self.found.extend(self.middleware(&path, name));
+            }
+        }
+        let ping = fixed.ping.iter().map(|ping| ("ping", ping.manual_routing, &ping.entry_point));
+        let metrics = fixed
+            .prometheus
+            .iter()
+            .map(|metrics| ("metrics.prometheus", metrics.manual_routing, &metrics.entry_point));
+        for (path, manual, name) in ping.chain(metrics) {
+            if !manual {
+                self.found.extend(self.entry_point(&format!("{path}.entryPoint"), name, false));
+            }
+        }
+    }
+
+    /// Suggestions compare with every name there is, so only the first problems get one.
+    fn unknown<'n>(
+        &self,
+        code: &'static str,
+        path: &str,
+        text: String,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+    ) -> Diagnostic {
+        let asked = self.found.len() < SUGGESTIONS_MAX;
+        let near = if asked { nearest(name, known) } else { None };
+        let help = near.map(|near| format!("did you mean {near}?"));
+        Diagnostic::error(code, path, text).help(help.unwrap_or_default())
+    }
+
+    /// Two children whose names look alike in the names of services.
+    fn children(&mut self) {
+        let children = self.fixed.and_then(|fixed| fixed.multicluster.as_ref());
+        let mut seen = BTreeMap::new();
+        for child in children.iter().flat_map(|provider| &provider.children) {
+            if let Some(first) = seen.insert(normalised(&child.name), &child.name)
+                && *first != child.name
+            {
+                let path = format!("hub.providers.multicluster.children.{}", child.name);
+                let text =
+                    format!("services of this child have the same names as those of {first}");
+                self.found.push(Diagnostic::error("name-clash", path, text));
+            }
+        }
+    }
+}
+
+/// Where a definition stands in its document.
+fn path_of(kind: &str, name: &str) -> String {
+    format!("http.{kind}.{}", name.strip_suffix("@file").unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests;
