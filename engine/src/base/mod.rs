@@ -1,4 +1,5 @@
-//! The ground floor: time, chance, ids, memory, limits, marks and diagnostics. Knows nothing of HTTP.
+//! The ground floor: time, chance, ids, memory, limits, marks and diagnostics. Knows nothing of
+//! HTTP.
 
 pub mod diag;
 pub mod id;

@@ -441,7 +441,8 @@ mod tests {
             ],
         );
         refused(
-            r#"[{"name": "a", "healthCheck": {"interval": "soon", "status": 9, "headers": {"a b": "c"}}}]"#,
+            r#"[{"name": "a", "healthCheck": {"interval": "soon", "status": 9,
+                "headers": {"a b": "c"}}}]"#,
             &[
                 "[0].healthCheck.interval: expected a duration such as \"10s\"",
                 "[0].healthCheck.status: expected 100 to 599",

@@ -79,7 +79,10 @@ fn settings_of_the_uplink(fields: &Fields<'_>, rule: &str) {
             fields.error_with_help(
                 key,
                 "uplink-router",
-                format!("a router that is offered through uplinks must not set {key}; its rule is {rule}"),
+                format!(
+                    "a router that is offered through uplinks must not set {key}; its rule is \
+                     {rule}"
+                ),
                 if line == 0 { format!("leave out {key}") } else { format!("delete line {line}") },
             );
         }

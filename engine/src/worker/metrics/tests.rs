@@ -163,7 +163,8 @@ fn children_and_servers_show_their_state() {
             "tieline_config_refused_total 1",
             "tieline_config_last_refused 1",
             "traefik_open_connections{entrypoint=\"web\",protocol=\"TCP\"} 7",
-            "traefik_service_server_up{service=\"shop-west@multicluster\",url=\"http://127.0.0.1:9101\"} 0",
+            "traefik_service_server_up{service=\"shop-west@multicluster\",\
+             url=\"http://127.0.0.1:9101\"} 0",
             "tieline_child_poll_total{child=\"east\",result=\"ok\"} 2",
             "tieline_child_up{child=\"east\"} 1",
             "tieline_child_up{child=\"west\"} 0",
