@@ -139,8 +139,11 @@ impl<'a> ResponseHead<'a> {
         if status < 100 {
             return Err(What::StatusMalformed);
         }
-        let found = Found::in_fields(fields, Asking::Response)?;
+        let mut found = Found::in_fields(fields, Asking::Response)?;
         let framing = found.declared.of_response(version, status, asked)?;
+        if found.declared.length().is_some() && (status < 200 || status == 204) {
+            found.ending |= lengths(fields);
+        }
         let upgrade = if status == 101 { found.upgrade(version) } else { None };
         if status == 101 && upgrade.is_none() {
             return Err(What::SwitchUnasked);
@@ -162,6 +165,12 @@ impl<'a> ResponseHead<'a> {
     pub fn end_to_end(&self) -> impl Iterator<Item = &'a Field<'a>> + use<'a> {
         end_to_end(self.fields, self.ending)
     }
+}
+
+/// Where `Content-Length` stands: RFC 9110 §8.6 does not let it be passed on in 1xx and 204.
+fn lengths(fields: &[Field<'_>]) -> u128 {
+    let at = fields.iter().position(|field| Known::of(field.name) == Some(Known::ContentLength));
+    at.map_or(0, |at| 1 << at)
 }
 
 fn end_to_end<'a>(
@@ -252,5 +261,91 @@ impl<'a> Found<'a> {
     fn upgrade(&self, version: Version) -> Option<&'a str> {
         let named = self.options.upgrade && self.upgrades == 1 && version == Version::Http11;
         self.upgrade.filter(|_| named).and_then(options::upgrade_to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field<'a>(line: &'a str) -> Field<'a> {
+        let (name, value) = line.split_once(": ").expect("a field line");
+        Field { name, value: value.as_bytes() }
+    }
+
+    #[track_caller]
+    fn forwarded(lines: &[&str], expected: &[&str]) {
+        let fields: Vec<_> = lines.iter().map(|line| field(line)).collect();
+        let head = RequestHead::new("GET", "/", Version::Http11, &fields).expect("a fine head");
+        let names: Vec<_> = head.end_to_end().map(|field| field.name).collect();
+        assert_eq!(names, expected, "{lines:?}");
+    }
+
+    #[test]
+    fn what_ends_at_this_hop_is_not_passed_on() {
+        forwarded(&["Host: a", "Accept: b", "Expect: 100-continue"], &["Host", "Accept", "Expect"]);
+        forwarded(
+            &[
+                "Host: a",
+                "Connection: close",
+                "Keep-Alive: 5",
+                "Proxy-Connection: x",
+                "TE: gzip",
+                "Trailer: b",
+                "Transfer-Encoding: chunked",
+                "Upgrade: h2c",
+                "Proxy-Authorization: c",
+                "Proxy-Authenticate: d",
+            ],
+            &["Host"],
+        );
+        forwarded(
+            &["X-A: 1", "Connection: x-a, Host, X-Forwarded-For", "Host: a", "X-Forwarded-For: b"],
+            &["Host", "X-Forwarded-For"],
+        );
+        forwarded(&["Host: a", "Content-Length: 0"], &["Host", "Content-Length"]);
+    }
+
+    #[track_caller]
+    fn answered(status: u16, asked: Asked, expected: &[&str]) {
+        let fields = [field("Content-Length: 0"), field("ETag: a"), field("Connection: close")];
+        let head = ResponseHead::new(status, "", Version::Http11, &fields, asked).expect("fine");
+        let names: Vec<_> = head.end_to_end().map(|field| field.name).collect();
+        assert_eq!(names, expected, "{status}");
+        assert_eq!(head.persistence, Persistence::Close);
+    }
+
+    #[test]
+    fn a_length_is_passed_on_where_it_may_be() {
+        answered(200, Asked::Plain, &["Content-Length", "ETag"]);
+        answered(200, Asked::Head, &["Content-Length", "ETag"]);
+        answered(304, Asked::Plain, &["Content-Length", "ETag"]);
+        answered(204, Asked::Plain, &["ETag"]);
+        answered(103, Asked::Plain, &["ETag"]);
+    }
+
+    #[test]
+    fn the_last_of_128_fields_can_end_here() {
+        let mut fields = vec![field("X: 1"); FIELDS_MAX - 2];
+        fields.push(field("Host: a"));
+        fields.push(field("Connection: x"));
+        let head = RequestHead::new("GET", "/", Version::Http11, &fields).expect("a fine head");
+        let names: Vec<_> = head.end_to_end().map(|field| field.name).collect();
+        assert_eq!(names, ["Host"]);
+    }
+
+    #[test]
+    fn persistence_follows_the_version_and_the_options() {
+        let of = |version, line| {
+            let fields = [field("Host: a"), field(line)];
+            RequestHead::new("GET", "/", version, &fields).expect("a fine head").persistence
+        };
+        use Persistence::{Close, Keep};
+        assert_eq!(of(Version::Http11, "A: b"), Keep);
+        assert_eq!(of(Version::Http11, "Connection: CLOSE"), Close);
+        assert_eq!(of(Version::Http11, "Connection: keep-alive, close"), Close);
+        assert_eq!(of(Version::Http10, "A: b"), Close);
+        assert_eq!(of(Version::Http10, "Connection: Keep-Alive"), Keep);
+        assert_eq!(of(Version::Http10, "Proxy-Connection: keep-alive"), Close);
     }
 }

@@ -1,0 +1,4 @@
+//! Behaviour of the engine through its public surface. One binary: a module per topic.
+
+mod heads;
+mod smuggling;
