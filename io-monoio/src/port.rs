@@ -1,0 +1,258 @@
+//! One connection: a task that reads and writes on request, parked in between. Nothing is spawned
+//! and nothing is allocated per operation, and no pending read or write is ever dropped: a
+//! dropped one may have taken bytes from the stream.
+
+use crate::bell::{Bell, Inbox};
+use crate::buf::{Borrowable, Chunks, OneChunk, OnePage, Pages};
+use crate::fault;
+use crate::ports::{Offer, Ports};
+use engine::base::id::ConnId;
+use engine::boundary::{Close, Fault, Lent, OpKind, Outcome};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::net::TcpStream;
+use rustix::net::Shutdown;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What the loop and the task of a connection share.
+pub(crate) struct Port {
+    pub(crate) conn: ConnId,
+    bell: Bell,
+    socket: Borrowable,
+    /// A read that was asked for and not begun.
+    lent: Cell<Option<Lent>>,
+    /// A write that was asked for and not begun.
+    offer: Cell<Option<Offer>>,
+    /// Operations the kernel may hold.
+    begun: Cell<u8>,
+    closing: Cell<Option<Close>>,
+}
+
+impl Port {
+    pub(crate) fn new(conn: ConnId) -> Rc<Self> {
+        Rc::new(Self {
+            conn,
+            bell: Bell::default(),
+            socket: Borrowable::nothing(),
+            lent: Cell::new(None),
+            offer: Cell::new(None),
+            begun: Cell::new(0),
+            closing: Cell::new(None),
+        })
+    }
+
+    pub(crate) fn recv(&self, lent: Lent) {
+        let before = self.lent.replace(Some(lent));
+        debug_assert!(before.is_none(), "one read at a time");
+        self.bell.ring();
+    }
+
+    pub(crate) fn send(&self, offer: Offer) {
+        let before = self.offer.replace(Some(offer));
+        debug_assert!(before.is_none(), "one write at a time");
+        self.bell.ring();
+    }
+
+    pub(crate) fn shut(&self) -> Outcome {
+        let mut outcome = Outcome::Failed(Fault::Cancelled);
+        self.socket.with(|socket| {
+            outcome = match rustix::net::shutdown(socket, Shutdown::Write) {
+                Ok(()) => Outcome::Shut,
+                Err(error) => Outcome::Failed(fault::of(&error.into())),
+            };
+        });
+        outcome
+    }
+
+    /// Makes what is in the kernel finish; the task then releases the socket.
+    pub(crate) fn close(&self, how: Close) {
+        self.closing.set(Some(how));
+        let busy = self.begun.get() > 0;
+        // Errors mean that the peer was faster: the socket is as dead as it should be.
+        self.socket.with(|socket| match how {
+            Close::Gentle if busy => drop(rustix::net::shutdown(socket, Shutdown::Both)),
+            Close::Gentle => {}
+            Close::Abort => {
+                let no_time = Some(Duration::ZERO);
+                drop(rustix::net::sockopt::set_socket_linger(socket, no_time));
+                if busy {
+                    // Resets at once, where a shutdown would first say a clean end.
+                    drop(rustix::net::connect_unspec(socket));
+                }
+            }
+        });
+        self.bell.ring();
+    }
+
+    /// Runs `operation` to its end, counted.
+    async fn busy<T>(&self, operation: impl Future<Output = T>) -> T {
+        self.begun.set(self.begun.get() + 1);
+        let result = operation.await;
+        self.begun.set(self.begun.get() - 1);
+        result
+    }
+
+    /// The next request of one kind; `None` once the port is closing.
+    async fn asked<T>(&self, request: &Cell<Option<T>>) -> Option<T> {
+        poll_fn(|cx| {
+            if self.closing.get().is_some() {
+                return Poll::Ready(None);
+            }
+            match request.take() {
+                Some(asked) => Poll::Ready(Some(asked)),
+                None => {
+                    self.bell.listen(cx);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// What a failed operation is to the machine: once it asked to close, every end is its own
+    /// doing.
+    fn failure(&self, error: &io::Error) -> Outcome {
+        match self.closing.get() {
+            Some(_) => Outcome::Failed(Fault::Cancelled),
+            None => Outcome::Failed(fault::of(error)),
+        }
+    }
+}
+
+/// The life of an accepted connection.
+pub(crate) async fn serve(port: Rc<Port>, ports: Rc<Ports>, stream: TcpStream) {
+    transfer(&port, &ports, stream).await;
+    ports.closed(&port);
+}
+
+/// The life of a connection that is to be dialed.
+pub(crate) async fn dial(port: Rc<Port>, ports: Rc<Ports>, to: SocketAddr) {
+    match connect(&port, to).await {
+        Ok(stream) => {
+            ports.inbox.done(port.conn, OpKind::Connect, Outcome::Connected);
+            transfer(&port, &ports, stream).await;
+        }
+        Err(outcome) => {
+            ports.inbox.done(port.conn, OpKind::Connect, outcome);
+            if port.closing.get().is_none() {
+                ports.forget(&port);
+                return;
+            }
+        }
+    }
+    ports.closed(&port);
+}
+
+/// Dropping a pending connect is safe: nothing was read, and the runtime cancels it.
+async fn connect(port: &Port, to: SocketAddr) -> Result<TcpStream, Outcome> {
+    let mut connecting = pin!(TcpStream::connect_addr(to));
+    let result = poll_fn(|cx| {
+        if port.closing.get().is_some() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
+        }
+        port.bell.listen(cx);
+        connecting.as_mut().poll(cx)
+    })
+    .await;
+    let stream = result.map_err(|error| port.failure(&error))?;
+    // Fails only on a socket that is already dead, which the first operation will tell.
+    drop(stream.set_nodelay(true));
+    Ok(stream)
+}
+
+async fn transfer(port: &Port, ports: &Ports, stream: TcpStream) {
+    port.socket.lend(&stream);
+    let (reader, writer) = stream.into_split();
+    let (reader, writer) = {
+        let (mut reads, mut writes) =
+            (pin!(read(port, &ports.inbox, ports, reader)), pin!(write(port, ports, writer)));
+        let (mut read_half, mut write_half) = (None, None);
+        poll_fn(|cx| {
+            if read_half.is_none()
+                && let Poll::Ready(half) = reads.as_mut().poll(cx)
+            {
+                read_half = Some(half);
+            }
+            if write_half.is_none()
+                && let Poll::Ready(half) = writes.as_mut().poll(cx)
+            {
+                write_half = Some(half);
+            }
+            match (read_half.take(), write_half.take()) {
+                (Some(reader), Some(writer)) => Poll::Ready((reader, writer)),
+                (reader, writer) => {
+                    (read_half, write_half) = (reader, writer);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    };
+    let stream = reader.reunite(writer).expect("both halves are of this stream");
+    drop(port.socket.release(stream));
+}
+
+async fn read(
+    port: &Port,
+    inbox: &Inbox,
+    ports: &Ports,
+    mut half: OwnedReadHalf<TcpStream>,
+) -> OwnedReadHalf<TcpStream> {
+    while let Some(lent) = port.asked(&port.lent).await {
+        let (result, lent) = match lent {
+            Lent::One(page) => {
+                let (result, one) = port.busy(half.read(OnePage(page))).await;
+                (result, Lent::One(one.0))
+            }
+            Lent::Many(pages) => {
+                let pages = Pages::new(pages, ports.spare.slots());
+                let (result, pages) = port.busy(half.readv(pages)).await;
+                let (pages, slots) = pages.into_parts();
+                ports.spare.keep_slots(slots);
+                (result, Lent::Many(pages))
+            }
+        };
+        let outcome = match result {
+            Ok(0) if port.closing.get().is_some() => Outcome::Failed(Fault::Cancelled),
+            Ok(_) => Outcome::Received(lent),
+            Err(error) => port.failure(&error),
+        };
+        inbox.done(port.conn, OpKind::Recv, outcome);
+    }
+    if port.lent.take().is_some() {
+        inbox.failed(port.conn, OpKind::Recv, Fault::Cancelled);
+    }
+    half
+}
+
+async fn write(
+    port: &Port,
+    ports: &Ports,
+    mut half: OwnedWriteHalf<TcpStream>,
+) -> OwnedWriteHalf<TcpStream> {
+    while let Some(offer) = port.asked(&port.offer).await {
+        let result = match offer {
+            Offer::One(chunk) => port.busy(half.write(OneChunk(chunk))).await.0,
+            Offer::Many(chunks) => {
+                let (result, chunks): (_, Chunks) = port.busy(half.writev(chunks)).await;
+                ports.spare.keep_chunks(chunks);
+                result
+            }
+        };
+        let outcome = match result {
+            Ok(count) => Outcome::Sent(u32::try_from(count).expect("a batch is below 4 GiB")),
+            Err(error) => port.failure(&error),
+        };
+        ports.inbox.done(port.conn, OpKind::Send, outcome);
+    }
+    if port.offer.take().is_some() {
+        ports.inbox.failed(port.conn, OpKind::Send, Fault::Cancelled);
+    }
+    half
+}

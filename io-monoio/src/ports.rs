@@ -1,0 +1,190 @@
+//! All sockets of one machine: turns effects into operations, and operations into inputs.
+
+use crate::bell::Inbox;
+use crate::buf::Chunks;
+use crate::listen::Listener;
+use crate::port::{self, Port};
+use engine::base::id::{ConnId, ListenerId};
+use engine::boundary::{Batch, Close, Fault, Machine, OpKind, Outcome};
+use engine::base::page::{Chunk};
+use libc::iovec;
+use monoio::net::TcpStream;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// The sockets of one machine.
+pub(crate) struct Ports {
+    pub(crate) inbox: Inbox,
+    pub(crate) spare: Spare,
+    open: RefCell<Vec<Option<Rc<Port>>>>,
+    count: Cell<usize>,
+    listeners: RefCell<Vec<Option<Rc<Listener>>>>,
+}
+
+/// What one write offers.
+pub(crate) enum Offer {
+    One(Chunk),
+    Many(Chunks),
+}
+
+/// Lists for vectored operations, kept for reuse.
+#[derive(Default)]
+pub(crate) struct Spare {
+    batch: RefCell<Batch>,
+    chunks: RefCell<Vec<Chunks>>,
+    slots: RefCell<Vec<Vec<iovec>>>,
+}
+
+impl Spare {
+    pub(crate) fn slots(&self) -> Vec<iovec> {
+        self.slots.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_slots(&self, slots: Vec<iovec>) {
+        self.slots.borrow_mut().push(slots);
+    }
+
+    pub(crate) fn keep_chunks(&self, mut chunks: Chunks) {
+        chunks.clear();
+        self.chunks.borrow_mut().push(chunks);
+    }
+}
+
+impl Ports {
+    /// `listeners` in the order of their ids.
+    pub(crate) fn new(listeners: Vec<Listener>) -> Rc<Self> {
+        Rc::new(Self {
+            inbox: Inbox::default(),
+            spare: Spare::default(),
+            open: RefCell::default(),
+            count: Cell::new(0),
+            listeners: RefCell::new(listeners.into_iter().map(|one| Some(Rc::new(one))).collect()),
+        })
+    }
+
+    pub(crate) fn accept(self: &Rc<Self>, conn: ConnId, listener: ListenerId) {
+        let found = self.listeners.borrow().get(usize::from(listener.0)).cloned().flatten();
+        match found {
+            Some(listener) => listener.ask(conn, self),
+            None => self.inbox.failed(conn, OpKind::Accept, Fault::Cancelled),
+        }
+    }
+
+    /// `stream` was accepted for `conn`.
+    pub(crate) fn accepted(self: &Rc<Self>, conn: ConnId, stream: TcpStream, peer: SocketAddr) {
+        let port = self.open(conn);
+        monoio::spawn(port::serve(port, self.clone(), stream));
+        self.inbox.done(conn, OpKind::Accept, Outcome::Accepted { peer });
+    }
+
+    pub(crate) fn connect(self: &Rc<Self>, conn: ConnId, to: SocketAddr) {
+        let port = self.open(conn);
+        monoio::spawn(port::dial(port, self.clone(), to));
+    }
+
+    pub(crate) fn recv<M: Machine>(&self, conn: ConnId, machine: &mut M) {
+        let Some(port) = self.find(conn) else {
+            return self.inbox.failed(conn, OpKind::Recv, Fault::Cancelled);
+        };
+        match machine.lend(conn) {
+            Some(lent) => port.recv(lent),
+            None => self.inbox.failed(conn, OpKind::Recv, Fault::NoPages),
+        }
+    }
+
+    pub(crate) fn send<M: Machine>(&self, conn: ConnId, machine: &mut M) {
+        let Some(port) = self.find(conn) else {
+            return self.inbox.failed(conn, OpKind::Send, Fault::Cancelled);
+        };
+        let mut batch = self.spare.batch.borrow_mut();
+        machine.gather(conn, &mut batch);
+        if batch.len() > 1 {
+            let mut chunks = self.spare.chunks.borrow_mut().pop().unwrap_or_default();
+            chunks.fill(&mut batch);
+            return port.send(Offer::Many(chunks));
+        }
+        match batch.pop() {
+            Some(chunk) => port.send(Offer::One(chunk)),
+            None => self.inbox.done(conn, OpKind::Send, Outcome::Sent(0)),
+        }
+    }
+
+    pub(crate) fn shut(&self, conn: ConnId) {
+        let outcome = match self.find(conn) {
+            Some(port) => port.shut(),
+            None => Outcome::Failed(Fault::Cancelled),
+        };
+        self.inbox.done(conn, OpKind::Shut, outcome);
+    }
+
+    pub(crate) fn close(&self, conn: ConnId, how: Close) {
+        match self.find(conn) {
+            Some(port) => port.close(how),
+            None => self.inbox.done(conn, OpKind::Close, Outcome::Closed),
+        }
+    }
+
+    pub(crate) fn stop_listening(&self, listener: ListenerId) {
+        let found = self
+            .listeners
+            .borrow_mut()
+            .get_mut(usize::from(listener.0))
+            .and_then(Option::take);
+        if let Some(listener) = found {
+            listener.stop(&self.inbox);
+        }
+    }
+
+    /// The task of `port` has released its socket.
+    pub(crate) fn closed(&self, port: &Port) {
+        self.forget(port);
+        self.inbox.done(port.conn, OpKind::Close, Outcome::Closed);
+    }
+
+    pub(crate) fn forget(&self, port: &Port) {
+        let taken = self.open.borrow_mut()[port.conn.slot as usize].take();
+        debug_assert!(taken.is_some_and(|open| open.conn == port.conn), "a port is forgotten once");
+        self.count.set(self.count.get() - 1);
+    }
+
+    /// Stops every listener, resets what is still open and waits until the kernel holds nothing:
+    /// a ring must not go before its operations.
+    pub(crate) async fn release(&self) {
+        let listeners = std::mem::take(&mut *self.listeners.borrow_mut());
+        for listener in listeners.iter().flatten() {
+            listener.stop(&self.inbox);
+        }
+        for port in self.open.borrow().iter().flatten() {
+            port.close(Close::Abort);
+        }
+        poll_fn(|cx| {
+            self.inbox.bell.listen(cx);
+            self.inbox.collect(&mut Vec::new());
+            let waiting = listeners.iter().flatten().any(|listener| listener.is_waiting());
+            if waiting || self.count.get() > 0 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        self.inbox.bell.silence();
+    }
+
+    fn open(&self, conn: ConnId) -> Rc<Port> {
+        let port = Port::new(conn);
+        let mut open = self.open.borrow_mut();
+        let slot = conn.slot as usize;
+        if open.len() <= slot {
+            open.resize(slot + 1, None);
+        }
+        debug_assert!(open[slot].is_none(), "a slot is reused only after it was closed");
+        open[slot] = Some(port.clone());
+        self.count.set(self.count.get() + 1);
+        port
+    }
+
+    fn find(&self, conn: ConnId) -> Option<Rc<Port>> {
+        let open = self.open.borrow();
+        open.get(conn.slot as usize)?.as_ref().filter(|port| port.conn == conn).cloned()
+    }
+}
