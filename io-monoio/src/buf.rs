@@ -217,7 +217,7 @@ mod tests {
             chunks.fill(&mut list);
             assert!(list.is_empty());
             let moved = chunks;
-            let mut seen = Vec::new();
+            let mut seen: Vec<u8> = Vec::new();
             for at in 0..moved.read_iovec_len() {
                 // SAFETY: `at` is below the number of slots.
                 let slot = unsafe { moved.read_iovec_ptr().add(at) };

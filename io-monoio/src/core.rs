@@ -29,9 +29,8 @@ pub(crate) async fn run<M: Machine>(
     let hearing = monoio::spawn(hear(heard, ports.clone()));
     let mut timer = Timer::new();
     let (mut batch, mut todo) = (Vec::new(), Vec::new());
-    let mut finished = false;
-    while !finished {
-        wait(&ports.inbox, &links.mailbox, &mut timer).await;
+    loop {
+        let mut finished = false;
         let now = clock.now();
         if links.mailbox.is_waiting() {
             links.mailbox.collect(&mut batch);
@@ -45,7 +44,11 @@ pub(crate) async fn run<M: Machine>(
             finished |= effect == Effect::Finished;
             perform(effect, &mut machine, &ports, &links);
         }
+        if finished {
+            break;
+        }
         timer.arm(machine.deadline(), now);
+        wait(&ports.inbox, &links.mailbox, &mut timer).await;
     }
     ports.release().await;
     links.mailbox.hang_up();

@@ -1,1 +1,16 @@
-//! The production driver.
+//! The production driver: engine machines on monoio, a thread per core.
+
+mod bell;
+mod buf;
+pub mod clock;
+pub mod conformance;
+mod core;
+mod fault;
+mod files;
+pub mod helper;
+mod links;
+pub mod listen;
+mod port;
+mod ports;
+pub mod slot;
+pub mod threads;

@@ -5,8 +5,8 @@ use crate::buf::Chunks;
 use crate::listen::Listener;
 use crate::port::{self, Port};
 use engine::base::id::{ConnId, ListenerId};
+use engine::base::page::Chunk;
 use engine::boundary::{Batch, Close, Fault, Machine, OpKind, Outcome};
-use engine::base::page::{Chunk};
 use libc::iovec;
 use monoio::net::TcpStream;
 use std::cell::{Cell, RefCell};
@@ -128,11 +128,8 @@ impl Ports {
     }
 
     pub(crate) fn stop_listening(&self, listener: ListenerId) {
-        let found = self
-            .listeners
-            .borrow_mut()
-            .get_mut(usize::from(listener.0))
-            .and_then(Option::take);
+        let found =
+            self.listeners.borrow_mut().get_mut(usize::from(listener.0)).and_then(Option::take);
         if let Some(listener) = found {
             listener.stop(&self.inbox);
         }

@@ -1,0 +1,209 @@
+//! The threads that may block: one for files and logs, a few for names. Workers never wait for
+//! them; the control machine sees their answers as inputs.
+
+use crate::files;
+use crate::slot::{Mailbox, Post};
+use engine::base::id::JobId;
+use engine::boundary::{Answer, Job};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Resolvers at once: one slow name server does not hold up every name.
+const RESOLVERS: usize = 4;
+/// Bytes of log lines that may wait for a slow disk; further lines are dropped and counted.
+const LOG_BYTES_MAX: usize = 16 << 20;
+
+/// What kind of line a machine writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Line {
+    /// Requests.
+    Access,
+    /// The process.
+    Event,
+}
+
+/// Where lines go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sink {
+    Stdout,
+    Stderr,
+    File(String),
+    Nowhere,
+}
+
+/// A handle on the helper threads; they end when the last handle is dropped.
+#[derive(Clone)]
+pub struct Helper {
+    work: Sender<Work>,
+    names: Sender<Question>,
+    backlog: Arc<AtomicUsize>,
+}
+
+enum Work {
+    Load { job: JobId, path: String, back: Arc<Mailbox> },
+    Log { line: Line, bytes: Vec<u8> },
+    Reopen,
+}
+
+struct Question {
+    job: JobId,
+    host: String,
+    back: Arc<Mailbox>,
+}
+
+impl Helper {
+    /// Opens the sinks and starts the threads, which are to be joined after the last handle went.
+    pub fn start(access: &Sink, event: &Sink) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let logs = Logs {
+            access: Output::open(access)?,
+            event: Output::open(event)?,
+            backlog: backlog.clone(),
+        };
+        let (work, tasks) = mpsc::channel();
+        let (names, questions) = mpsc::channel();
+        let questions = Arc::new(Mutex::new(questions));
+        let mut threads = vec![named("files", move || attend(&tasks, logs))?];
+        for at in 0..RESOLVERS {
+            let questions = questions.clone();
+            threads.push(named(&format!("names-{at}"), move || resolve_all(&questions))?);
+        }
+        Ok((Self { work, names, backlog }, threads))
+    }
+
+    /// Does `job` and posts its answer to `back`.
+    pub(crate) fn work(&self, job: JobId, what: Job, back: Arc<Mailbox>) {
+        // The threads outlive every handle, so sending cannot fail.
+        let sent = match what {
+            Job::Resolve { host } => self.names.send(Question { job, host, back }).is_ok(),
+            Job::Load { path } => self.work.send(Work::Load { job, path, back }).is_ok(),
+        };
+        debug_assert!(sent, "helper threads live as long as their handles");
+    }
+
+    /// Writes finished lines, in order of the calls.
+    pub fn log(&self, line: Line, bytes: Vec<u8>) {
+        let waiting = self.backlog.fetch_add(bytes.len(), Ordering::Relaxed);
+        if waiting > LOG_BYTES_MAX {
+            self.backlog.fetch_sub(bytes.len(), Ordering::Relaxed);
+            return;
+        }
+        let sent = self.work.send(Work::Log { line, bytes }).is_ok();
+        debug_assert!(sent, "helper threads live as long as their handles");
+    }
+
+    /// Opens log files anew, for whoever has moved them away.
+    pub fn reopen(&self) {
+        let sent = self.work.send(Work::Reopen).is_ok();
+        debug_assert!(sent, "helper threads live as long as their handles");
+    }
+}
+
+fn named(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+fn attend(tasks: &Receiver<Work>, mut logs: Logs) {
+    while let Ok(task) = tasks.recv() {
+        match task {
+            Work::Load { job, path, back } => {
+                let answer = Answer::Loaded(files::load(&path));
+                back.post(Post::Answered { job, answer });
+            }
+            Work::Log { line, bytes } => logs.write(line, &bytes),
+            Work::Reopen => logs.reopen(),
+        }
+    }
+}
+
+fn resolve_all(questions: &Mutex<Receiver<Question>>) {
+    loop {
+        let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Question { job, host, back }) = next else { return };
+        back.post(Post::Answered { job, answer: Answer::Resolved(resolve(&host)) });
+    }
+}
+
+fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
+    let found = (host, 0).to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut addresses = Vec::new();
+    for address in found.map(|one| one.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+struct Logs {
+    access: Output,
+    event: Output,
+    backlog: Arc<AtomicUsize>,
+}
+
+impl Logs {
+    fn write(&mut self, line: Line, bytes: &[u8]) {
+        let output = match line {
+            Line::Access => &mut self.access,
+            Line::Event => &mut self.event,
+        };
+        output.write(bytes);
+        self.backlog.fetch_sub(bytes.len(), Ordering::Relaxed);
+    }
+
+    fn reopen(&mut self) {
+        for output in [&mut self.access, &mut self.event] {
+            output.reopen();
+        }
+    }
+}
+
+enum Output {
+    Stdout,
+    Stderr,
+    File { path: String, file: File },
+    Nowhere,
+}
+
+impl Output {
+    fn open(sink: &Sink) -> io::Result<Self> {
+        Ok(match sink {
+            Sink::Stdout => Self::Stdout,
+            Sink::Stderr => Self::Stderr,
+            Sink::Nowhere => Self::Nowhere,
+            Sink::File(path) => {
+                let file = append_to(path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot open log file {path}: {error}"))
+                })?;
+                Self::File { path: path.clone(), file }
+            }
+        })
+    }
+
+    /// A log that cannot be written has nobody left to tell.
+    fn write(&mut self, bytes: &[u8]) {
+        drop(match self {
+            Self::Stdout => io::stdout().lock().write_all(bytes),
+            Self::Stderr => io::stderr().lock().write_all(bytes),
+            Self::File { file, .. } => file.write_all(bytes),
+            Self::Nowhere => Ok(()),
+        });
+    }
+
+    fn reopen(&mut self) {
+        if let Self::File { path, file } = self
+            && let Ok(opened) = append_to(path)
+        {
+            *file = opened;
+        }
+    }
+}
+
+fn append_to(path: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}

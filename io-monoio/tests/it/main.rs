@@ -1,0 +1,3 @@
+//! The driver over real sockets.
+
+mod conformance;
