@@ -21,7 +21,7 @@ const fn peer(what: Act) -> Step {
 }
 
 /// More than any socket buffers.
-const FLOOD: u32 = 64 << 20;
+const FLOOD: u32 = 16 << 20;
 
 const RECV_CANCELLED: Seen = Failed(OpKind::Recv, Fault::Cancelled);
 const SEND_CANCELLED: Seen = Failed(OpKind::Send, Fault::Cancelled);
