@@ -1,12 +1,9 @@
-//! Configuration files: reading one or a tree of them, and noticing that they changed.
+//! Configuration files: one, or a tree of them.
 
-use crate::slot::{Mailbox, Post};
 use engine::boundary::Document;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Directories below one another that are followed; a deeper one is a loop of links.
 const DEPTH_MAX: usize = 32;
@@ -56,41 +53,6 @@ fn is_configuration(path: &Path) -> bool {
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with('.'))
-}
-
-/// Posts `Changed` to `back` when the file or directory may have changed, until dropped. What is
-/// watched is always a directory, so that a file which is replaced is still seen.
-pub(crate) fn watch(path: &str, back: Arc<Mailbox>) -> Result<RecommendedWatcher, String> {
-    let about = |error: notify::Error| format!("cannot watch {path}: {error}");
-    let path = Path::new(path);
-    let whole = path.is_dir();
-    let (directory, file) = match (whole, path.parent(), path.file_name()) {
-        (false, Some(parent), Some(name)) if parent.as_os_str().is_empty() => {
-            (Path::new("."), Some(name.to_owned()))
-        }
-        (false, Some(parent), Some(name)) => (parent, Some(name.to_owned())),
-        _ => (path, None),
-    };
-    let concerns = move |event: &Event| {
-        !matches!(event.kind, EventKind::Access(_))
-            && event.paths.iter().any(|changed| match (&file, changed.file_name()) {
-                (_, None) => true,
-                // The link that a mounted config map swaps.
-                (_, Some(name)) if name == "..data" => true,
-                (Some(file), Some(name)) => file == name,
-                (None, Some(_)) => is_configuration(changed) || changed.extension().is_none(),
-            })
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // An error is a lost event, so something may have changed.
-        if event.as_ref().map_or(true, &concerns) {
-            back.post(Post::Changed);
-        }
-    })
-    .map_err(about)?;
-    let mode = if whole { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-    watcher.watch(directory, mode).map_err(about)?;
-    Ok(watcher)
 }
 
 #[cfg(test)]

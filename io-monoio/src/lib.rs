@@ -12,5 +12,5 @@ mod links;
 pub mod listen;
 mod port;
 mod ports;
+pub mod runtime;
 pub mod slot;
-pub mod threads;

@@ -31,8 +31,8 @@ impl fmt::Display for CannotListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, error } = self;
         write!(f, "cannot listen on {address}: ")?;
-        match error.kind() {
-            io::ErrorKind::AddrInUse => {
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => {
                 let port = address.port();
                 write!(
                     f,
@@ -40,12 +40,12 @@ impl fmt::Display for CannotListen {
                      it) or give the entry point another address"
                 )
             }
-            io::ErrorKind::PermissionDenied => write!(
+            Some(libc::EACCES) => write!(
                 f,
                 "ports below 1024 need a privilege; use a higher port, or grant \
                  CAP_NET_BIND_SERVICE to the program"
             ),
-            io::ErrorKind::AddrNotAvailable => write!(f, "no interface of this host has it"),
+            Some(libc::EADDRNOTAVAIL) => write!(f, "no interface of this host has it"),
             _ => write!(f, "{error}"),
         }
     }

@@ -75,17 +75,16 @@ impl Port {
         self.closing.set(Some(how));
         let busy = self.begun.get() > 0;
         // Errors mean that the peer was faster: the socket is as dead as it should be.
-        self.socket.with(|socket| match how {
-            Close::Gentle if busy => drop(rustix::net::shutdown(socket, Shutdown::Both)),
-            Close::Gentle => {}
-            Close::Abort => {
-                let no_time = Some(Duration::ZERO);
-                drop(rustix::net::sockopt::set_socket_linger(socket, no_time));
-                if busy {
-                    // Resets at once, where a shutdown would first say a clean end.
-                    drop(rustix::net::connect_unspec(socket));
+        self.socket.with(|socket| {
+            let _ = match how {
+                Close::Gentle if busy => rustix::net::shutdown(socket, Shutdown::Both),
+                Close::Gentle => Ok(()),
+                // Resets at once, where a shutdown would first say a clean end.
+                Close::Abort if busy => rustix::net::connect_unspec(socket),
+                Close::Abort => {
+                    rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))
                 }
-            }
+            };
         });
         self.bell.ring();
     }

@@ -8,8 +8,8 @@ use crate::helper::{Helper, Line, Sink};
 use crate::links::Links;
 use crate::listen::{self, Listener};
 use crate::ports::Ports;
+use crate::runtime::{Runtime, block_on, hearing};
 use crate::slot::{Mailbox, Post};
-use crate::threads::{self, Runtime};
 use monoio::io::{AsyncReadRent, AsyncReadRentExt, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use std::future::poll_fn;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plays `scenario`; panics at the first outcome that is not the expected one.
 pub fn play(scenario: &'static Scenario, runtime: Runtime) {
-    threads::block_on(runtime, 256, async move {
+    block_on(runtime, 256, async move {
         monoio::time::timeout(PATIENCE, Stage::set(runtime).play(scenario))
             .await
             .unwrap_or_else(|_| panic!("{} hangs", scenario.name));
@@ -61,7 +61,7 @@ impl Stage {
             helper,
             lines: Line::Event,
         };
-        let heard = threads::hearing(runtime, heard).expect("a usable socket");
+        let heard = hearing(runtime, heard).expect("a usable socket");
         let running = monoio::spawn(core::run(toy, ports, links, Clock::start(), heard));
         Self { mailbox, script, running, address, listener, peer: None }
     }

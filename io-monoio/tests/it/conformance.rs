@@ -1,7 +1,7 @@
 //! Every scenario, on both runtimes.
 
 use io_monoio::conformance::{SCENARIOS, play};
-use io_monoio::threads::Runtime;
+use io_monoio::runtime::Runtime;
 
 #[test]
 fn the_ring_carries_out_every_scenario() {

@@ -1,17 +1,10 @@
-//! A thread per machine, each with a ring of its own.
+//! Runtimes: a ring of the thread's own, or epoll where there is none to be had.
 
-use crate::clock::Clock;
-use crate::core;
-use crate::links::Links;
-use crate::listen::Listener;
-use crate::ports::Ports;
-use engine::boundary::Machine;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 use rustix::process::{Resource, getrlimit};
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::str::FromStr;
 
@@ -73,37 +66,6 @@ fn locked_memory() -> String {
     }
 }
 
-/// Everything a thread needs to run one machine.
-pub(crate) struct Seat {
-    pub(crate) runtime: Runtime,
-    /// The core to stay on.
-    pub(crate) core: Option<usize>,
-    pub(crate) ring_entries: u32,
-    pub(crate) listeners: Vec<TcpListener>,
-    pub(crate) links: Links,
-    pub(crate) clock: Clock,
-    pub(crate) heard: UnixStream,
-}
-
-/// Runs the machine that `build` makes, on this thread, until it has finished. `ready` hears
-/// whether it got so far.
-pub(crate) fn run<M, B, R>(seat: Seat, build: B, ready: R)
-where
-    M: Machine + 'static,
-    B: FnOnce() -> M,
-    R: FnOnce(Result<(), NoRing>),
-{
-    if let Some(core) = seat.core {
-        pin(core);
-    }
-    let mut ready = Some(ready);
-    let entries = seat.ring_entries;
-    let ran = block_on(seat.runtime, entries, drive(seat, build, &mut ready));
-    if let (Err(error), Some(ready)) = (ran, ready) {
-        ready(Err(error));
-    }
-}
-
 /// Runs `future` on a runtime of this thread.
 pub(crate) fn block_on<F: Future>(
     runtime: Runtime,
@@ -119,34 +81,11 @@ pub(crate) fn block_on<F: Future>(
     }
 }
 
-async fn drive<M, B, R>(seat: Seat, build: B, ready: &mut Option<R>)
-where
-    M: Machine + 'static,
-    B: FnOnce() -> M,
-    R: FnOnce(Result<(), NoRing>),
-{
-    let listeners: io::Result<Vec<_>> = seat.listeners.into_iter().map(Listener::new).collect();
-    let opened = listeners
-        .and_then(|listeners| Ok((Ports::new(listeners), hearing(seat.runtime, seat.heard)?)));
-    match opened {
-        Ok((ports, heard)) => {
-            tell(ready, Ok(()));
-            monoio::spawn(core::run(build(), ports, seat.links, seat.clock, heard)).await;
-        }
-        Err(error) => tell(ready, Err(NoRing(error))),
-    }
-}
-
 /// The waking end of a mailbox. A ring waits on a blocking socket and gives up on another; epoll
 /// needs it the other way round.
 pub(crate) fn hearing(runtime: Runtime, heard: UnixStream) -> io::Result<monoio::net::UnixStream> {
     heard.set_nonblocking(runtime == Runtime::Legacy)?;
     monoio::net::UnixStream::from_std(heard)
-}
-
-fn tell<R: FnOnce(Result<(), NoRing>)>(ready: &mut Option<R>, result: Result<(), NoRing>) {
-    let ready = ready.take().expect("told once");
-    ready(result);
 }
 
 /// A ring that only this thread submits to and that delivers completions when asked: a quarter
@@ -172,11 +111,4 @@ fn ring(entries: u32) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> 
             built => return built,
         }
     }
-}
-
-/// A core that the process may not use is no reason not to start.
-fn pin(core: usize) {
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    drop(rustix::thread::sched_setaffinity(None, &set));
 }
