@@ -212,3 +212,28 @@ fn every_file_is_reached() {
     let dead = all.iter().filter(|source| !reached.contains(&source.path));
     nothing(&dead.map(|source| source.path.display().to_string()).collect::<Vec<_>>());
 }
+
+#[test]
+fn documents_of_the_examples_have_no_problem() {
+    let mut wrong = Vec::new();
+    let folders = fs::read_dir(root().join("examples")).expect("there are examples");
+    let folders = folders.map(|entry| entry.expect("a folder is readable").path());
+    let documents = folders.filter(|path| path.is_dir()).flat_map(|folder| {
+        let files = fs::read_dir(folder).expect("an example is readable");
+        files.map(|entry| entry.expect("a file is readable").path())
+    });
+    let mut count = 0;
+    for path in documents.filter(|path| path.extension().is_some_and(|end| end != "md")) {
+        let name = path.to_string_lossy();
+        let text = fs::read_to_string(&path).expect("a document is readable");
+        let found = if name.contains("-dynamic.") {
+            engine::config::dynamic(&[(&*name, &*text)]).diagnostics
+        } else {
+            engine::config::fixed_from_file(&name, &text).1
+        };
+        count += 1;
+        wrong.extend(found.iter().map(ToString::to_string));
+    }
+    assert!(count >= 48, "eight folders of six documents");
+    nothing(&wrong);
+}

@@ -120,7 +120,8 @@ hub: {uplinkEntryPoints: {up: {address: ':9443'}}}
         ],
         &[
             "child.yml:1:69: error: entryPoints.safe.http.tls: TLS is not served by this version, \
-             so this entry point is refused: it must not serve in clear text what was meant for TLS",
+             so this entry point is refused: it must not serve in clear text what was meant for \
+             TLS",
             "routes.yml:3:5: error: http.routers.r.entryPoints: up is an entry point of uplinks",
             "routes.yml:3:5: error: http.routers.r.entryPoints: \
              the entry point safe is refused, for the reason given there",
