@@ -25,6 +25,12 @@ macro_rules! marks {
 }
 
 marks! {
+    AliasClash "two offers of children would have had one name",
+    MemberLeftOut "a service left out a member that cannot serve",
+    PeriodScaled "weights were too large for one exact period",
+    ServiceCycle "a service referred to itself",
+    StaleServes "only children that were not heard of for long could serve",
+    UnknownServes "only servers whose check had not answered could serve",
     ShortWriteResumed "a write took less than was offered and went on later",
 }
 
