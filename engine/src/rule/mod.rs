@@ -71,4 +71,6 @@ impl Rule {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
