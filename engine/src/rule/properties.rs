@@ -181,7 +181,7 @@ proptest! {
     #[test]
     fn the_matcher_agrees_with_its_naive_twin(node in rule(), request in request()) {
         let query = request.raw_query();
-        let fields: Vec<Header<'_>> =
+        let fields: Vec<Field<'_>> =
             request.fields.iter().map(|(name, value)| Field { name, value }).collect();
         let info = RequestInfo {
             method: &request.method,

@@ -80,8 +80,8 @@ fn settings_of_the_uplink(fields: &Fields<'_>, rule: &str) {
                 key,
                 "uplink-router",
                 format!(
-                    "a router that is offered through uplinks must not set {key}; its rule is \
-                     {rule}"
+                    "a router that is offered through uplinks must not set {key}; its rule \
+                    is {rule}"
                 ),
                 if line == 0 { format!("leave out {key}") } else { format!("delete line {line}") },
             );

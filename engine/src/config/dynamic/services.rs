@@ -97,10 +97,8 @@ fn members<T>(
 
 fn balancer(fields: Fields<'_>) -> Read {
     let (servers, members_out) = members(&fields, "servers", |fields, _| server(fields));
-    let plain = fields.word(
-        "strategy",
-        &[("", true), ("wrr", true), ("p2c", false), ("hrw", false), ("leasttime", false)],
-    );
+    let plain = fields
+        .word("strategy", &[("wrr", true), ("p2c", false), ("hrw", false), ("leasttime", false)]);
     if plain == Some(false) {
         let text = "only the strategy wrr is supported by this version";
         fields.error("strategy", "unsupported", text);
@@ -132,22 +130,24 @@ fn server(fields: Fields<'_>) -> Option<Server> {
     let preserve_path = fields.flag("preservePath").unwrap_or(false);
     let weight = weight(&fields);
     fields.without_effect(&["fenced"]);
-    let url = fields.text("url");
-    if url.is_none() && !fields.present("url") {
+    if !fields.present("url") {
         fields.error("url", "missing", "a server has a url");
     }
-    let parsed = fields.parsed("url", |text| {
-        let url = Url::parse(text)?;
-        match url.authority.scheme {
-            Scheme::Http => Ok(url),
-            Scheme::Https => Err("servers over TLS are not supported by this version".to_owned()),
-            Scheme::H2c => Err("servers over HTTP/2 are not supported by this version".to_owned()),
-        }
-    });
+    let parsed = fields.parsed("url", server_url);
     fields.close();
-    let Url { authority, path } = parsed?;
+    let (url, Url { authority, path }) = parsed?;
     let path = if preserve_path { path } else { String::new() };
-    Some(Server { url: url?, authority, path, preserve_path, weight })
+    Some(Server { url, authority, path, preserve_path, weight })
+}
+
+/// A URL as written, and its parts.
+fn server_url(text: &str) -> Result<(String, Url), String> {
+    let url = Url::parse(text)?;
+    match url.authority.scheme {
+        Scheme::Http => Ok((text.to_owned(), url)),
+        Scheme::Https => Err("servers over TLS are not supported by this version".to_owned()),
+        Scheme::H2c => Err("servers over HTTP/2 are not supported by this version".to_owned()),
+    }
 }
 
 fn weight(fields: &Fields<'_>) -> Weight {
