@@ -60,6 +60,13 @@ pub struct Limits {
     pub hops_max: u32,
 }
 
+impl Limits {
+    /// Small pages per worker: one that waits to be read and one that is written per connection.
+    pub fn small_pages_max(&self) -> u32 {
+        (self.clients_max.saturating_add(self.upstreams_max)).saturating_mul(2).max(4)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -132,10 +139,6 @@ pub struct ControlLimits {
     pub publish_gap: Span,
     /// Log lines kept for the driver; older ones are dropped and counted.
     pub log_lines: u32,
-    /// Servers of one balancer; further ones are left out. Each needs a turn in every period.
-    pub members_max: u32,
-    /// Levels of nested services; a service above more than these is refused.
-    pub services_deep: u32,
 }
 
 impl Default for ControlLimits {
@@ -159,8 +162,6 @@ impl Default for ControlLimits {
             file_settle: Span::millis(50),
             publish_gap: Span::millis(20),
             log_lines: 4_096,
-            members_max: 4_096,
-            services_deep: 16,
         }
     }
 }

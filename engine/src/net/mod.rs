@@ -4,5 +4,6 @@
 pub mod fetch;
 pub mod inbox;
 pub mod outbox;
+pub mod queue;
 pub mod upstream;
 pub mod wire;

@@ -30,9 +30,11 @@ pub enum Due {
     Whole,
     /// The other side's end after ours.
     Linger,
+    /// Another try for a page to read into.
+    Pages,
 }
 
-const DUES: usize = 10;
+const DUES: usize = 11;
 
 impl Due {
     const ALL: [Self; DUES] = [
@@ -46,6 +48,7 @@ impl Due {
         Self::Write,
         Self::Whole,
         Self::Linger,
+        Self::Pages,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Due {
             Self::Write => "write",
             Self::Whole => "whole",
             Self::Linger => "linger",
+            Self::Pages => "pages",
         }
     }
 }
@@ -70,8 +74,6 @@ pub enum Link {
     /// An accept or a connect is under way.
     Pending,
     Open,
-    /// To be closed once everything is written.
-    Flushing(Close),
     /// To be closed now.
     Ending(Close),
     /// Asked to close, or never had a socket. The slot is free once no operation is under way.
@@ -98,6 +100,8 @@ pub struct Wire {
     pub eof: bool,
     /// On the list of connections that wait to be settled.
     pub touched: bool,
+    /// Something that had to be written was lost: the connection is of no more use.
+    pub failed: bool,
     /// Not reading, because the other side of the exchange does not keep up.
     pub held: bool,
     /// The read under way waits with a large page.
@@ -120,6 +124,7 @@ impl Wire {
             half: Half::Open,
             eof: false,
             touched: false,
+            failed: false,
             held: false,
             waits_large: false,
             read_pages: 1,
@@ -154,7 +159,7 @@ impl Wire {
 
     /// Whether bytes can be exchanged.
     pub fn is_open(&self) -> bool {
-        matches!(self.link, Link::Open | Link::Flushing(_))
+        self.link == Link::Open
     }
 
     pub fn is_ending(&self) -> bool {
@@ -169,12 +174,6 @@ impl Wire {
     pub fn end(&mut self, how: Close) {
         if !self.is_ending() {
             self.link = Link::Ending(how);
-        }
-    }
-
-    pub fn end_flushed(&mut self, how: Close) {
-        if self.link == Link::Open {
-            self.link = Link::Flushing(how);
         }
     }
 
@@ -217,11 +216,6 @@ impl Wire {
     /// Asks for the operations that the state calls for; `read` says whether bytes are welcome.
     pub fn ask(&mut self, read: bool, effects: &mut Vec<Effect>) {
         let conn = self.id;
-        if let Link::Flushing(how) = self.link
-            && (self.is_flushed() || self.half == Half::Broken)
-        {
-            self.link = Link::Ending(how);
-        }
         if let Link::Ending(how) = self.link {
             self.link = Link::Gone;
             self.start(OpKind::Close);

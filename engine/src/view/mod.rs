@@ -1,10 +1,8 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
 pub mod checks;
-pub mod compile;
 pub mod latency;
 pub mod model;
-pub mod registry;
 mod routes;
 pub mod series;
 pub mod stats;
@@ -140,7 +138,7 @@ pub struct Turns {
     pub ticket: Arc<Ticket>,
 }
 
-#[derive(PartialEq, Debug)]
+#[derive(Debug)]
 pub struct ServerNode {
     pub id: ServerId,
     pub target: TargetId,
@@ -173,7 +171,7 @@ pub struct MirroringNode {
     pub ticket: Arc<Ticket>,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct MirrorNode {
     pub service: ServiceId,
     pub percent: u8,

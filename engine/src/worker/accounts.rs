@@ -43,6 +43,11 @@ impl Accounts {
         &self.stats.workers[usize::from(self.writer.index)]
     }
 
+    /// How many workers share the process.
+    pub fn workers(&self) -> u16 {
+        self.writer.of
+    }
+
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }

@@ -1,10 +1,302 @@
 //! The data-plane machine: owns the connections of one core and moves HTTP between them.
+//!
+//! An input is applied to the connection it is about and marks that connection as touched. Then
+//! touched connections are settled, one by one, until none is left: each reads what came in, moves
+//! the exchange on, touches its peer if it has something for it, and asks for the operations that
+//! its state calls for. One request's way through the files: `accept` (a connection), `client` (its
+//! head), `dispatch` (route, middlewares, service), `choose` (server), `origin` (connection to it),
+//! `fields` (what the head becomes), `forward` (bodies), `response`, `finish` (its record).
 
+mod accept;
 pub mod accounts;
+mod answer;
 mod api;
+mod body;
+mod choose;
+mod client;
+mod conn;
+mod dispatch;
+mod drain;
+mod exchange;
+mod failover;
+mod fields;
+mod finish;
 #[cfg(test)]
 mod fixture;
+mod forward;
 pub mod internal;
 pub mod log;
 mod metrics;
+mod mirrors;
+mod origin;
+mod pool;
 pub mod record;
+mod response;
+mod settle;
+mod shed;
+mod sweep;
+
+use crate::base::id::{ConnId, ServiceId, TargetId};
+use crate::base::limits::Limits;
+use crate::base::mark::Mark;
+use crate::base::page::{Page, Pool};
+use crate::base::slab::{Key, Slab};
+use crate::base::time::{Time, Wall};
+use crate::base::timers::Timers;
+use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, OpKind, Outcome};
+use crate::http::target::Rewritten;
+use crate::net::queue::Queue;
+use crate::net::upstream::Upstreams;
+use crate::view::View;
+use crate::view::stats::{Stats, WorkerStats};
+use accept::Listener;
+use accounts::Accounts;
+use conn::Conn;
+use drain::Draining;
+use exchange::{CoreView, Exchange};
+use log::AccessLines;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a worker is built with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub limits: Limits,
+    /// Which of the workers that `stats` was made for this is.
+    pub index: u16,
+    pub wall: Wall,
+    pub view: Arc<View>,
+    /// Shared by all machines of the process.
+    pub stats: Arc<Stats>,
+}
+
+/// The machine of one core.
+#[derive(Debug)]
+pub struct Worker {
+    limits: Limits,
+    accounts: Accounts,
+    now: Time,
+    pool: Pool,
+    view: CoreView,
+    conns: Slab<Conn>,
+    exchanges: Slab<Exchange>,
+    /// By `TargetId`.
+    targets: Vec<Upstreams>,
+    listeners: Vec<Listener>,
+    timers: Timers,
+    effects: Vec<Effect>,
+    touched: Vec<ConnId>,
+    /// Exchanges that may try once more to get a connection.
+    woken: Vec<Key>,
+    /// Exchanges whose server did not answer at one address and may at the next.
+    redial: Vec<(Key, TargetId, u16)>,
+    /// Exchanges on their way to another service.
+    switching: Vec<(Key, ServiceId)>,
+    /// By `ServerId`: the last request to a passively checked server failed.
+    failing: Vec<bool>,
+    idle_clients: Queue,
+    idle_upstreams: Queue,
+    clients: u32,
+    upstreams: u32,
+    mirrors: u32,
+    /// Client connections that wait for bytes with a large page.
+    waiting_large: u32,
+    /// Bytes of request bodies kept for mirrors and replays.
+    kept_bytes: u64,
+    /// Requests so far.
+    serial: u64,
+    drain: Option<Draining>,
+    /// Absent if no access log is kept.
+    access: Option<AccessLines>,
+    lines: Lines,
+    scratch: Scratch,
+    /// Vectors of reads into many pages, for the next such read.
+    spare: Vec<Vec<Page>>,
+}
+
+/// Log lines on their way out.
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// When the oldest line was written.
+    since: Option<Time>,
+    announced: bool,
+}
+
+/// Memory that one step uses and leaves for the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    head: Vec<u8>,
+    /// Path and query after the middlewares.
+    target: String,
+    /// Prefixes that middlewares took off, as field lines.
+    stripped: Vec<u8>,
+    rewritten: Rewritten,
+}
+
+impl Worker {
+    pub fn new(setup: Setup) -> Self {
+        let Setup { limits, index, wall, view, stats } = setup;
+        let accounts = Accounts::new(stats, index, &view.fixed);
+        let access = view.fixed.access_log.as_ref().map(|log| AccessLines::new(log, wall));
+        let listeners = view.entries.iter().map(|_| Listener::default()).collect();
+        let small_max = limits.small_pages_max();
+        let mut worker = Self {
+            pool: Pool::new(
+                limits.small_page_bytes,
+                small_max,
+                limits.large_page_bytes,
+                limits.large_pages_max,
+            ),
+            limits,
+            accounts,
+            now: Time::ZERO,
+            view: Rc::new(view),
+            conns: Slab::default(),
+            exchanges: Slab::default(),
+            targets: Vec::new(),
+            listeners,
+            timers: Timers::default(),
+            effects: Vec::new(),
+            touched: Vec::new(),
+            woken: Vec::new(),
+            redial: Vec::new(),
+            switching: Vec::new(),
+            failing: Vec::new(),
+            idle_clients: Queue::default(),
+            idle_upstreams: Queue::default(),
+            clients: 0,
+            upstreams: 0,
+            mirrors: 0,
+            waiting_large: 0,
+            kept_bytes: 0,
+            serial: 0,
+            drain: None,
+            access,
+            lines: Lines::default(),
+            scratch: Scratch::default(),
+            spare: Vec::new(),
+        };
+        worker.counts().epoch.set(worker.view.epoch);
+        worker.run();
+        worker
+    }
+
+    fn counts(&self) -> &WorkerStats {
+        self.accounts.mine()
+    }
+
+    fn mark(&self, mark: Mark) {
+        self.counts().marks.hit(mark);
+    }
+
+    fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(key_of(id))
+    }
+
+    fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(key_of(id))
+    }
+
+    fn on_view(&mut self, view: Arc<View>) {
+        if view.epoch <= self.view.epoch {
+            return;
+        }
+        self.counts().epoch.set(view.epoch);
+        self.view = Rc::new(view);
+    }
+
+    fn on_done(&mut self, op: OpId, outcome: Outcome) {
+        let Some(conn) = self.conns.get_mut(key_of(op.conn)) else {
+            debug_assert!(false, "{op:?} is done for nobody");
+            return;
+        };
+        let was = conn.wire.finish(op.kind);
+        debug_assert!(was, "{op:?} was not under way");
+        if op.kind == OpKind::Recv && conn.wire.waits_large {
+            conn.wire.waits_large = false;
+            self.waiting_large -= 1;
+        }
+        self.touch(op.conn);
+        let Some(conn) = self.conns.get(key_of(op.conn)) else { return };
+        if conn.wire.is_ending() {
+            return;
+        }
+        match outcome {
+            Outcome::Accepted { peer } => self.on_accepted(op.conn, peer),
+            Outcome::Connected => self.on_connected(op.conn),
+            Outcome::Received(lent) => self.on_received(op.conn, lent),
+            Outcome::Sent(count) => self.on_sent(op.conn, count as usize),
+            Outcome::Shut | Outcome::Closed => {}
+            Outcome::Failed(fault) => match op.kind {
+                OpKind::Accept => self.on_accept_failed(op.conn, fault),
+                OpKind::Connect => self.on_connect_failed(op.conn, fault),
+                OpKind::Recv => self.on_recv_failed(op.conn, fault),
+                OpKind::Send => self.on_send_failed(op.conn),
+                OpKind::Shut | OpKind::Close => {}
+            },
+        }
+    }
+}
+
+impl Machine for Worker {
+    fn handle(&mut self, input: Input, now: Time) {
+        debug_assert!(now >= self.now, "time does not go backwards");
+        self.now = now;
+        match input {
+            Input::Done { op, outcome } => self.on_done(op, outcome),
+            Input::View(view) => self.on_view(view),
+            Input::Drain { by } => self.on_drain(by),
+            Input::Report(_) | Input::Job { .. } | Input::Changed => {
+                debug_assert!(false, "only the control machine takes reports and jobs");
+            }
+        }
+        self.run();
+    }
+
+    fn tick(&mut self, now: Time) {
+        debug_assert!(now >= self.now, "time does not go backwards");
+        self.now = now;
+        while let Some(slot) = self.timers.pop_due(now) {
+            self.on_deadline(slot);
+        }
+        self.on_own_deadlines();
+        self.run();
+    }
+
+    fn effects(&mut self, out: &mut Vec<Effect>) {
+        out.append(&mut self.effects);
+    }
+
+    fn lend(&mut self, conn: ConnId) -> Option<Lent> {
+        self.lend_pages(conn)
+    }
+
+    fn gather(&mut self, conn: ConnId, out: &mut Batch) {
+        let limit = self.limits.chunks_per_write as usize;
+        if let Some(conn) = self.conn_mut(conn) {
+            conn.wire.outbox.gather(limit, out);
+        }
+    }
+
+    fn log(&mut self, out: &mut Vec<u8>) {
+        self.take_lines(out);
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let timer = self.timers.next().map(|at| Deadline { at, who: "connections" });
+        [timer, self.own_deadline()].into_iter().flatten().min_by_key(|deadline| deadline.at)
+    }
+
+    fn check(&self) {
+        self.sweep();
+    }
+}
+
+fn key_of(id: ConnId) -> Key {
+    Key { slot: id.slot, generation: id.generation }
+}
+
+fn id_of(key: Key) -> ConnId {
+    ConnId { slot: key.slot, generation: key.generation }
+}

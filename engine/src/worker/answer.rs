@@ -1,0 +1,139 @@
+//! Answers of our own.
+
+use super::Worker;
+use super::conn::Role;
+use super::exchange::Phase;
+use super::fields::{Persist, put_field, write_persist, write_status_line};
+use super::key_of;
+use crate::base::id::ConnId;
+use crate::base::page::Chunk;
+use crate::base::slab::Key;
+use crate::http::framing::Asked;
+use crate::http::head::Version;
+use crate::http::status::reason;
+
+/// What is said, and how it is labelled.
+#[derive(Clone, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    /// Empty for none.
+    pub(super) content_type: &'a str,
+    pub(super) fields: &'a [(&'a str, &'a str)],
+    pub(super) body: Chunk,
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const NOSNIFF: &[(&str, &str)] = &[("X-Content-Type-Options", "nosniff")];
+
+impl<'a> Answer<'a> {
+    /// A text for a person.
+    pub(super) fn text(status: u16, text: &'static str) -> Self {
+        let body = Chunk::Static(text.as_bytes());
+        Self { status, content_type: PLAIN, fields: NOSNIFF, body }
+    }
+
+    /// A bare phrase, as for everything that goes wrong on the way to a server.
+    pub(super) fn bare(status: u16) -> Self {
+        let body = Chunk::Static(reason(status).as_bytes());
+        Self { status, content_type: "", fields: &[], body }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, content_type: "", fields: &[], body: Chunk::Static(b"") }
+    }
+}
+
+impl Worker {
+    /// Answers a request that no server has answered.
+    pub(super) fn answer(&mut self, key: Key, answer: &Answer<'_>) {
+        self.release_upstream(key);
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        debug_assert!(!exchange.has_answered(), "one answer to a request");
+        exchange.status = answer.status;
+        let Some(id) = exchange.client else {
+            self.finish(key);
+            return;
+        };
+        let rest = exchange.up.left().unwrap_or(u64::MAX);
+        let readable =
+            rest <= u64::from(self.limits.linger_bytes) && !exchange.asking.expects_continue;
+        exchange.phase = Phase::Discarding;
+        let whole = exchange.up.is_over();
+        let version = exchange.asking.version;
+        let head_only = exchange.asking.asked == Asked::Head;
+        exchange.down.bytes = if head_only { 0 } else { answer.body.len() as u64 };
+        let draining = self.is_draining();
+        let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
+        let Role::Client(client) = &mut conn.role else { return };
+        client.last |= draining || !(whole || readable);
+        let persist = match version {
+            _ if client.last => Persist::Close,
+            Version::Http10 => Persist::KeepAlive,
+            Version::Http11 => Persist::Silently,
+        };
+        let close = client.last && !whole;
+        self.write_answer(id, answer, persist, head_only);
+        if whole || close {
+            self.finish(key);
+        } else {
+            self.touch(id);
+        }
+    }
+
+    /// The last words on a connection that broke the protocol.
+    pub(super) fn write_last_answer(&mut self, id: ConnId, status: u16) {
+        let answer = Answer { content_type: PLAIN, ..Answer::bare(status) };
+        self.write_answer(id, &answer, Persist::Close, false);
+    }
+
+    fn write_answer(&mut self, id: ConnId, answer: &Answer<'_>, persist: Persist, head_only: bool) {
+        let mut head = std::mem::take(&mut self.scratch.head);
+        head.clear();
+        write_status_line(&mut head, answer.status, reason(answer.status));
+        if !answer.content_type.is_empty() {
+            put_field(&mut head, "Content-Type", answer.content_type.as_bytes());
+        }
+        for (name, value) in answer.fields {
+            put_field(&mut head, name, value.as_bytes());
+        }
+        if answer.status != 304 && answer.status != 204 {
+            head.extend_from_slice(b"Content-Length: ");
+            put_number(&mut head, answer.body.len() as u64);
+            head.extend_from_slice(b"\r\n");
+        }
+        write_persist(&mut head, persist);
+        head.extend_from_slice(b"\r\n");
+        let body = if head_only { Chunk::Static(b"") } else { answer.body.clone() };
+        self.put_head(id, &head);
+        if let Some(conn) = self.conn_mut(id) {
+            conn.wire.outbox.push(body);
+        }
+        self.scratch.head = head;
+        self.touch(id);
+    }
+
+    /// Appends a head to what is to be written. False if there was no page for it.
+    pub(super) fn put_head(&mut self, id: ConnId, head: &[u8]) -> bool {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return false };
+        if conn.wire.outbox.write(head, &self.pool).is_ok() {
+            return true;
+        }
+        self.on_no_page(id);
+        false
+    }
+}
+
+pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b"0123456789"[usize::try_from(rest % 10).expect("a digit")];
+        rest /= 10;
+        if rest == 0 {
+            out.extend_from_slice(&digits[start..]);
+            return;
+        }
+    }
+}

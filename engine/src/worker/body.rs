@@ -1,0 +1,153 @@
+//! A body on its way through: how its end is found, and how it is framed for the next reader.
+
+use crate::base::page::{Chunk, Pool, Slice};
+use crate::h1::chunked::{Decoder, LAST, LAST_SIZE, LINE_END, SizeLine, Step};
+use crate::http::blame::Misbehaved;
+use crate::http::framing::Framing;
+use crate::net::inbox::Inbox;
+use crate::net::outbox::{NoPage, Outbox};
+
+#[derive(Debug)]
+pub(super) struct Body {
+    reader: Reader,
+    over: bool,
+    /// Written in chunks.
+    chunked: bool,
+    /// Bytes of content so far.
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Length(u64),
+    Chunked(Decoder),
+    UntilClose,
+}
+
+/// What the bytes that are here gave.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Content(Slice),
+    /// Nothing until more arrives.
+    Starved,
+    Over,
+}
+
+impl Body {
+    /// No body, or one that is complete elsewhere.
+    pub(super) fn none() -> Self {
+        Self { reader: Reader::Length(0), over: true, chunked: false, bytes: 0 }
+    }
+
+    /// Read with `framing`, written with `next`.
+    pub(super) fn new(framing: Framing, next: Framing, decoder: impl FnOnce() -> Decoder) -> Self {
+        let reader = match framing {
+            Framing::Empty => Reader::Length(0),
+            Framing::Length(length) => Reader::Length(length),
+            Framing::Chunked => Reader::Chunked(decoder()),
+            Framing::UntilClose | Framing::Tunnel => Reader::UntilClose,
+        };
+        let over = matches!(reader, Reader::Length(0));
+        Self { reader, over, chunked: next == Framing::Chunked, bytes: 0 }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Content still to come, if that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match &self.reader {
+            Reader::Length(left) => Some(*left),
+            Reader::Chunked(_) | Reader::UntilClose => None,
+        }
+    }
+
+    /// The sender has closed. True if that is how this body ends.
+    pub(super) fn on_close(&mut self) -> bool {
+        self.over |= matches!(self.reader, Reader::UntilClose);
+        self.over
+    }
+
+    /// Takes the next piece of content from `inbox`.
+    pub(super) fn next(&mut self, inbox: &mut Inbox) -> Result<Piece, Misbehaved> {
+        if self.over {
+            return Ok(Piece::Over);
+        }
+        let piece = match &mut self.reader {
+            Reader::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let Some(slice) = inbox.take(most) else { return Ok(Piece::Starved) };
+                *left -= slice.len() as u64;
+                self.over = *left == 0;
+                slice
+            }
+            Reader::UntilClose => match inbox.take(usize::MAX) {
+                Some(slice) => slice,
+                None => return Ok(Piece::Starved),
+            },
+            Reader::Chunked(decoder) => match next_chunk(decoder, inbox)? {
+                Piece::Content(slice) => slice,
+                Piece::Over => {
+                    self.over = true;
+                    return Ok(Piece::Over);
+                }
+                Piece::Starved => return Ok(Piece::Starved),
+            },
+        };
+        self.bytes += piece.len() as u64;
+        Ok(Piece::Content(piece))
+    }
+
+    /// Frames a piece of content for the next reader.
+    pub(super) fn write(&self, piece: Chunk, out: &mut Outbox, pool: &Pool) -> Result<(), NoPage> {
+        if !self.chunked {
+            out.push(piece);
+            return Ok(());
+        }
+        out.write(SizeLine::new(piece.len()).bytes(), pool)?;
+        out.push(piece);
+        out.write(LINE_END, pool)
+    }
+
+    /// Frames the end, with the trailers that came.
+    pub(super) fn write_end(&self, out: &mut Outbox, pool: &Pool) -> Result<(), NoPage> {
+        if !self.chunked {
+            return Ok(());
+        }
+        let Reader::Chunked(decoder) = &self.reader else { return out.write(LAST, pool) };
+        let mut trailers = decoder.trailers().peekable();
+        if trailers.peek().is_none() {
+            return out.write(LAST, pool);
+        }
+        out.write(LAST_SIZE, pool)?;
+        for field in trailers {
+            out.write(field.name.as_bytes(), pool)?;
+            out.write(b": ", pool)?;
+            out.write(field.value, pool)?;
+            out.write(LINE_END, pool)?;
+        }
+        out.write(LINE_END, pool)
+    }
+}
+
+fn next_chunk(decoder: &mut Decoder, inbox: &mut Inbox) -> Result<Piece, Misbehaved> {
+    loop {
+        let Some(front) = inbox.front() else { return Ok(Piece::Starved) };
+        match decoder.step(front.bytes())? {
+            Step::Data(range) => {
+                inbox.skip(range.start);
+                let slice = inbox.take(range.len()).expect("the data lies in the first slice");
+                return Ok(Piece::Content(slice));
+            }
+            Step::More => {
+                let used = front.len();
+                inbox.skip(used);
+            }
+            Step::End { used } => {
+                inbox.skip(used);
+                return Ok(Piece::Over);
+            }
+        }
+    }
+}

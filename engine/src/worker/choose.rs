@@ -1,0 +1,116 @@
+//! From a route to a server: one walk down the tree of services, one ticket per balancer.
+
+use super::exchange::{Choices, ServerRef, service_of};
+use super::record::Choice;
+use crate::base::id::ServiceId;
+use crate::service::mirror;
+use crate::view::{Internal, NodeKind, Side, View};
+
+/// Where a walk ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pick {
+    Server(ServerRef),
+    Internal(Internal),
+    /// Nobody can serve: what the client reads.
+    Nobody(&'static str),
+}
+
+/// What a walk found besides its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Walk {
+    pub(super) pick: Pick,
+    /// The innermost service reached.
+    pub(super) service: ServiceId,
+    /// A mirror wants this request.
+    pub(super) mirrored: bool,
+    /// A failover above the pick judges by status.
+    pub(super) judged: bool,
+}
+
+const NO_SERVER: &str = "no available server\n";
+const NO_SIDE: &str = "Service Unavailable\n";
+
+/// Walks from `from` to a server, noting each decision. Bounded by the room for choices.
+pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices) -> Walk {
+    let mut walk =
+        Walk { pick: Pick::Nobody(NO_SERVER), service: from, mirrored: false, judged: false };
+    loop {
+        let Some(node) = service_of(view, walk.service) else { return walk };
+        let mut note = |ticket, turn| choices.push(Choice { service: node.id, ticket, turn });
+        let next = match &node.kind {
+            NodeKind::Balancer { turns, .. } => {
+                let ticket = turns.ticket.draw();
+                if let Some(turn) = turns.rotation.turn(ticket)
+                    && note(ticket, turn)
+                {
+                    walk.pick = Pick::Server(ServerRef { service: node.id, position: turn });
+                }
+                return walk;
+            }
+            NodeKind::Weighted { turns, services } => {
+                let ticket = turns.ticket.draw();
+                let Some(turn) = turns.rotation.turn(ticket) else { return walk };
+                services.get(usize::from(turn)).copied().filter(|_| note(ticket, turn))
+            }
+            NodeKind::Failover { main, fallback, side, errors } => match side {
+                Side::Main => {
+                    walk.judged |= errors.is_some();
+                    note(0, 0).then_some(*main)
+                }
+                Side::Fallback => note(0, 1).then_some(*fallback),
+                Side::Neither => {
+                    walk.pick = Pick::Nobody(NO_SIDE);
+                    return walk;
+                }
+            },
+            NodeKind::Mirroring(node) => {
+                let ticket = node.ticket.draw();
+                let wanted = |percent| mirror::is_mirrored(ticket, percent);
+                walk.mirrored |= node.mirrors.iter().any(|mirror| wanted(mirror.percent));
+                note(ticket, 0).then_some(node.main)
+            }
+            NodeKind::Internal(internal) => {
+                walk.pick = Pick::Internal(*internal);
+                return walk;
+            }
+            NodeKind::Unavailable(_) => return walk,
+        };
+        let Some(next) = next else { return walk };
+        walk.service = next;
+    }
+}
+
+/// The innermost failover that judges `status` a failure and has not switched yet: its place among
+/// the choices and its other side.
+pub(super) fn other_side(view: &View, choices: &Choices, status: u16) -> Option<OtherSide> {
+    let list = choices.as_slice().iter().enumerate().rev();
+    list.filter(|(_, choice)| choice.turn == 0).find_map(|(at, choice)| {
+        match &service_of(view, choice.service)?.kind {
+            NodeKind::Failover { fallback, errors: Some(errors), .. } => {
+                let judged = errors.status.iter().any(|range| range.contains(&status));
+                judged.then_some(OtherSide {
+                    at,
+                    failover: choice.service,
+                    fallback: *fallback,
+                    replay_non_idempotent: errors.replay_non_idempotent,
+                    body_bytes_max: errors.body_bytes_max,
+                })
+            }
+            NodeKind::Failover { .. }
+            | NodeKind::Balancer { .. }
+            | NodeKind::Weighted { .. }
+            | NodeKind::Mirroring(_)
+            | NodeKind::Internal(_)
+            | NodeKind::Unavailable(_) => None,
+        }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct OtherSide {
+    pub(super) at: usize,
+    pub(super) failover: ServiceId,
+    pub(super) fallback: ServiceId,
+    pub(super) replay_non_idempotent: bool,
+    pub(super) body_bytes_max: Option<u64>,
+}

@@ -1,0 +1,228 @@
+//! The conversation with a client: one request after another, each answered before the next is
+//! read.
+
+use super::Worker;
+use super::conn::{Conn, Role, Talk};
+use super::exchange::HeadBytes;
+use super::key_of;
+use crate::base::id::ConnId;
+use crate::base::mark::Mark;
+use crate::base::time::{Span, Time};
+use crate::boundary::{Close, Fault};
+use crate::h1::parse::{self, Bounds, Parsed, Scratch};
+use crate::http::blame::{Misbehaved, What};
+use crate::net::wire::{Due, Half};
+use std::rc::Rc;
+
+/// What became of the bytes that wait for a head.
+enum Reading {
+    /// More are needed.
+    Starved,
+    /// A request began, or the connection was told off.
+    Moved,
+}
+
+impl Worker {
+    pub(super) fn advance_client(&mut self, id: ConnId) {
+        loop {
+            let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+            if conn.wire.is_ending() {
+                return;
+            }
+            let Role::Client(client) = &mut conn.role else { return };
+            match client.talk {
+                Talk::Listening => match self.read_request(id) {
+                    Reading::Starved => return,
+                    Reading::Moved => {}
+                },
+                Talk::Busy(key) => {
+                    self.forward(key);
+                    let still = self.conn(id).and_then(Conn::exchange) == Some(key);
+                    if still {
+                        return;
+                    }
+                }
+                Talk::Lingering { left } => {
+                    let bytes = u32::try_from(conn.wire.inbox.bytes()).unwrap_or(u32::MAX);
+                    conn.wire.inbox.clear();
+                    client.talk = Talk::Lingering { left: left.saturating_sub(bytes) };
+                    let over = conn.wire.eof || (bytes > left && conn.wire.half == Half::Shut);
+                    if over && conn.wire.is_flushed() {
+                        self.end(id, Close::Gentle);
+                    }
+                    return;
+                }
+                Talk::Leaving => {
+                    if conn.wire.is_flushed() {
+                        self.end(id, Close::Gentle);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read_request(&mut self, id: ConnId) -> Reading {
+        let fields_max = self.limits.fields_max as usize;
+        let outbox_bytes = self.limits.outbox_bytes as usize;
+        let conn = self.conns.get_mut(key_of(id)).expect("an advancing client has its slot");
+        let Role::Client(client) = &mut conn.role else { return Reading::Starved };
+        if conn.wire.outbox.bytes() > outbox_bytes {
+            return Reading::Starved;
+        }
+        let Some(front) = conn.wire.inbox.front().cloned() else {
+            if conn.wire.eof {
+                self.on_client_eof(id);
+            }
+            return Reading::Starved;
+        };
+        let settings = &self.view.entries[usize::from(client.entry.0)].settings;
+        let bounds = Bounds { bytes_max: settings.header_bytes_max as usize, fields_max };
+        if self.idle_clients.remove(id.slot) {
+            conn.wire.set(Due::Idle, Time::NEVER);
+            conn.wire.set(Due::Request, after(self.now, settings.read_timeout));
+        }
+        let mut scratch = Scratch::new();
+        if client.partial.is_empty() {
+            let progress = &mut client.partial.progress;
+            match parse::request_head(front.bytes(), progress, bounds, &mut scratch) {
+                Ok(Parsed::Complete { head, bytes }) => {
+                    client.partial.progress = parse::Progress::default();
+                    conn.wire.inbox.skip(bytes);
+                    self.begin(id, &head, HeadBytes::Page(front.part(0..bytes)));
+                }
+                Ok(Parsed::Partial) => {
+                    client.partial.bytes.extend_from_slice(front.bytes());
+                    conn.wire.inbox.skip(front.len());
+                }
+                Err(misbehaved) => self.tell_off(id, misbehaved),
+            }
+            return Reading::Moved;
+        }
+        self.mark(Mark::HeadInPieces);
+        self.read_request_in_pieces(id, bounds)
+    }
+
+    fn read_request_in_pieces(&mut self, id: ConnId, bounds: Bounds) -> Reading {
+        let conn = self.conns.get_mut(key_of(id)).expect("an advancing client has its slot");
+        let Role::Client(client) = &mut conn.role else { return Reading::Starved };
+        let front = conn.wire.inbox.front().cloned().expect("there is something to read");
+        let before = client.partial.bytes.len();
+        client.partial.bytes.extend_from_slice(front.bytes());
+        let mut progress = client.partial.progress;
+        let mut whole = client.partial.take();
+        let mut scratch = Scratch::new();
+        match parse::request_head(&whole, &mut progress, bounds, &mut scratch) {
+            Ok(Parsed::Complete { head, bytes }) => {
+                conn.wire.inbox.skip(bytes - before);
+                let kept = HeadBytes::Grown(Rc::new(whole[..bytes].to_vec()));
+                self.begin(id, &head, kept);
+            }
+            Ok(Parsed::Partial) => {
+                conn.wire.inbox.skip(front.len());
+                client.partial.bytes = std::mem::take(&mut whole);
+                client.partial.progress = progress;
+            }
+            Err(misbehaved) => self.tell_off(id, misbehaved),
+        }
+        Reading::Moved
+    }
+
+    /// The client will send nothing more, and no request is being served.
+    fn on_client_eof(&mut self, id: ConnId) {
+        self.leave(id);
+    }
+
+    /// Answers a violation, and ends the connection without destroying the answer.
+    pub(super) fn tell_off(&mut self, id: ConnId, misbehaved: Misbehaved) {
+        self.mark(Mark::ToldOff);
+        let status = misbehaved.status();
+        self.write_last_answer(id, status);
+        self.linger(id);
+    }
+
+    /// Ends a connection on which something may still arrive: our half is shut, and what comes is
+    /// read and thrown away for a while. Closing at once would reset the connection, and a reset
+    /// takes back what the client has not read yet.
+    pub(super) fn linger(&mut self, id: ConnId) {
+        let (linger, left, now) = (self.limits.linger, self.limits.linger_bytes, self.now);
+        self.idle_clients.remove(id.slot);
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let Role::Client(client) = &mut conn.role else { return };
+        client.talk = Talk::Lingering { left };
+        conn.wire.held = false;
+        conn.wire.shut();
+        conn.wire.clear_deadlines();
+        conn.wire.set(Due::Linger, now + linger);
+        self.touch(id);
+    }
+
+    /// Ends a connection whose client has nothing more to say, once the last answer is written.
+    pub(super) fn leave(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let Role::Client(client) = &mut conn.role else { return };
+        let idle = self.view.entries[usize::from(client.entry.0)].settings.idle_timeout;
+        client.talk = Talk::Leaving;
+        let response = conn.wire.at(Due::Response);
+        conn.wire.clear_deadlines();
+        conn.wire.set(Due::Response, response);
+        self.idle_clients.remove(id.slot);
+        conn.wire.set(Due::Idle, after(now, idle));
+        self.touch(id);
+    }
+
+    pub(super) fn on_client_due(&mut self, id: ConnId, due: Due) {
+        let Some(conn) = self.conn(id) else { return };
+        let Some(client) = conn.client() else { return };
+        match (due, client.talk) {
+            (Due::Idle, _) => {
+                self.mark(Mark::IdleClientClosed);
+                self.end(id, Close::Gentle);
+            }
+            (Due::Request, Talk::Listening) => {
+                self.mark(Mark::SlowHead);
+                self.tell_off(id, Misbehaved::client(What::HeadTimeout));
+            }
+            (Due::Request, Talk::Busy(key)) => {
+                self.mark(Mark::SlowBody);
+                self.on_slow_body(key);
+            }
+            (Due::Pages, _) => {}
+            (Due::Linger, _) => {
+                self.mark(Mark::LingeredLong);
+                self.end(id, Close::Gentle);
+            }
+            (Due::Dial, Talk::Busy(key)) => {
+                self.mark(Mark::WaitedTooLong);
+                self.release_upstream(key);
+                self.fail(key, 504);
+            }
+            (Due::Response, Talk::Busy(key)) => {
+                self.mark(Mark::SlowReader);
+                self.abandon(key);
+            }
+            _ => self.end(id, Close::Abort),
+        }
+    }
+
+    /// The client's connection is broken.
+    pub(super) fn lose(&mut self, id: ConnId, fault: Fault) {
+        let Some(conn) = self.conn(id) else { return };
+        match (&conn.role, conn.exchange()) {
+            (Role::Client(_), Some(key)) => {
+                self.mark(Mark::ClientLeft);
+                self.abandon(key);
+            }
+            (Role::Upstream(_), Some(key)) => self.on_origin_lost(key, fault),
+            (Role::Client(_) | Role::Upstream(_) | Role::Accepting(_), _) => {
+                self.end(id, Close::Abort);
+            }
+        }
+    }
+}
+
+/// A deadline this far away; a zero span is no deadline.
+pub(super) fn after(now: Time, span: Span) -> Time {
+    if span.is_zero() { Time::NEVER } else { now + span }
+}

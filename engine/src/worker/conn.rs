@@ -1,0 +1,137 @@
+//! What a worker knows about a connection beyond its wire.
+
+use crate::base::id::{ConnId, EntryId, TargetId};
+use crate::base::slab::Key;
+use crate::base::time::{Span, Time};
+use crate::h1::parse::Progress;
+use crate::net::wire::Wire;
+use std::net::SocketAddr;
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) wire: Wire,
+    pub(super) role: Role,
+}
+
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Waits for a client on the listener of this number.
+    Accepting(EntryId),
+    Client(Client),
+    Upstream(Upstream),
+}
+
+/// A connection that a client opened.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) entry: EntryId,
+    pub(super) peer: SocketAddr,
+    pub(super) talk: Talk,
+    /// Requests taken from this connection.
+    pub(super) requests: u32,
+    pub(super) opened: Time,
+    pub(super) partial: Partial,
+    /// The connection ends after the response under way.
+    pub(super) last: bool,
+}
+
+/// Where the conversation with a client stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Talk {
+    /// A request head is awaited, perhaps half of it is here.
+    Listening,
+    /// A request is being served.
+    Busy(Key),
+    /// Nothing more is read as HTTP; what still comes is thrown away, so that the last answer is
+    /// not destroyed by a reset. How many bytes more.
+    Lingering { left: u32 },
+    /// The last answer is on its way out.
+    Leaving,
+}
+
+/// A head that did not come in one page.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    pub(super) bytes: Vec<u8>,
+    pub(super) progress: Progress,
+}
+
+impl Partial {
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes, and room for the next head.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        self.progress = Progress::default();
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) target: TargetId,
+    pub(super) addr: SocketAddr,
+    pub(super) usage: Usage,
+    pub(super) partial: Partial,
+    /// Zero is none.
+    pub(super) read_timeout: Span,
+    /// Zero is none.
+    pub(super) write_timeout: Span,
+    /// How long it may stay idle.
+    pub(super) idle_timeout: Span,
+}
+
+/// What a connection to a server is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Usage {
+    Busy(Key),
+    /// Its exchange is over, its last bytes are still on their way; then it is idle.
+    Flushing,
+    Idle,
+    /// Being closed.
+    Over,
+}
+
+impl Conn {
+    pub(super) fn id(&self) -> ConnId {
+        self.wire.id
+    }
+
+    pub(super) fn exchange(&self) -> Option<Key> {
+        match &self.role {
+            Role::Client(Client { talk: Talk::Busy(key), .. })
+            | Role::Upstream(Upstream { usage: Usage::Busy(key), .. }) => Some(*key),
+            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) => None,
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<&Client> {
+        match &self.role {
+            Role::Client(client) => Some(client),
+            Role::Accepting(_) | Role::Upstream(_) => None,
+        }
+    }
+
+    pub(super) fn client_mut(&mut self) -> Option<&mut Client> {
+        match &mut self.role {
+            Role::Client(client) => Some(client),
+            Role::Accepting(_) | Role::Upstream(_) => None,
+        }
+    }
+
+    pub(super) fn upstream(&self) -> Option<&Upstream> {
+        match &self.role {
+            Role::Upstream(upstream) => Some(upstream),
+            Role::Accepting(_) | Role::Client(_) => None,
+        }
+    }
+
+    pub(super) fn upstream_mut(&mut self) -> Option<&mut Upstream> {
+        match &mut self.role {
+            Role::Upstream(upstream) => Some(upstream),
+            Role::Accepting(_) | Role::Client(_) => None,
+        }
+    }
+}

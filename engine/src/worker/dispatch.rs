@@ -1,0 +1,392 @@
+//! A complete request head, and what is to become of it.
+
+use super::Worker;
+use super::answer::Answer;
+use super::body::Body;
+use super::choose::{self, Pick};
+use super::client::after;
+use super::conn::{Role, Talk};
+use super::exchange::{Asking, Choices, Exchange, HeadBytes, Phase, RouteRef, route_of, table_of};
+use super::fields::{self, Outgoing};
+use super::internal;
+use super::key_of;
+use crate::base::id::{ConnId, EntryId, ServiceId};
+use crate::base::mark::Mark;
+use crate::base::page::Chunk;
+use crate::base::slab::Key;
+use crate::base::time::{Span, Time};
+use crate::h1::chunked::{Bounds, Decoder};
+use crate::h1::parse::{self, Parsed};
+use crate::http::blame::{Misbehaved, Who};
+use crate::http::head::{self, Persistence, RequestHead};
+use crate::http::method::Method;
+use crate::http::options::is_websocket;
+use crate::http::request::RequestInfo;
+use crate::http::target::{self, Rewritten, Target};
+use crate::net::wire::Due;
+use crate::service::middleware::{self, FORWARDED_PREFIX};
+use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where a request leads.
+enum Routed {
+    To(RouteRef),
+    /// The list of uplinks was asked for.
+    Advert(Arc<Advertised>),
+    Nowhere,
+}
+
+impl Worker {
+    /// Begins to serve a request.
+    pub(super) fn begin(&mut self, id: ConnId, head: &RequestHead<'_>, bytes: HeadBytes) {
+        self.serial += 1;
+        self.counts().requests.add(1);
+        let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
+        match target::read(head, &mut rewritten) {
+            Ok(target) => {
+                let key = self.open_exchange(id, head, &target, bytes);
+                self.direct(key, head, &target);
+            }
+            Err(what) => self.tell_off(id, Misbehaved::client(what)),
+        }
+        self.scratch.rewritten = rewritten;
+    }
+
+    fn open_exchange(
+        &mut self,
+        id: ConnId,
+        head: &RequestHead<'_>,
+        target: &Target<'_>,
+        bytes: HeadBytes,
+    ) -> Key {
+        let draining = self.is_draining();
+        let now = self.now;
+        let conn = self.conns.get_mut(key_of(id)).expect("a client that asks has its slot");
+        let Role::Client(client) = &mut conn.role else { unreachable!("only clients ask") };
+        let settings = &self.view.entries[usize::from(client.entry.0)].settings;
+        client.requests += 1;
+        let spent = settings.keep_alive_requests_max > 0
+            && client.requests >= settings.keep_alive_requests_max;
+        let aged = !settings.keep_alive_time_max.is_zero()
+            && now.since(client.opened) >= settings.keep_alive_time_max;
+        client.last |= draining || spent || aged || head.persistence == Persistence::Close;
+        let bounds = Bounds {
+            line_max: self.limits.chunk_line_bytes,
+            trailer_max: self.limits.trailer_bytes,
+        };
+        let up = Body::new(head.framing, head.framing, || Decoder::new(Who::Client, bounds));
+        if up.is_over() {
+            conn.wire.set(Due::Request, Time::NEVER);
+        }
+        conn.wire.set(Due::Response, after(now, settings.write_timeout));
+        let mut asking = asking(head, target, bytes);
+        if self.access.is_some() {
+            let claim = fields::forwarded_for(head.fields, settings, client.peer.ip());
+            asking.forwarded_for = claim.map_or(0..0, |claim| range_in(asking.head.bytes(), claim));
+        }
+        let exchange = Exchange {
+            client: Some(id),
+            upstream: None,
+            phase: Phase::Waiting,
+            view: Rc::clone(&self.view),
+            entry: client.entry,
+            peer: client.peer,
+            route: None,
+            asking,
+            choices: Choices::default(),
+            service: None,
+            server: None,
+            server_addr: None,
+            up,
+            framing: head.framing,
+            down: Body::none(),
+            kept: None,
+            kept_max: 0,
+            replayed: 0,
+            ended: false,
+            reused: false,
+            retried: false,
+            judged: false,
+            mirrored: false,
+            address: 0,
+            interims: 0,
+            retries: 0,
+            continued: false,
+            keep: false,
+            status: 0,
+            origin_status: 0,
+            started: now,
+            sent_at: now,
+            origin_took: Span::ZERO,
+            dial_by: Time::NEVER,
+            whole_by: Time::NEVER,
+            response_head: None,
+        };
+        let key = self.exchanges.insert(exchange);
+        client.talk = Talk::Busy(key);
+        key
+    }
+
+    /// Finds out who answers, and gets it going.
+    fn direct(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) {
+        let exchange = self.exchanges.get(key).expect("just opened");
+        let (view, entry, peer) = (Rc::clone(&exchange.view), exchange.entry, exchange.peer);
+        if head.method == Method::Connect {
+            self.answer(key, &Answer::bare(501));
+            return;
+        }
+        let instance = &view.fixed.tieline.instance;
+        if fields::is_loop(head.fields, instance, self.limits.hops_max) {
+            self.mark(Mark::LoopRefused);
+            self.answer(key, &Answer::text(508, "Loop Detected\n"));
+            return;
+        }
+        let info = RequestInfo::new(head, target, peer.ip());
+        match route(&view, entry, &info, head) {
+            Routed::To(route) => {
+                let exchange = self.exchanges.get_mut(key).expect("just opened");
+                exchange.route = Some(route);
+                let found = route_of(&view, entry, route).expect("the table has what it found");
+                match &found.to {
+                    Destination::Service(service) => self.send_to(key, *service, head, target),
+                    Destination::Broken(_) => self.answer_broken(key, &found.name),
+                }
+            }
+            Routed::Advert(advert) => self.answer_advert(key, head, &advert),
+            Routed::Nowhere => self.answer(key, &Answer::text(404, "404 page not found\n")),
+        }
+    }
+
+    fn answer_broken(&mut self, key: Key, name: &str) {
+        let text = format!("router {name} is broken\n");
+        let body = Chunk::shared(text.into_bytes().into());
+        self.answer(key, &Answer { body, ..Answer::text(503, "") });
+    }
+
+    fn answer_advert(&mut self, key: Key, head: &RequestHead<'_>, advert: &Advertised) {
+        let same = crate::http::fields::all(head.fields, "if-none-match")
+            .flat_map(crate::http::fields::list)
+            .any(|tag| tag == b"*" || tag == advert.etag.as_bytes());
+        let etag = [("ETag", advert.etag.as_str())];
+        let whole = Answer {
+            status: 200,
+            content_type: "application/json",
+            fields: &etag,
+            body: Chunk::shared(Arc::clone(&advert.body)),
+        };
+        let unchanged = Answer { fields: &etag, ..Answer::empty(304) };
+        self.answer(key, if same { &unchanged } else { &whole });
+    }
+
+    /// Walks down from `service` and sends the request to what it finds.
+    pub(super) fn send_to(
+        &mut self,
+        key: Key,
+        service: ServiceId,
+        head: &RequestHead<'_>,
+        target: &Target<'_>,
+    ) {
+        let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
+        let walk = choose::walk(&exchange.view, service, &mut exchange.choices);
+        exchange.service = Some(walk.service);
+        exchange.mirrored |= walk.mirrored;
+        exchange.judged |= walk.judged;
+        match walk.pick {
+            Pick::Server(server) => {
+                exchange.server = Some(server);
+                self.prepare_to_keep(key);
+                if self.compose(key, head, target) {
+                    self.connect(key);
+                }
+            }
+            Pick::Internal(internal) => self.answer_internal(key, internal, head, target),
+            Pick::Nobody(text) => {
+                self.mark(Mark::NobodyServes);
+                self.answer(key, &Answer::text(503, text));
+            }
+        }
+    }
+
+    fn answer_internal(
+        &mut self,
+        key: Key,
+        service: Internal,
+        head: &RequestHead<'_>,
+        target: &Target<'_>,
+    ) {
+        let exchange = self.exchanges.get(key).expect("a directed exchange exists");
+        let view = Rc::clone(&exchange.view);
+        let ask = internal::Ask {
+            method: head.method.as_str().as_bytes(),
+            path: target.path.as_bytes(),
+            query: target.query.unwrap_or("").as_bytes(),
+        };
+        let sight = internal::Sight {
+            view: &view,
+            stats: self.accounts.stats(),
+            now: self.now,
+            draining: self.is_draining(),
+        };
+        let told = internal::answer(service, &ask, &sight);
+        let fields: Vec<(&str, &str)> =
+            told.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = Chunk::shared(told.body.into());
+        let content_type = told.content_type;
+        self.answer(key, &Answer { status: told.status, content_type, fields: &fields, body });
+    }
+
+    /// Writes the head for the chosen server into the scratch. False if the request was answered
+    /// instead.
+    fn compose(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) -> bool {
+        let exchange = self.exchanges.get(key).expect("a directed exchange exists");
+        let out = &mut self.scratch;
+        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        out.target.clear();
+        out.target.push_str(target.path);
+        if let Some(query) = target.query {
+            out.target.push('?');
+            out.target.push_str(query);
+        }
+        out.stripped.clear();
+        let stripped = &mut out.stripped;
+        let taken = |prefix: &str| fields::put_field(stripped, FORWARDED_PREFIX, prefix.as_bytes());
+        if middleware::rewrite(steps, &mut out.target, taken).is_err() {
+            self.mark(Mark::UncleanPath);
+            self.answer(key, &Answer::empty(400));
+            return false;
+        }
+        let server = exchange.server().expect("a server was chosen");
+        let aim = exchange.target();
+        let view = &exchange.view;
+        let mirror = exchange.client.is_none();
+        out.head.clear();
+        let outgoing = Outgoing {
+            head,
+            target: &out.target,
+            authority: target.authority,
+            peer: exchange.peer.ip(),
+            entry: &view.entries[usize::from(exchange.entry.0)].settings,
+            instance: &view.fixed.tieline.instance,
+            steps,
+            stripped: &out.stripped,
+            server,
+            host: aim.filter(|_| !passes_host(view, exchange)).map(|aim| aim.host_field.as_str()),
+            framing: exchange.framing,
+            expects_continue: exchange.asking.expects_continue && !mirror && !exchange.continued,
+            close: false,
+        };
+        fields::write_request(&mut out.head, &outgoing);
+        true
+    }
+
+    /// Sends a request once more: its head is read again from the bytes that were kept.
+    pub(super) fn send_again(&mut self, key: Key) {
+        if self.recompose(key) {
+            self.connect(key);
+        }
+    }
+
+    /// Composes the head for the chosen server once more. False if the request was answered.
+    pub(super) fn recompose(&mut self, key: Key) -> bool {
+        self.with_head(key, |worker, head, target| worker.compose(key, head, target))
+    }
+
+    /// Reads the head again from the bytes that were kept.
+    pub(super) fn with_head<T>(
+        &mut self,
+        key: Key,
+        then: impl FnOnce(&mut Self, &RequestHead<'_>, &Target<'_>) -> T,
+    ) -> T {
+        let exchange = self.exchanges.get(key).expect("an exchange to send again exists");
+        let kept = exchange.asking.head.clone();
+        let bounds = parse::Bounds { bytes_max: usize::MAX, fields_max: head::FIELDS_MAX };
+        let mut fields = parse::Scratch::new();
+        let mut progress = parse::Progress::default();
+        let mut rewritten = Rewritten::default();
+        let parsed = parse::request_head(kept.bytes(), &mut progress, bounds, &mut fields);
+        let Ok(Parsed::Complete { head, .. }) = parsed else {
+            unreachable!("a head that was read once can be read again")
+        };
+        let target = target::read(&head, &mut rewritten).expect("as the first time");
+        then(self, &head, &target)
+    }
+}
+
+fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Asking {
+    let all = bytes.bytes();
+    Asking {
+        version: head.version,
+        asked: head.asks(),
+        method: range_in(all, head.method.as_str()),
+        target: range_in(all, head.target),
+        host: range_in(all, target.authority),
+        forwarded_for: 0..0,
+        upgrade: head.upgrade.map(|upgrade| range_in(all, upgrade)),
+        idempotent: head.method.idempotent(),
+        expects_continue: head.expects_continue && !head.framing.is_over(),
+        websocket: head.upgrade.is_some_and(is_websocket),
+        head: bytes,
+    }
+}
+
+/// Where `part` lies in `whole`; nowhere if it is not a part of it.
+fn range_in(whole: &[u8], part: impl AsRef<[u8]>) -> Range<u32> {
+    let part = part.as_ref();
+    let (start, begin) = (part.as_ptr() as usize, whole.as_ptr() as usize);
+    let range = start.checked_sub(begin).map(|at| at..at + part.len());
+    match range.filter(|range| range.end <= whole.len()) {
+        Some(range) => narrow(range.start)..narrow(range.end),
+        None => 0..0,
+    }
+}
+
+fn narrow(offset: usize) -> u32 {
+    u32::try_from(offset).expect("a head is below 4 GiB")
+}
+
+fn passes_host(view: &View, exchange: &Exchange) -> bool {
+    let service = exchange.server.and_then(|server| view.services.get(server.service.0));
+    match service.map(|service| &service.kind) {
+        Some(NodeKind::Balancer { pass_host, .. }) => *pass_host,
+        _ => true,
+    }
+}
+
+fn route(view: &View, entry: EntryId, info: &RequestInfo<'_>, head: &RequestHead<'_>) -> Routed {
+    let uplink = match &view.entries[usize::from(entry.0)].offer {
+        Offer::Routes(_) => 0,
+        Offer::Uplinks { uplinks, advert } => {
+            let named = fields::uplink_name(head.fields);
+            let asks = matches!(head.method, Method::Get | Method::Head);
+            let found = match named {
+                None if asks && info.path == "/api/uplinks" => {
+                    return Routed::Advert(Arc::clone(advert));
+                }
+                None => (uplinks.len() == 1).then_some(0),
+                Some(name) => uplinks.iter().position(|it| same_name(it.name.as_bytes(), name)),
+            };
+            let Some(found) = found.and_then(|at| u16::try_from(at).ok()) else {
+                return Routed::Nowhere;
+            };
+            found
+        }
+    };
+    let position = table_of(view, entry, uplink).and_then(|table| table.find_at(info));
+    position.map_or(Routed::Nowhere, |position| Routed::To(RouteRef { uplink, position }))
+}
+
+/// Names compare with every run of other characters as one hyphen.
+fn same_name(one: &[u8], two: &[u8]) -> bool {
+    normal(one).eq(normal(two))
+}
+
+fn normal(name: &[u8]) -> impl Iterator<Item = u8> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.iter().enumerate().filter_map(move |(at, b)| match plain(*b) {
+        true => Some(*b),
+        false if at > 0 && !plain(name[at - 1]) => None,
+        false => Some(b'-'),
+    })
+}

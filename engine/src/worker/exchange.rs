@@ -1,0 +1,237 @@
+//! The life of one request, from its complete head to its last byte.
+
+use super::body::Body;
+use super::record::Choice;
+use crate::base::id::{ConnId, EntryId, ServiceId};
+use crate::base::page::{Chunk, Slice};
+use crate::base::time::{Span, Time};
+use crate::http::framing::{Asked, Framing};
+use crate::http::head::Version;
+use crate::view::{NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Target, View};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A view as the requests of one worker hold it: counting its users touches no shared memory.
+pub(super) type CoreView = Rc<Arc<View>>;
+
+/// Levels of nested services that a request can record.
+pub(super) const CHOICES_MAX: usize = 16;
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// A connection to the server.
+    Waiting,
+    /// The address to answer.
+    Dialing,
+    /// The head of the final response; the request is on its way.
+    AwaitingHead,
+    /// The rest of the response.
+    Relaying,
+    /// HTTP is over: bytes flow both ways.
+    Tunnel,
+    /// The answer was ours; the rest of the request is read and thrown away.
+    Discarding,
+}
+
+/// Bytes of a head, kept for as long as somebody may want to read it again.
+#[derive(Clone, Debug)]
+pub(super) enum HeadBytes {
+    Page(Slice),
+    /// It did not fit a page.
+    Grown(Rc<Vec<u8>>),
+}
+
+impl HeadBytes {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Page(slice) => slice.bytes(),
+            Self::Grown(bytes) => bytes,
+        }
+    }
+}
+
+/// Where a route stands: three numbers instead of a counted reference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RouteRef {
+    /// Position among the uplinks of the entry point, if it carries uplinks.
+    pub(super) uplink: u16,
+    pub(super) position: u32,
+}
+
+/// A server of a balancer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ServerRef {
+    pub(super) service: ServiceId,
+    pub(super) position: u16,
+}
+
+/// What was decided at each level of services, outermost first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choices {
+    list: [Choice; CHOICES_MAX],
+    len: u8,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        let none = Choice { service: ServiceId(0), ticket: 0, turn: 0 };
+        Self { list: [none; CHOICES_MAX], len: 0 }
+    }
+}
+
+impl Choices {
+    /// False if there is no room for another level.
+    pub(super) fn push(&mut self, choice: Choice) -> bool {
+        let Some(free) = self.list.get_mut(usize::from(self.len)) else { return false };
+        *free = choice;
+        self.len += 1;
+        true
+    }
+
+    pub(super) fn as_slice(&self) -> &[Choice] {
+        &self.list[..usize::from(self.len)]
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        debug_assert!(len <= usize::from(self.len), "a list is cut, not grown");
+        self.len = u8::try_from(len).expect("at most as many as there were");
+    }
+}
+
+/// Copies of the request's body that a replay or a mirror may still need.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) bytes: u64,
+    /// Grew over its limit: what is here is of no use.
+    pub(super) overgrown: bool,
+    /// It grew not over its own limit but over what all may keep together.
+    pub(super) starved: bool,
+}
+
+/// The request as the client sent it.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    pub(super) head: HeadBytes,
+    pub(super) version: Version,
+    pub(super) asked: Asked,
+    pub(super) method: Range<u32>,
+    pub(super) target: Range<u32>,
+    pub(super) host: Range<u32>,
+    /// `X-Forwarded-For` of a trusted peer.
+    pub(super) forwarded_for: Range<u32>,
+    pub(super) upgrade: Option<Range<u32>>,
+    pub(super) idempotent: bool,
+    pub(super) expects_continue: bool,
+    pub(super) websocket: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// None for a mirrored request.
+    pub(super) client: Option<ConnId>,
+    pub(super) upstream: Option<ConnId>,
+    pub(super) phase: Phase,
+    pub(super) view: CoreView,
+    pub(super) entry: EntryId,
+    pub(super) peer: SocketAddr,
+    pub(super) route: Option<RouteRef>,
+    pub(super) asking: Asking,
+    pub(super) choices: Choices,
+    /// The innermost service reached.
+    pub(super) service: Option<ServiceId>,
+    pub(super) server: Option<ServerRef>,
+    /// Where the server was reached.
+    pub(super) server_addr: Option<SocketAddr>,
+    /// The request's body, client to server.
+    pub(super) up: Body,
+    /// How the request's body is framed for the server.
+    pub(super) framing: Framing,
+    /// The response's body, server to client.
+    pub(super) down: Body,
+    pub(super) kept: Option<Rc<Kept>>,
+    /// Most that is kept of the body; nothing if nobody may need it.
+    pub(super) kept_max: u64,
+    /// Chunks of `kept` that the present server was not sent yet begin here.
+    pub(super) replayed: usize,
+    /// The present server was sent the whole request.
+    pub(super) ended: bool,
+    /// The connection to the server had served before.
+    pub(super) reused: bool,
+    /// The one retry of a dead kept connection was used.
+    pub(super) retried: bool,
+    /// A failover above the server judges by status.
+    pub(super) judged: bool,
+    /// Some mirrors want this request.
+    pub(super) mirrored: bool,
+    /// Next address of the target to dial.
+    pub(super) address: u16,
+    pub(super) interims: u16,
+    pub(super) retries: u16,
+    /// The client was told to go on sending.
+    pub(super) continued: bool,
+    /// The server keeps its connection.
+    pub(super) keep: bool,
+    /// What the client was answered; 0 while nothing.
+    pub(super) status: u16,
+    pub(super) origin_status: u16,
+    pub(super) started: Time,
+    pub(super) sent_at: Time,
+    pub(super) origin_took: Span,
+    /// When the dial as a whole is given up.
+    pub(super) dial_by: Time,
+    /// When a mirrored request is given up.
+    pub(super) whole_by: Time,
+    pub(super) response_head: Option<HeadBytes>,
+}
+
+impl Exchange {
+    pub(super) fn route(&self) -> Option<&Route> {
+        route_of(&self.view, self.entry, self.route?)
+    }
+
+    pub(super) fn server(&self) -> Option<&ServerNode> {
+        let ServerRef { service, position } = self.server?;
+        server_of(&self.view, service, position)
+    }
+
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.view.targets.get(self.server()?.target.0).map(|target| &**target)
+    }
+
+    /// Whether any part of the final response has reached the client's outbox.
+    pub(super) fn has_answered(&self) -> bool {
+        self.status != 0
+    }
+}
+
+pub(super) fn table_of(view: &View, entry: EntryId, uplink: u16) -> Option<&RouteTable> {
+    match &view.entries.get(usize::from(entry.0))?.offer {
+        Offer::Routes(routes) => Some(routes),
+        Offer::Uplinks { uplinks, .. } => uplinks.get(usize::from(uplink)).map(|it| &*it.routes),
+    }
+}
+
+pub(super) fn route_of(view: &View, entry: EntryId, route: RouteRef) -> Option<&Route> {
+    table_of(view, entry, route.uplink)?.at(route.position).map(|route| &**route)
+}
+
+pub(super) fn service_of(view: &View, service: ServiceId) -> Option<&ServiceNode> {
+    view.services.get(service.0).map(|node| &**node)
+}
+
+pub(super) fn server_of(view: &View, service: ServiceId, position: u16) -> Option<&ServerNode> {
+    match &service_of(view, service)?.kind {
+        NodeKind::Balancer { servers, .. } => {
+            servers.get(usize::from(position)).map(|server| &**server)
+        }
+        NodeKind::Weighted { .. }
+        | NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => None,
+    }
+}

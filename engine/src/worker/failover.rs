@@ -1,0 +1,50 @@
+//! Failover by status: a side that answers what counts as a failure is replaced, once, by the
+//! other, if the request can be sent again without harm.
+
+use super::Worker;
+use super::choose;
+use super::exchange::Phase;
+use super::record::Choice;
+use crate::base::mark::Mark;
+use crate::base::slab::Key;
+
+impl Worker {
+    /// Sends the request to the other side of a failover that counts `status` as a failure. False
+    /// if there is none or the request cannot be sent again.
+    pub(super) fn switch_side(&mut self, key: Key, status: u16) -> bool {
+        let Some(exchange) = self.exchanges.get(key) else { return false };
+        if !exchange.judged || exchange.has_answered() {
+            return false;
+        }
+        let Some(other) = choose::other_side(&exchange.view, &exchange.choices, status) else {
+            return false;
+        };
+        let harmless = exchange.asking.idempotent || other.replay_non_idempotent;
+        let fits = other.body_bytes_max.is_none_or(|max| exchange.up.bytes <= max);
+        if !harmless || !fits || !exchange.can_replay() {
+            self.mark(Mark::ReplayImpossible);
+            return false;
+        }
+        self.mark(Mark::SwitchedSide);
+        self.drop_response(key);
+        let exchange = self.exchanges.get_mut(key).expect("just seen");
+        exchange.choices.truncate(other.at);
+        exchange.choices.push(Choice { service: other.failover, ticket: 0, turn: 1 });
+        exchange.phase = Phase::Waiting;
+        exchange.retried = false;
+        exchange.retries += 1;
+        self.switching.push((key, other.fallback));
+        true
+    }
+
+    /// Sends requests that changed sides on their way.
+    pub(super) fn run_switches(&mut self) {
+        while let Some((key, service)) = self.switching.pop() {
+            if self.exchanges.get(key).is_some() {
+                self.with_head(key, |worker, head, target| {
+                    worker.send_to(key, service, head, target);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! What a request head becomes on its way to a server, and a response head on its way to a client.
+
+use super::answer::put_number;
+use crate::config::fixed::{AppendFor, EntryPoint};
+use crate::http::fields::{self, Field, Known};
+use crate::http::framing::Framing;
+use crate::http::head::{RequestHead, ResponseHead, Version};
+use crate::http::options::is_websocket;
+use crate::service::middleware::{self, Step};
+use crate::view::ServerNode;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+/// Tells a child which uplink a request is for.
+pub(super) const UPLINK_NAME: &str = "X-Uplink-Name";
+
+/// The instances that have handled a request, from cluster to cluster.
+pub(super) const HOPS: &str = "X-Tieline-Hops";
+
+/// Fields that say how a request reached us, or that instances say to one another: a client that is
+/// not trusted cannot set them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Managed {
+    For,
+    Proto,
+    Host,
+    Port,
+    RealIp,
+    /// Always written anew.
+    Server,
+    /// Passed on if trusted, never written.
+    Passed,
+    UplinkName,
+    Hops,
+}
+
+impl Managed {
+    fn of(name: &str) -> Option<Self> {
+        let bytes = name.as_bytes();
+        if bytes.len() < 8 || bytes[0] | 0x20 != b'x' {
+            return None;
+        }
+        let is = |spelled: &str| {
+            spelled.len() == bytes.len()
+                && spelled.bytes().zip(bytes).all(|(wanted, got)| match got {
+                    b'_' => wanted == b'-',
+                    got => got.to_ascii_lowercase() == wanted,
+                })
+        };
+        let found = match bytes.len() {
+            8 if is("x-scheme") => Self::Passed,
+            9 if is("x-real-ip") => Self::RealIp,
+            13 if is("x-uplink-name") => Self::UplinkName,
+            14 if is("x-tieline-hops") => Self::Hops,
+            15 if is("x-forwarded-for") => Self::For,
+            15 if is("x-forwarded-uri") => Self::Passed,
+            16 if is("x-forwarded-host") => Self::Host,
+            16 if is("x-forwarded-port") => Self::Port,
+            17 if is("x-forwarded-proto") => Self::Proto,
+            18 if is("x-forwarded-server") => Self::Server,
+            18 if is("x-forwarded-method") || is("x-forwarded-prefix") => Self::Passed,
+            18 if is("x-forwarded-scheme") => Self::Passed,
+            27 if is("x-forwarded-tls-client-cert") => Self::Passed,
+            32 if is("x-forwarded-tls-client-cert-info") => Self::Passed,
+            _ => return None,
+        };
+        Some(found)
+    }
+}
+
+/// A request about to be written for a server.
+#[derive(Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub(super) head: &'a RequestHead<'a>,
+    /// Path and query after the middlewares.
+    pub(super) target: &'a str,
+    /// What the client called us.
+    pub(super) authority: &'a str,
+    pub(super) peer: IpAddr,
+    pub(super) entry: &'a EntryPoint,
+    pub(super) instance: &'a str,
+    pub(super) steps: &'a [Step],
+    /// Prefixes that were taken off, as finished field lines.
+    pub(super) stripped: &'a [u8],
+    pub(super) server: &'a ServerNode,
+    /// The server's own name, where the client's is not passed on.
+    pub(super) host: Option<&'a str>,
+    /// The body as it will be sent.
+    pub(super) framing: Framing,
+    pub(super) expects_continue: bool,
+    /// The connection is not to be used again.
+    pub(super) close: bool,
+}
+
+/// Writes the head for the server.
+pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
+    let trusted = is_trusted(request.entry, request.peer);
+    write_request_line(out, request);
+    let present = write_passed_fields(out, request, trusted);
+    write_framing(out, request.framing);
+    if let Some(upgrade) = request.head.upgrade {
+        put_field(out, "Connection", b"Upgrade");
+        put_field(out, "Upgrade", upgrade.as_bytes());
+    } else if request.close {
+        put_field(out, "Connection", b"close");
+    }
+    if request.head.takes_trailers {
+        put_field(out, "Te", b"trailers");
+    }
+    write_forwarded(out, request, trusted, present);
+    out.extend_from_slice(request.stripped);
+    for (name, value) in middleware::request_fields(request.steps) {
+        if Managed::of(name) != Some(Managed::For) && fields::is_value(value.as_bytes()) {
+            put_field(out, name, value.as_bytes());
+        }
+    }
+    if let Some(uplink) = &request.server.uplink {
+        put_field(out, UPLINK_NAME, uplink.name.as_bytes());
+        write_list(out, HOPS, request.head.fields, Managed::Hops, Some(request.instance));
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_request_line(out: &mut Vec<u8>, request: &Outgoing<'_>) {
+    out.extend_from_slice(request.head.method.as_str().as_bytes());
+    out.push(b' ');
+    let prefix = request.server.prefix.as_str();
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    out.extend_from_slice(prefix.as_bytes());
+    out.extend_from_slice(request.target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let asked = middleware::request_host(request.steps);
+    let passed = Some(request.authority).filter(|authority| !authority.is_empty());
+    let host = request.host.or(asked).or(passed).unwrap_or("");
+    put_field(out, "Host", host.as_bytes());
+}
+
+/// Which managed fields a trusted peer has set.
+#[derive(Clone, Copy, Default)]
+struct Present {
+    proto: bool,
+    host: bool,
+    port: bool,
+    real_ip: bool,
+}
+
+fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool) -> Present {
+    let mut present = Present::default();
+    let edits = request.steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    for field in request.head.end_to_end() {
+        match Known::of(field.name) {
+            Some(Known::Host) => continue,
+            Some(Known::ContentLength) if !matches!(request.framing, Framing::Length(_)) => {
+                continue;
+            }
+            Some(Known::Expect) if !request.expects_continue => continue,
+            _ => {}
+        }
+        if edits && middleware::decides_request(request.steps, field.name.as_bytes()) {
+            continue;
+        }
+        if let Some(managed) = Managed::of(field.name)
+            && !passes(managed, field, trusted, &mut present)
+        {
+            continue;
+        }
+        if is_nominated_managed(request, field) {
+            continue;
+        }
+        put_field(out, field.name, field.value);
+    }
+    present
+}
+
+fn passes(managed: Managed, field: &Field<'_>, trusted: bool, present: &mut Present) -> bool {
+    let passed = trusted && !field.value.is_empty();
+    match managed {
+        Managed::UplinkName | Managed::Hops | Managed::Server | Managed::For => false,
+        Managed::Proto => passed && !std::mem::replace(&mut present.proto, passed),
+        Managed::Host => passed && !std::mem::replace(&mut present.host, passed),
+        Managed::Port => passed && !std::mem::replace(&mut present.port, passed),
+        Managed::RealIp => passed && !std::mem::replace(&mut present.real_ip, passed),
+        Managed::Passed => trusted,
+    }
+}
+
+/// Managed fields cannot be removed by naming them in `Connection`, except those that the entry
+/// point lists.
+fn is_nominated_managed(request: &Outgoing<'_>, field: &Field<'_>) -> bool {
+    let listed = &request.entry.forwarded.connection;
+    !listed.is_empty()
+        && listed.iter().any(|name| name.eq_ignore_ascii_case(field.name))
+        && fields::all(request.head.fields, "connection")
+            .flat_map(fields::list)
+            .any(|option| option.eq_ignore_ascii_case(field.name.as_bytes()))
+}
+
+fn write_framing(out: &mut Vec<u8>, framing: Framing) {
+    if framing == Framing::Chunked {
+        put_field(out, "Transfer-Encoding", b"chunked");
+    }
+}
+
+fn write_forwarded(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool, present: Present) {
+    let decided = |name: &str| {
+        !request.steps.is_empty() && middleware::decides_request(request.steps, name.as_bytes())
+    };
+    write_forwarded_for(out, request, trusted);
+    if !present.host && !request.authority.is_empty() && !decided("x-forwarded-host") {
+        put_field(out, "X-Forwarded-Host", request.authority.as_bytes());
+    }
+    if !present.port && !decided("x-forwarded-port") {
+        put_field(out, "X-Forwarded-Port", port_of(request.authority).as_bytes());
+    }
+    if !present.proto && !decided("x-forwarded-proto") {
+        let websocket = request.head.upgrade.is_some_and(is_websocket);
+        put_field(out, "X-Forwarded-Proto", if websocket { b"ws" } else { b"http" });
+    }
+    if !request.instance.is_empty() && !decided("x-forwarded-server") {
+        put_field(out, "X-Forwarded-Server", request.instance.as_bytes());
+    }
+    if !present.real_ip && !decided("x-real-ip") {
+        out.extend_from_slice(b"X-Real-Ip: ");
+        put_ip(out, request.peer);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The list as it came or as a middleware set it, and the peer behind it.
+fn write_forwarded_for(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool) {
+    const NAME: &str = "X-Forwarded-For";
+    let append = request.entry.forwarded.append_for == AppendFor::Yes;
+    let decided =
+        !request.steps.is_empty() && middleware::decides_request(request.steps, NAME.as_bytes());
+    let start = out.len();
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    let values = out.len();
+    if decided {
+        let set = middleware::request_fields(request.steps)
+            .filter(|(name, _)| Managed::of(name) == Some(Managed::For));
+        set.for_each(|(_, value)| put_element(out, values, value.as_bytes()));
+    } else if trusted {
+        put_values(out, values, request.head.fields, Managed::For);
+    }
+    if append {
+        if out.len() > values {
+            out.extend_from_slice(b", ");
+        }
+        put_ip(out, request.peer);
+    }
+    if out.len() == values {
+        out.truncate(start);
+    } else {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// One line with the values of all fields of this kind, and one more.
+fn write_list(out: &mut Vec<u8>, name: &str, all: &[Field<'_>], kind: Managed, more: Option<&str>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let values = out.len();
+    put_values(out, values, all, kind);
+    if let Some(more) = more {
+        put_element(out, values, if more.is_empty() { b"-" } else { more.as_bytes() });
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_values(out: &mut Vec<u8>, values: usize, all: &[Field<'_>], kind: Managed) {
+    for field in all.iter().filter(|field| Managed::of(field.name) == Some(kind)) {
+        put_element(out, values, field.value);
+    }
+}
+
+fn put_element(out: &mut Vec<u8>, values: usize, element: &[u8]) {
+    if !element.is_empty() {
+        if out.len() > values {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(element);
+    }
+}
+
+fn is_trusted(entry: &EntryPoint, peer: IpAddr) -> bool {
+    entry.forwarded.insecure || entry.forwarded.trusted.iter().any(|range| range.contains(peer))
+}
+
+/// The first `X-Forwarded-For` of a peer that is believed.
+pub(super) fn forwarded_for<'a>(
+    all: &[Field<'a>],
+    entry: &EntryPoint,
+    peer: IpAddr,
+) -> Option<&'a [u8]> {
+    let value = fields::first(all, "x-forwarded-for")?;
+    is_trusted(entry, peer).then_some(value)
+}
+
+/// The port a client named, or that of plain HTTP.
+fn port_of(authority: &str) -> &str {
+    let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
+    match after_brackets.rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() => port,
+        _ => "80",
+    }
+}
+
+pub(super) fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                put_number(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(ip) => write!(out, "{ip}").expect("a vector takes every byte"),
+    }
+}
+
+pub(super) fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the response's `Connection` tells the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Persist {
+    /// HTTP/1.1 keeps a connection without a word.
+    Silently,
+    /// HTTP/1.0 has to be told.
+    KeepAlive,
+    Close,
+}
+
+/// Writes the head of a response, final or interim, for the client.
+pub(super) fn write_response(
+    out: &mut Vec<u8>,
+    head: &ResponseHead<'_>,
+    steps: &[Step],
+    framing: Framing,
+    persist: Persist,
+) {
+    write_status_line(out, head.status, head.reason);
+    let edits = steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    for field in head.end_to_end() {
+        let decided = edits && middleware::decides_response(steps, field.name.as_bytes());
+        if !decided {
+            put_field(out, field.name, field.value);
+        }
+    }
+    for (name, value) in middleware::response_fields(steps) {
+        let framed = Known::of(name).is_some();
+        if !framed && fields::is_value(value.as_bytes()) {
+            put_field(out, name, value.as_bytes());
+        }
+    }
+    write_framing(out, framing);
+    if let Some(upgrade) = head.upgrade {
+        put_field(out, "Connection", b"Upgrade");
+        put_field(out, "Upgrade", upgrade.as_bytes());
+    }
+    write_persist(out, persist);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn write_persist(out: &mut Vec<u8>, persist: Persist) {
+    match persist {
+        Persist::Silently => {}
+        Persist::KeepAlive => put_field(out, "Connection", b"keep-alive"),
+        Persist::Close => put_field(out, "Connection", b"close"),
+    }
+}
+
+pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    put_number(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// How a response's body reaches a client of this version.
+pub(super) fn framing_for(client: Version, framing: Framing) -> Framing {
+    match (framing, client) {
+        (Framing::UntilClose, Version::Http11) => Framing::Chunked,
+        (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+        (framing, _) => framing,
+    }
+}
+
+/// Whether a request may come in: it has not been here, and not come too far.
+pub(super) fn is_loop(all: &[Field<'_>], instance: &str, hops_max: u32) -> bool {
+    let lines = all.iter().filter(|field| Managed::of(field.name) == Some(Managed::Hops));
+    let mut hops = 0;
+    for hop in lines.flat_map(|line| fields::list(line.value)) {
+        hops += 1;
+        if hops > hops_max || (!instance.is_empty() && hop == instance.as_bytes()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The value of `X-Uplink-Name`, in this very spelling.
+pub(super) fn uplink_name<'a>(all: &[Field<'a>]) -> Option<&'a [u8]> {
+    fields::first(all, UPLINK_NAME)
+}

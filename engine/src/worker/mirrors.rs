@@ -1,0 +1,190 @@
+//! Mirroring: copies of finished requests, sent on without a client. The main exchange streams as
+//! if there were no mirrors; clones of its body's chunks are all that is kept.
+
+use super::Worker;
+use super::body::Body;
+use super::exchange::{Choices, Exchange, Kept, Phase, service_of};
+use crate::base::id::ServiceId;
+use crate::base::mark::Mark;
+use crate::base::page::{Chunk, Slice};
+use crate::base::slab::Key;
+use crate::base::time::{Span, Time};
+use crate::http::framing::{Asked, Framing};
+use crate::service::mirror::is_mirrored;
+use crate::view::stats::MirrorSkip;
+use crate::view::{NodeKind, View};
+use std::rc::Rc;
+
+impl Worker {
+    /// Settles how much of the body is to be kept for mirrors and for a failover.
+    pub(super) fn prepare_to_keep(&mut self, key: Key) {
+        let budget = u64::from(self.limits.kept_bytes);
+        let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
+        if exchange.kept.is_some() || !(exchange.mirrored || exchange.judged) {
+            return;
+        }
+        let view = Rc::clone(&exchange.view);
+        exchange.kept_max = kept_max(&view, &exchange.choices).min(budget);
+        let keeps = exchange.kept_max > 0 && !exchange.up.is_over();
+        exchange.kept = keeps.then(Rc::default);
+    }
+
+    /// Keeps a piece of the body, if somebody may need it and there is room.
+    pub(super) fn keep(&mut self, key: Key, piece: &Slice) {
+        let budget = u64::from(self.limits.kept_bytes);
+        let exchange = self.exchanges.get_mut(key).expect("a forwarding exchange exists");
+        let Some(kept) = exchange.kept.as_mut().and_then(Rc::get_mut) else { return };
+        if kept.overgrown {
+            return;
+        }
+        let bytes = piece.len() as u64;
+        let over_own = kept.bytes + bytes > exchange.kept_max;
+        if over_own || self.kept_bytes + bytes > budget {
+            self.kept_bytes -= kept.bytes;
+            *kept = Kept { overgrown: true, starved: !over_own, ..Kept::default() };
+            exchange.replayed = 0;
+            self.mark(Mark::KeptOvergrown);
+            return;
+        }
+        kept.chunks.push(Chunk::Page(piece.clone()));
+        kept.bytes += bytes;
+        self.kept_bytes += bytes;
+        exchange.replayed = kept.chunks.len();
+    }
+
+    /// Forgets an exchange's share of what is kept; mirrors may still hold theirs.
+    pub(super) fn forget_kept(&mut self, exchange: &mut Exchange) {
+        let Some(kept) = exchange.kept.take() else { return };
+        if let Ok(kept) = Rc::try_unwrap(kept) {
+            self.kept_bytes -= kept.bytes;
+        }
+    }
+
+    /// The main exchange is complete: its mirrors begin, all at once.
+    pub(super) fn start_mirrors(&mut self, main: &Exchange) {
+        let view = Rc::clone(&main.view);
+        for choice in main.choices.as_slice() {
+            let Some(NodeKind::Mirroring(node)) =
+                service_of(&view, choice.service).map(|node| &node.kind)
+            else {
+                continue;
+            };
+            for mirror in &node.mirrors {
+                if is_mirrored(choice.ticket, mirror.percent) {
+                    let body = node.mirror_body.then_some(node.body_bytes_max);
+                    self.start_mirror(main, mirror.service, body);
+                }
+            }
+        }
+    }
+
+    /// `body` is absent if the body is not mirrored, else its limit.
+    fn start_mirror(&mut self, main: &Exchange, service: ServiceId, body: Option<Option<u64>>) {
+        if let Some(why) = self.reason_to_skip(main, body) {
+            self.skip_mirror(why);
+            return;
+        }
+        let bodied = body.is_some() && !matches!(main.framing, Framing::Empty);
+        let bytes = main.kept().map_or(0, |kept| kept.bytes);
+        let mut asking = main.asking.clone();
+        asking.expects_continue = false;
+        let mirror = Exchange {
+            client: None,
+            upstream: None,
+            phase: Phase::Waiting,
+            view: Rc::clone(&main.view),
+            entry: main.entry,
+            peer: main.peer,
+            route: main.route,
+            asking,
+            choices: Choices::default(),
+            service: None,
+            server: None,
+            server_addr: None,
+            up: Body::none(),
+            framing: if bodied { Framing::Length(bytes) } else { Framing::Empty },
+            down: Body::none(),
+            kept: main.kept.clone().filter(|_| bodied),
+            kept_max: 0,
+            replayed: 0,
+            ended: false,
+            reused: false,
+            retried: false,
+            judged: false,
+            mirrored: false,
+            address: 0,
+            interims: 0,
+            retries: 0,
+            continued: true,
+            keep: false,
+            status: 0,
+            origin_status: 0,
+            started: self.now,
+            sent_at: self.now,
+            origin_took: Span::ZERO,
+            dial_by: Time::NEVER,
+            whole_by: self.now + self.limits.mirror_timeout,
+            response_head: None,
+        };
+        self.mirrors += 1;
+        self.mark(Mark::MirrorStarted);
+        self.counts().mirrors.add(1);
+        let key = self.exchanges.insert(mirror);
+        self.switching.push((key, service));
+    }
+
+    fn reason_to_skip(&self, main: &Exchange, body: Option<Option<u64>>) -> Option<MirrorSkip> {
+        if main.asking.asked == Asked::Upgrade {
+            return Some(MirrorSkip::Upgrade);
+        }
+        if self.mirrors >= self.limits.mirrors_max {
+            return Some(MirrorSkip::TooMany);
+        }
+        let limit = body?;
+        let sent = main.up.bytes;
+        if limit.is_some_and(|max| sent > max) {
+            return Some(MirrorSkip::BodyTooLarge);
+        }
+        if sent > 0 && main.kept().is_none() {
+            let starved = main.kept.as_ref().is_none_or(|kept| kept.starved);
+            return Some(if starved { MirrorSkip::NoBudget } else { MirrorSkip::BodyTooLarge });
+        }
+        None
+    }
+
+    pub(super) fn skip_mirror(&mut self, why: MirrorSkip) {
+        self.mark(Mark::MirrorSkipped);
+        self.counts().mirror_skipped(why);
+    }
+
+    /// Counts every mirror of an exchange that ended before they could begin.
+    pub(super) fn skip_mirrors(&mut self, main: &Exchange, why: MirrorSkip) {
+        let view = Rc::clone(&main.view);
+        for choice in main.choices.as_slice() {
+            if let Some(NodeKind::Mirroring(node)) =
+                service_of(&view, choice.service).map(|node| &node.kind)
+            {
+                let wanted =
+                    node.mirrors.iter().filter(|it| is_mirrored(choice.ticket, it.percent));
+                wanted.for_each(|_| self.skip_mirror(why));
+            }
+        }
+    }
+}
+
+/// The most that any mirroring or failover on the way wants kept.
+fn kept_max(view: &View, choices: &Choices) -> u64 {
+    let wanted = choices.as_slice().iter().filter_map(|choice| {
+        match &service_of(view, choice.service)?.kind {
+            NodeKind::Mirroring(node) if node.mirror_body => Some(node.body_bytes_max),
+            NodeKind::Failover { errors: Some(errors), .. } => Some(errors.body_bytes_max),
+            NodeKind::Mirroring(_)
+            | NodeKind::Failover { .. }
+            | NodeKind::Balancer { .. }
+            | NodeKind::Weighted { .. }
+            | NodeKind::Internal(_)
+            | NodeKind::Unavailable(_) => None,
+        }
+    });
+    wanted.map(|max| max.unwrap_or(u64::MAX)).max().unwrap_or(0)
+}

@@ -1,0 +1,274 @@
+//! Connections to servers: how they begin, how they fail, and what that means for the request.
+
+use super::Worker;
+use super::answer::Answer;
+use super::conn::{Role, Usage};
+use super::exchange::{Exchange, Kept, Phase};
+use super::key_of;
+use crate::base::id::ConnId;
+use crate::base::mark::Mark;
+use crate::base::slab::Key;
+use crate::base::time::{Span, Time};
+use crate::boundary::{Close, Effect, Fault, Report};
+use crate::net::wire::{Due, Link};
+
+/// How long a server may keep silent about `Expect: 100-continue` before the client is told to go
+/// on anyway.
+const CONTINUE_WAIT: Span = Span::secs(1);
+
+impl Worker {
+    pub(super) fn advance_upstream(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(key_of(id)) else { return };
+        let Role::Upstream(upstream) = &conn.role else { return };
+        match upstream.usage {
+            Usage::Busy(key) => self.forward(key),
+            Usage::Idle | Usage::Flushing if conn.wire.eof || !conn.wire.inbox.is_empty() => {
+                if !conn.wire.eof {
+                    self.mark(Mark::AnswerUnasked);
+                }
+                self.end(id, Close::Gentle);
+            }
+            Usage::Flushing if conn.wire.is_flushed() => self.keep_upstream(id),
+            Usage::Flushing | Usage::Idle | Usage::Over => {}
+        }
+        self.watch_silence(id);
+    }
+
+    /// Starts the clocks of reading and writing where they matter and do not run.
+    fn watch_silence(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let Role::Upstream(upstream) = &conn.role else { return };
+        let busy = matches!(upstream.usage, Usage::Busy(_)) && conn.wire.link == Link::Open;
+        let (read, write) = (upstream.read_timeout, upstream.write_timeout);
+        if read.is_zero() && write.is_zero() {
+            return;
+        }
+        let listens = busy && !conn.wire.held && !read.is_zero();
+        match (listens, conn.wire.at(Due::Read)) {
+            (true, Time::NEVER) => conn.wire.set(Due::Read, now + read),
+            (false, _) => conn.wire.set(Due::Read, Time::NEVER),
+            (true, _) => {}
+        }
+        let talks = busy && !conn.wire.is_flushed() && !write.is_zero();
+        match (talks, conn.wire.at(Due::Write)) {
+            (true, Time::NEVER) => conn.wire.set(Due::Write, now + write),
+            (false, _) => conn.wire.set(Due::Write, Time::NEVER),
+            (true, _) => {}
+        }
+    }
+
+    /// Bytes went out.
+    pub(super) fn on_progress(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(key_of(id))
+            && conn.upstream().is_some()
+        {
+            conn.wire.set(Due::Write, Time::NEVER);
+        }
+    }
+
+    /// Sets the clocks that run while a response head is awaited.
+    pub(super) fn expect_response(&mut self, key: Key) {
+        let now = self.now;
+        let exchange = self.exchanges.get(key).expect("an exchange that expects");
+        let Some(id) = exchange.upstream else { return };
+        let timeout =
+            exchange.target().map_or(Span::ZERO, |it| it.transport.response_header_timeout);
+        let waits = exchange.asking.expects_continue
+            && !exchange.continued
+            && !exchange.up.is_over()
+            && exchange.client.is_some();
+        let over = exchange.up.is_over();
+        let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
+        if conn.wire.link != Link::Open {
+            return;
+        }
+        if over {
+            conn.wire.set(Due::ResponseHead, super::client::after(now, timeout));
+        }
+        if waits {
+            conn.wire.set(Due::Continue, now + CONTINUE_WAIT);
+        }
+        self.touch(id);
+    }
+
+    pub(super) fn on_connect_failed(&mut self, id: ConnId, fault: Fault) {
+        let conn = self.conns.get_mut(key_of(id)).expect("its connect was under way");
+        let exchange = conn.exchange();
+        conn.wire.link = Link::Gone;
+        let Role::Upstream(upstream) = &mut conn.role else {
+            unreachable!("only servers are dialed")
+        };
+        upstream.usage = Usage::Over;
+        let target = upstream.target;
+        self.upstreams -= 1;
+        self.counts().upstreams.set(u64::from(self.upstreams));
+        self.targets[target.0 as usize].open -= 1;
+        self.wake_waiter(target);
+        if fault == Fault::NoDescriptors {
+            let _ = self.shed_idle_upstream() || self.shed_idle_client();
+        }
+        if let Some(key) = exchange {
+            self.try_next_address(key, if fault == Fault::TimedOut { 504 } else { 502 });
+        }
+    }
+
+    fn try_next_address(&mut self, key: Key, status: u16) {
+        let now = self.now;
+        let exchange = self.exchanges.get_mut(key).expect("a dialing exchange exists");
+        exchange.upstream = None;
+        exchange.phase = Phase::Waiting;
+        let more =
+            exchange.target().is_some_and(|it| usize::from(exchange.address) < it.addrs.len());
+        let Some(target) = exchange.server().map(|server| server.target) else { return };
+        if more && now < exchange.dial_by && exchange.can_replay() {
+            let address = exchange.address;
+            self.mark(Mark::NextAddress);
+            self.redial.push((key, target, address));
+            return;
+        }
+        self.fail(key, status);
+    }
+
+    /// Lets exchanges whose address failed try the next one.
+    pub(super) fn run_redials(&mut self) {
+        while let Some((key, target, address)) = self.redial.pop() {
+            let waits = self.exchanges.get(key).is_some_and(|exchange| {
+                exchange.phase == Phase::Waiting && exchange.upstream.is_none()
+            });
+            if waits && self.recompose(key) {
+                let exchange = self.exchanges.get_mut(key).expect("it was just composed");
+                exchange.address = address;
+                exchange.replayed = 0;
+                exchange.ended = false;
+                self.dial(key, target);
+            }
+        }
+    }
+
+    pub(super) fn on_upstream_due(&mut self, id: ConnId, due: Due) {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let Role::Upstream(upstream) = &mut conn.role else { return };
+        let key = match upstream.usage {
+            Usage::Busy(key) => key,
+            Usage::Idle | Usage::Flushing => {
+                self.mark(Mark::IdleUpstreamClosed);
+                self.end(id, Close::Gentle);
+                return;
+            }
+            Usage::Over => return,
+        };
+        match due {
+            Due::Dial => {
+                upstream.usage = Usage::Over;
+                self.mark(Mark::DialTimedOut);
+                self.end(id, Close::Abort);
+                self.try_next_address(key, 504);
+            }
+            Due::Continue => self.tell_to_continue(key),
+            Due::Pages => {}
+            Due::Whole => {
+                self.mark(Mark::MirrorTimedOut);
+                self.abandon(key);
+            }
+            Due::Idle
+            | Due::Request
+            | Due::Response
+            | Due::ResponseHead
+            | Due::Read
+            | Due::Write
+            | Due::Linger => {
+                self.mark(Mark::OriginTimedOut);
+                self.release_upstream(key);
+                self.fail(key, 504);
+            }
+        }
+    }
+
+    /// The connection ended before the response did.
+    pub(super) fn on_origin_lost(&mut self, key: Key, _fault: Fault) {
+        let exchange = self.exchanges.get(key).expect("a busy connection has its exchange");
+        let id = exchange.upstream.expect("an exchange that lost its connection had one");
+        let silent = self.conn(id).is_some_and(|conn| {
+            let partial = conn.upstream().is_some_and(|upstream| !upstream.partial.is_empty());
+            conn.wire.inbox.is_empty() && !partial
+        });
+        let retry = silent
+            && exchange.phase == Phase::AwaitingHead
+            && exchange.interims == 0
+            && exchange.reused
+            && !exchange.retried
+            && exchange.asking.idempotent
+            && exchange.can_replay();
+        self.release_upstream(key);
+        if !retry {
+            self.fail(key, 502);
+            return;
+        }
+        self.mark(Mark::RetryOnReused);
+        self.counts().retries.add(1);
+        let exchange = self.exchanges.get_mut(key).expect("a retried exchange exists");
+        exchange.retried = true;
+        exchange.retries += 1;
+        exchange.phase = Phase::Waiting;
+        self.woken.push(key);
+    }
+
+    /// The server did not answer: another side may, or the client is told.
+    pub(super) fn fail(&mut self, key: Key, status: u16) {
+        self.release_upstream(key);
+        self.report(key, false);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.phase = Phase::Discarding;
+        if exchange.has_answered() {
+            self.cut(key);
+            return;
+        }
+        if self.switch_side(key, status) {
+            return;
+        }
+        self.answer(key, &Answer::bare(status));
+    }
+
+    /// Tells the control machine how a passively checked server did.
+    pub(super) fn report(&mut self, key: Key, good: bool) {
+        let at = self.now;
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let Some(server) = exchange.server().filter(|server| server.passive) else { return };
+        let server = server.id;
+        let index = server.0 as usize;
+        if index >= self.failing.len() {
+            self.failing.resize(index + 1, false);
+        }
+        let was = std::mem::replace(&mut self.failing[index], !good);
+        if !good {
+            self.mark(Mark::ServerFailed);
+            self.effects.push(Effect::Report(Report::Failed { server, at }));
+        } else if was {
+            self.mark(Mark::ServerRecovered);
+            self.effects.push(Effect::Report(Report::Recovered { server, at }));
+        }
+    }
+
+    /// A response that began cannot be completed: the client sees that it is cut.
+    pub(super) fn cut(&mut self, key: Key) {
+        self.mark(Mark::ResponseCut);
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let client = exchange.client;
+        self.finish(key);
+        if let Some(id) = client {
+            self.end(id, Close::Abort);
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether the whole body so far could be sent once more.
+    pub(super) fn can_replay(&self) -> bool {
+        self.up.bytes == 0 || self.kept.as_ref().is_some_and(|kept| !kept.overgrown)
+    }
+
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_deref().filter(|kept| !kept.overgrown)
+    }
+}

@@ -1,0 +1,226 @@
+//! The head of a response: interim ones are passed on, the final one decides what follows.
+
+use super::Worker;
+use super::body::Body;
+use super::conn::Role;
+use super::exchange::{HeadBytes, Phase};
+use super::fields::{self, Persist, framing_for};
+use super::key_of;
+use super::log::AccessLines;
+use crate::base::mark::Mark;
+use crate::base::slab::Key;
+use crate::base::time::Time;
+use crate::boundary::Close;
+use crate::h1::chunked::{Bounds, Decoder};
+use crate::h1::parse::{self, Parsed, Scratch};
+use crate::http::blame::{What, Who};
+use crate::http::framing::Framing;
+use crate::http::head::{Persistence, ResponseHead, Version};
+use crate::http::options::switched_as_asked;
+use crate::http::status::is_interim;
+use crate::net::wire::Due;
+use std::rc::Rc;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl Worker {
+    /// Reads a response head if one is complete. False if more bytes are needed.
+    pub(super) fn read_response(&mut self, key: Key) -> bool {
+        let exchange = self.exchanges.get(key).expect("an awaiting exchange exists");
+        let id = exchange.upstream.expect("an awaiting exchange has its connection");
+        let asked = exchange.asking.asked;
+        let bounds = parse::Bounds {
+            bytes_max: self.limits.response_head_bytes as usize,
+            fields_max: self.limits.fields_max as usize,
+        };
+        let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
+        let Some(front) = conn.wire.inbox.front().cloned() else { return false };
+        let Role::Upstream(upstream) = &mut conn.role else { unreachable!("servers answer") };
+        let partial = &mut upstream.partial;
+        let mut scratch = Scratch::new();
+        if partial.is_empty() {
+            let progress = &mut partial.progress;
+            match parse::response_head(front.bytes(), asked, progress, bounds, &mut scratch) {
+                Ok(Parsed::Complete { head, bytes }) => {
+                    partial.progress = parse::Progress::default();
+                    conn.wire.inbox.skip(bytes);
+                    self.on_response(key, &head, HeadBytes::Page(front.part(0..bytes)));
+                }
+                Ok(Parsed::Partial) => {
+                    partial.bytes.extend_from_slice(front.bytes());
+                    conn.wire.inbox.skip(front.len());
+                }
+                Err(misbehaved) => self.on_garbage(key, misbehaved.what),
+            }
+            return true;
+        }
+        self.accounts.mine().marks.hit(Mark::ResponseHeadInPieces);
+        let before = partial.bytes.len();
+        partial.bytes.extend_from_slice(front.bytes());
+        let mut progress = partial.progress;
+        let mut whole = partial.take();
+        match parse::response_head(&whole, asked, &mut progress, bounds, &mut scratch) {
+            Ok(Parsed::Complete { head, bytes }) => {
+                conn.wire.inbox.skip(bytes - before);
+                let kept = HeadBytes::Grown(Rc::new(whole[..bytes].to_vec()));
+                self.on_response(key, &head, kept);
+            }
+            Ok(Parsed::Partial) => {
+                conn.wire.inbox.skip(front.len());
+                partial.bytes = std::mem::take(&mut whole);
+                partial.progress = progress;
+            }
+            Err(misbehaved) => self.on_garbage(key, misbehaved.what),
+        }
+        true
+    }
+
+    /// The server does not speak HTTP as we know it.
+    pub(super) fn on_garbage(&mut self, key: Key, _what: What) {
+        self.mark(Mark::OriginGarbage);
+        self.release_upstream(key);
+        self.fail(key, 502);
+    }
+
+    fn on_response(&mut self, key: Key, head: &ResponseHead<'_>, bytes: HeadBytes) {
+        if is_interim(head.status) {
+            self.on_interim(key, head);
+            return;
+        }
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        exchange.origin_status = head.status;
+        if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
+            exchange.response_head = Some(bytes);
+        }
+        self.report(key, head.status < 500);
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        if exchange.judged && self.switch_side(key, head.status) {
+            return;
+        }
+        self.relay_head(key, head);
+    }
+
+    fn on_interim(&mut self, key: Key, head: &ResponseHead<'_>) {
+        let interim_max = self.limits.interim_max;
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        exchange.interims += 1;
+        if u32::from(exchange.interims) > interim_max {
+            self.mark(Mark::InterimsExceeded);
+            self.on_garbage(key, What::TooManyInterims);
+            return;
+        }
+        if head.status == 100 {
+            self.tell_to_continue(key);
+            return;
+        }
+        let old = exchange.asking.version == Version::Http10;
+        let Some(client) = exchange.client.filter(|_| !old) else { return };
+        self.mark(Mark::InterimRelayed);
+        let mut out = std::mem::take(&mut self.scratch.head);
+        out.clear();
+        fields::write_response(&mut out, head, &[], Framing::Empty, Persist::Silently);
+        self.put_head(client, &out);
+        self.scratch.head = out;
+        self.touch(client);
+    }
+
+    /// Passes `100 Continue` on, once, to a client that waits for it.
+    pub(super) fn tell_to_continue(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if let Some(conn) = exchange.upstream.and_then(|id| self.conns.get_mut(key_of(id))) {
+            conn.wire.set(Due::Continue, Time::NEVER);
+        }
+        let waits = exchange.asking.expects_continue && !exchange.continued;
+        exchange.continued = true;
+        let Some(client) = exchange.client.filter(|_| waits) else { return };
+        self.mark(Mark::ContinueRelayed);
+        self.put_head(client, CONTINUE);
+        self.touch(client);
+    }
+
+    /// Passes the final head on; from here on the client has its answer.
+    fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>) {
+        let draining = self.is_draining();
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        let upstream = exchange.upstream.expect("an answered exchange has its connection");
+        if let Some(conn) = self.conns.get_mut(key_of(upstream)) {
+            conn.wire.set(Due::ResponseHead, Time::NEVER);
+            conn.wire.set(Due::Continue, Time::NEVER);
+        }
+        if head.framing == Framing::Tunnel && !exchange.switches_as_asked(head) {
+            self.on_garbage(key, What::SwitchUnasked);
+            return;
+        }
+        exchange.status = head.status;
+        exchange.keep = head.persistence == Persistence::Keep;
+        let framing = framing_for(exchange.asking.version, head.framing);
+        let bounds = Bounds {
+            line_max: self.limits.chunk_line_bytes,
+            trailer_max: self.limits.trailer_bytes,
+        };
+        exchange.down = Body::new(head.framing, framing, || Decoder::new(Who::Origin, bounds));
+        let tunnel = head.framing == Framing::Tunnel;
+        exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
+        let Some(id) = exchange.client else { return };
+        let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
+        let Role::Client(client) = &mut conn.role else { return };
+        let early = !exchange.up.is_over();
+        client.last |= draining || tunnel || early || framing == Framing::UntilClose;
+        let persist = match exchange.asking.version {
+            _ if tunnel => Persist::Silently,
+            _ if client.last => Persist::Close,
+            Version::Http10 => Persist::KeepAlive,
+            Version::Http11 => Persist::Silently,
+        };
+        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let out = &mut self.scratch.head;
+        out.clear();
+        fields::write_response(out, head, steps, framing, persist);
+        if conn.wire.outbox.write(out, &self.pool).is_err() {
+            self.on_no_page(id);
+        }
+        if early && !tunnel {
+            self.mark(Mark::EarlyResponse);
+        }
+        if tunnel {
+            self.open_tunnel(key);
+        }
+        self.touch(id);
+    }
+
+    /// HTTP is over on both connections; the clocks of HTTP stop.
+    fn open_tunnel(&mut self, key: Key) {
+        self.mark(Mark::TunnelOpened);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let bounds = Bounds { line_max: 0, trailer_max: 0 };
+        let decoder = || Decoder::new(Who::Client, bounds);
+        exchange.up = Body::new(Framing::Tunnel, Framing::Tunnel, decoder);
+        for id in [exchange.client, exchange.upstream].into_iter().flatten() {
+            if let Some(conn) = self.conns.get_mut(key_of(id)) {
+                conn.wire.clear_deadlines();
+                conn.wire.held = false;
+            }
+            self.touch(id);
+        }
+    }
+
+    /// Gives up a server's response that another side will replace.
+    pub(super) fn drop_response(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(id) = exchange.upstream.take() else { return };
+        if let Some(upstream) = self.conn_mut(id).and_then(|conn| conn.upstream_mut()) {
+            upstream.usage = super::conn::Usage::Over;
+        }
+        self.end(id, Close::Abort);
+    }
+}
+
+impl super::exchange::Exchange {
+    fn switches_as_asked(&self, head: &ResponseHead<'_>) -> bool {
+        let asked = self.asking.upgrade.clone().and_then(|range| {
+            let range = range.start as usize..range.end as usize;
+            std::str::from_utf8(&self.asking.head.bytes()[range]).ok()
+        });
+        asked.zip(head.upgrade).is_some_and(|(asked, answered)| switched_as_asked(asked, answered))
+    }
+}

@@ -1,0 +1,101 @@
+//! Everything that must hold between two calls.
+
+use super::conn::{Role, Talk, Usage};
+use super::exchange::Phase;
+use super::{Worker, id_of, key_of};
+use crate::base::page::PageSize;
+use crate::base::time::Time;
+use crate::boundary::OpKind;
+use crate::net::wire::Link;
+
+impl Worker {
+    pub(super) fn sweep(&self) {
+        assert!(self.touched.is_empty(), "every touched connection was settled");
+        assert!(self.woken.is_empty() && self.redial.is_empty() && self.switching.is_empty());
+        self.sweep_conns();
+        self.sweep_exchanges();
+        self.sweep_pools();
+        let held = u64::from(self.pool.held(PageSize::Large));
+        assert!(held <= u64::from(self.limits.large_pages_max));
+    }
+
+    fn sweep_conns(&self) {
+        let (mut clients, mut upstreams, mut waiting_large) = (0, 0, 0);
+        let mut pending = vec![0; self.listeners.len()];
+        for (key, conn) in self.conns.iter() {
+            let id = id_of(key);
+            assert_eq!(conn.id(), id, "a connection knows its slot");
+            conn.wire.check();
+            waiting_large += u32::from(conn.wire.waits_large);
+            let gone = conn.wire.link == Link::Gone;
+            assert!(!gone || conn.wire.has_operations(), "{id:?} has a slot for nothing");
+            let deadline = if gone { Time::NEVER } else { conn.wire.deadline() };
+            assert_eq!(self.timers.deadline(id.slot), deadline, "{id:?} keeps its deadline");
+            if let Some(exchange) = conn.exchange() {
+                let exchange = self.exchanges.get(exchange).expect("its exchange exists");
+                assert!(exchange.client == Some(id) || exchange.upstream == Some(id));
+            }
+            match &conn.role {
+                Role::Accepting(entry) => {
+                    if conn.wire.is_under_way(OpKind::Accept) {
+                        pending[usize::from(entry.0)] += 1;
+                    }
+                }
+                Role::Client(client) => {
+                    clients += u32::from(!gone);
+                    let idle = self.idle_clients.contains(id.slot);
+                    let listens = client.talk == Talk::Listening && !gone;
+                    assert!(!idle || listens, "{id:?} is idle while it is not");
+                }
+                Role::Upstream(upstream) => {
+                    upstreams += u32::from(!gone);
+                    let idle = self.idle_upstreams.contains(id.slot);
+                    assert_eq!(idle, upstream.usage == Usage::Idle, "{id:?} is idle or not");
+                }
+            }
+        }
+        assert_eq!(clients, self.clients, "clients are counted");
+        assert_eq!(upstreams, self.upstreams, "upstreams are counted");
+        assert_eq!(waiting_large, self.waiting_large, "waiting pages are counted");
+        for (listener, pending) in self.listeners.iter().zip(pending) {
+            assert_eq!(listener.pending, pending, "accepts are counted");
+        }
+    }
+
+    fn sweep_exchanges(&self) {
+        let mut mirrors = 0;
+        for (key, exchange) in self.exchanges.iter() {
+            mirrors += u32::from(exchange.client.is_none());
+            for id in [exchange.client, exchange.upstream].into_iter().flatten() {
+                let conn = self.conns.get(key_of(id)).expect("its connection exists");
+                assert_eq!(conn.exchange(), Some(key), "{id:?} serves it");
+            }
+            let connected = exchange.upstream.is_some();
+            match exchange.phase {
+                Phase::Waiting | Phase::Discarding => assert!(!connected),
+                Phase::Dialing | Phase::AwaitingHead | Phase::Relaying | Phase::Tunnel => {
+                    assert!(connected, "{key:?} waits for a connection it has not");
+                }
+            }
+        }
+        assert_eq!(mirrors, self.mirrors, "mirrors are counted");
+        if self.exchanges.is_empty() {
+            assert_eq!(self.kept_bytes, 0, "nothing is kept for nobody");
+        }
+    }
+
+    fn sweep_pools(&self) {
+        let mut open = 0;
+        let mut idle = 0;
+        for pool in &self.targets {
+            open += pool.open;
+            idle += pool.idle();
+            for id in pool.idle_conns() {
+                let conn = self.conns.get(key_of(id)).expect("an idle connection exists");
+                assert!(conn.upstream().is_some_and(|it| it.usage == Usage::Idle));
+            }
+        }
+        assert_eq!(open, self.upstreams, "open connections are counted per target");
+        assert_eq!(idle, self.idle_upstreams.len(), "idle connections are listed twice");
+    }
+}
