@@ -139,6 +139,10 @@ pub struct ControlLimits {
     pub publish_gap: Span,
     /// Log lines kept for the driver; older ones are dropped and counted.
     pub log_lines: u32,
+    /// Servers of one balancer; further ones are left out. Each needs a turn in every period.
+    pub members_max: u32,
+    /// Levels of nested services; a service above more than these is refused.
+    pub services_deep: u32,
 }
 
 impl Default for ControlLimits {
@@ -162,6 +166,8 @@ impl Default for ControlLimits {
             file_settle: Span::millis(50),
             publish_gap: Span::millis(20),
             log_lines: 4_096,
+            members_max: 4_096,
+            services_deep: 16,
         }
     }
 }

@@ -129,11 +129,14 @@ impl<'a> Middlewares<'a> {
 
     /// The middlewares that these names come to, with chains replaced by what they contain, or
     /// why they cannot be used. `through` learns every name on the way.
-    pub fn unroll(
+    pub fn unroll<'n>(
         &self,
-        names: &'a [String],
-        through: &mut BTreeSet<&'a str>,
-    ) -> Result<Vec<&'a Arc<Middleware>>, String> {
+        names: &'n [String],
+        through: &mut BTreeSet<&'n str>,
+    ) -> Result<Vec<&'a Arc<Middleware>>, String>
+    where
+        'a: 'n,
+    {
         const STEPS_MAX: usize = 256;
         let mut steps = Vec::new();
         let mut walk = vec![names.iter()];

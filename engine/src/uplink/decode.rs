@@ -112,9 +112,9 @@ impl Reader {
         })
     }
 
-    /// Visible ASCII that needs no quoting: it becomes part of names and the value of a field.
+    /// Visible ASCII: it becomes part of names and the value of a field.
     fn is_name(&mut self, place: &str, name: &str) -> bool {
-        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"@,\"'`\\".contains(&byte);
+        let is_fine = |byte: u8| byte.is_ascii_graphic() && byte != b'@' && byte != b',';
         let fine = !name.is_empty() && name.bytes().all(is_fine);
         if !fine {
             self.problem(&format!("{place}.name"), "not a name");

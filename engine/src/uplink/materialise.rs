@@ -267,10 +267,13 @@ impl Offers {
     /// Gives each pair that asks for `alias` the name it may have now.
     fn settle(&mut self, alias: &Arc<str>, names: &mut ServiceNames) {
         let pairs = self.aliases.get(alias).cloned().unwrap_or_default();
-        if pairs.is_empty() || self.is_free(alias) {
-            self.clashing.remove(alias);
+        let news = if pairs.is_empty() || self.is_free(alias) {
+            self.clashing.remove(alias)
         } else {
-            self.clashing.insert(Arc::clone(alias));
+            self.clashing.insert(Arc::clone(alias))
+        };
+        if news {
+            self.touched.extend(names.find(&*qualified(alias)).map(ServiceId));
         }
         for pair in pairs {
             let wanted = self.name_of(alias, &pair);

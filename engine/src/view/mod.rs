@@ -1,8 +1,10 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
 pub mod checks;
+pub mod compile;
 pub mod latency;
 pub mod model;
+pub mod registry;
 mod routes;
 pub mod series;
 pub mod stats;
@@ -138,7 +140,7 @@ pub struct Turns {
     pub ticket: Arc<Ticket>,
 }
 
-#[derive(Debug)]
+#[derive(PartialEq, Debug)]
 pub struct ServerNode {
     pub id: ServerId,
     pub target: TargetId,
@@ -171,7 +173,7 @@ pub struct MirroringNode {
     pub ticket: Arc<Ticket>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct MirrorNode {
     pub service: ServiceId,
     pub percent: u8,

@@ -1,0 +1,254 @@
+//! From a slot to the node that workers choose by.
+
+use super::Compiler;
+use super::slots::{Part, Seat, Shape};
+use crate::base::id::ServiceId;
+use crate::base::mark::Mark;
+use crate::base::name::{MULTICLUSTER, split};
+use crate::service::failover::Side;
+use crate::service::rotation::{self, Rotation};
+use crate::service::stale::Freshness;
+use crate::service::standing::Standing;
+use crate::view::model::{Condition, ServiceInfo};
+use crate::view::{MirrorNode, MirroringNode, NodeKind, ServiceNode, Turns};
+use std::sync::Arc;
+
+impl Compiler {
+    /// Makes the node of a service anew, and has those above it made anew if that changes anything
+    /// for them.
+    pub(super) fn rebuild(&mut self, id: ServiceId) {
+        if self.registry.services.key(id.0).is_none() {
+            return;
+        }
+        let standing = self.standing(id);
+        let kind = self.node_kind(id, standing);
+        let (condition, problems) = self.judge(id);
+        let slot = self.slots.get(id);
+        let node = ServiceNode {
+            id,
+            name: Arc::clone(&slot.name),
+            up: standing.serves(),
+            kind,
+            stats: Arc::clone(&slot.stats),
+        };
+        let (was, was_condition) = (slot.standing, slot.condition);
+        if slot.problems != problems {
+            self.pending.problems = true;
+            self.note_problems(id, problems.is_empty());
+        }
+        let slot = self.slots.get_mut(id);
+        slot.standing = standing;
+        slot.condition = condition;
+        slot.problems = problems;
+        self.show(id);
+        let old = self.view.services.get(id.0);
+        if !old.is_some_and(|old| same_node(old, &node)) {
+            self.view.services.set(id.0, Some(Arc::new(node)));
+            self.pending.changed = true;
+        }
+        if was != standing || was_condition != condition {
+            self.slots.touch_parents(id);
+            self.note_child(id);
+        }
+        if was_condition != condition && !self.slots.get(id).routers.is_empty() {
+            self.slots.conditions_changed.insert(id);
+        }
+    }
+
+    fn note_problems(&mut self, id: ServiceId, none: bool) {
+        if none {
+            self.slots.with_problems.remove(&id);
+        } else {
+            self.slots.with_problems.insert(id);
+        }
+    }
+
+    /// Puts what people see of a service into the model.
+    fn show(&mut self, id: ServiceId) {
+        let slot = self.slots.get(id);
+        let info = slot.definition.as_ref().map(|definition| ServiceInfo {
+            name: Arc::clone(&slot.name),
+            definition: definition.clone(),
+            condition: slot.condition,
+            errors: slot.problems.iter().map(|problem| problem.text.clone()).collect(),
+            used_by: slot.routers.iter().filter_map(|at| self.routing.name(*at)).collect(),
+        });
+        let services = &mut self.view.model.services;
+        if services.get(id.0).map(|old| &**old) != info.as_ref() {
+            services.set(id.0, info.map(Arc::new));
+            self.pending.changed = true;
+        }
+    }
+
+    fn standing(&self, id: ServiceId) -> Standing {
+        let of = |id: &ServiceId| self.slots.get(*id).standing;
+        match &self.slots.get(id).shape {
+            Shape::Missing | Shape::Broken(_) => Standing::Down,
+            Shape::Internal(_) => Standing::Up,
+            Shape::Balancer { seats, .. } => {
+                Standing::best(seats.iter().map(|seat| (self.seat_standing(seat), seat.weight)))
+            }
+            Shape::Weighted(parts) => {
+                Standing::best(parts.iter().map(|part| (of(&part.service), self.weight(part))))
+            }
+            Shape::Failover { main, fallback, .. } => of(main).max(of(fallback)),
+            Shape::Mirroring { main, .. } => of(main),
+        }
+    }
+
+    fn seat_standing(&self, seat: &Seat) -> Standing {
+        let standing = self.servers.standing(seat.server);
+        let child = seat.node.uplink.as_ref().and_then(|uplink| self.child(uplink.child));
+        match child.map(|child| child.freshness).unwrap_or_default() {
+            Freshness::Fresh | Freshness::Decayed(_) => standing,
+            Freshness::Demoted => standing.demoted(),
+            Freshness::Withdrawn => Standing::Down,
+        }
+    }
+
+    /// A child's own weight decays with its age; a weight that this parent sets does not.
+    fn weight(&self, part: &Part) -> u32 {
+        let child = part.child.and_then(|child| self.child(child));
+        child.map_or(part.weight, |child| child.freshness.weight(part.weight))
+    }
+
+    fn node_kind(&self, id: ServiceId, standing: Standing) -> NodeKind {
+        let slot = self.slots.get(id);
+        match &slot.shape {
+            Shape::Missing => NodeKind::Unavailable(self.why_missing(id)),
+            Shape::Broken(why) => NodeKind::Unavailable(Arc::clone(why)),
+            Shape::Internal(internal) => NodeKind::Internal(*internal),
+            Shape::Balancer { seats, pass_host } => {
+                let members = seats.iter().map(|seat| (self.seat_standing(seat), seat.weight));
+                NodeKind::Balancer {
+                    turns: self.turns(id, standing, members),
+                    servers: seats.iter().map(|seat| Arc::clone(&seat.node)).collect(),
+                    pass_host: *pass_host,
+                }
+            }
+            Shape::Weighted(parts) => {
+                let standing_of = |part: &Part| self.slots.get(part.service).standing;
+                let members = parts.iter().map(|part| (standing_of(part), self.weight(part)));
+                NodeKind::Weighted {
+                    turns: self.turns(id, standing, members),
+                    services: parts.iter().map(|part| part.service).collect(),
+                }
+            }
+            Shape::Failover { main, fallback, errors } => NodeKind::Failover {
+                main: *main,
+                fallback: *fallback,
+                side: Side::of(self.slots.get(*main).standing, self.slots.get(*fallback).standing),
+                errors: errors.clone(),
+            },
+            Shape::Mirroring { main, mirrors, mirror_body, body_bytes_max } => {
+                NodeKind::Mirroring(MirroringNode {
+                    main: *main,
+                    mirrors: mirrors.iter().filter(|mirror| self.works(mirror)).copied().collect(),
+                    mirror_body: *mirror_body,
+                    body_bytes_max: *body_bytes_max,
+                    ticket: Arc::clone(&slot.ticket),
+                })
+            }
+        }
+    }
+
+    fn works(&self, mirror: &MirrorNode) -> bool {
+        self.slots.get(mirror.service).condition != Condition::Disabled
+    }
+
+    /// Turns over the members of the best standing.
+    fn turns(
+        &self,
+        id: ServiceId,
+        best: Standing,
+        members: impl Iterator<Item = (Standing, u32)>,
+    ) -> Turns {
+        let marks = &self.stats.control.marks;
+        let serving = |(standing, weight)| if standing == best { weight } else { 0 };
+        let weights: Vec<u32> =
+            if best.serves() { members.map(serving).collect() } else { Vec::new() };
+        match best {
+            Standing::Unknown | Standing::UnknownStale => marks.hit(Mark::UnknownServes),
+            Standing::UpStale => marks.hit(Mark::StaleServes),
+            Standing::Down | Standing::Up => {}
+        }
+        if rotation::is_scaled(&weights) {
+            marks.hit(Mark::PeriodScaled);
+        }
+        let ticket = Arc::clone(&self.slots.get(id).ticket);
+        let rotation = Rotation::new(&weights);
+        let old = self.view.services.get(id.0).and_then(|node| turns_of(&node.kind));
+        let rotation = match old {
+            Some(old) if *old.rotation == rotation => Arc::clone(&old.rotation),
+            _ => Arc::new(rotation),
+        };
+        Turns { rotation, ticket }
+    }
+
+    fn why_missing(&self, id: ServiceId) -> Arc<str> {
+        let slot = self.slots.get(id);
+        match split(&slot.name) {
+            Some((alias, MULTICLUSTER)) => match self.offers.clash(alias) {
+                Some(clash) => clash.into(),
+                None => format!("no child offers {}", slot.name).into(),
+            },
+            _ => format!("service {} does not exist", slot.name).into(),
+        }
+    }
+}
+
+fn turns_of(kind: &NodeKind) -> Option<&Turns> {
+    match kind {
+        NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => Some(turns),
+        NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => None,
+    }
+}
+
+/// Whether a worker could not tell them apart.
+fn same_node(a: &ServiceNode, b: &ServiceNode) -> bool {
+    a.name == b.name
+        && a.up == b.up
+        && Arc::ptr_eq(&a.stats, &b.stats)
+        && same_kind(&a.kind, &b.kind)
+}
+
+fn same_kind(a: &NodeKind, b: &NodeKind) -> bool {
+    use NodeKind::{Balancer, Failover, Internal, Mirroring, Unavailable, Weighted};
+    match (a, b) {
+        (
+            Balancer { turns: a, servers: a_servers, pass_host: a_pass },
+            Balancer { turns: b, servers: b_servers, pass_host: b_pass },
+        ) => same_turns(a, b) && a_servers == b_servers && a_pass == b_pass,
+        (
+            Weighted { turns: a, services: a_services },
+            Weighted { turns: b, services: b_services },
+        ) => same_turns(a, b) && a_services == b_services,
+        (
+            Failover { main, fallback, side, errors },
+            Failover { main: b_main, fallback: b_fallback, side: b_side, errors: b_errors },
+        ) => (main, fallback, side, errors) == (b_main, b_fallback, b_side, b_errors),
+        (Mirroring(a), Mirroring(b)) => {
+            Arc::ptr_eq(&a.ticket, &b.ticket)
+                && (a.main, &a.mirrors) == (b.main, &b.mirrors)
+                && (a.mirror_body, a.body_bytes_max) == (b.mirror_body, b.body_bytes_max)
+        }
+        (Internal(a), Internal(b)) => a == b,
+        (Unavailable(a), Unavailable(b)) => a == b,
+        (
+            Balancer { .. }
+            | Weighted { .. }
+            | Failover { .. }
+            | Mirroring(_)
+            | Internal(_)
+            | Unavailable(_),
+            _,
+        ) => false,
+    }
+}
+
+fn same_turns(a: &Turns, b: &Turns) -> bool {
+    Arc::ptr_eq(&a.ticket, &b.ticket) && a.rotation == b.rotation
+}

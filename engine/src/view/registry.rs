@@ -1,0 +1,56 @@
+//! What keeps its number, its position and its figures from one view to the next.
+//!
+//! A service is known by its qualified name, a server by its service and URL, a target by its
+//! address and transport, a router by its name. As long as a definition or a reference names it,
+//! it keeps its number, and with it whatever others remember by that number. A balancer's position
+//! belongs to the service's name and kind: new weights or members go on from where the old ones
+//! were, so that a child that comes and goes does not send the first request to the heaviest again
+//! and again.
+
+use super::stats::Scope;
+use crate::base::id::{ServerId, ServiceId, TargetId};
+use crate::base::intern::Interner;
+use crate::config::fixed::{Authority, Transport};
+use crate::uplink::materialise::ServiceNames;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Registry {
+    pub services: ServiceNames,
+    servers: Interner<(ServiceId, Arc<str>)>,
+    targets: Interner<(Authority, Transport)>,
+    routers: BTreeMap<Arc<str>, Arc<Scope>>,
+}
+
+impl Registry {
+    pub fn hold_service(&mut self, name: &Arc<str>) -> ServiceId {
+        ServiceId(self.services.hold(name))
+    }
+
+    pub fn hold_server(&mut self, service: ServiceId, url: &Arc<str>) -> ServerId {
+        ServerId(self.servers.hold(&(service, Arc::clone(url))))
+    }
+
+    pub fn release_server(&mut self, server: ServerId) -> bool {
+        self.servers.release(server.0)
+    }
+
+    pub fn hold_target(&mut self, authority: &Authority, transport: &Transport) -> TargetId {
+        TargetId(self.targets.hold(&(authority.clone(), transport.clone())))
+    }
+
+    pub fn release_target(&mut self, target: TargetId) -> bool {
+        self.targets.release(target.0)
+    }
+
+    /// The figures of a router.
+    pub fn router(&mut self, name: &Arc<str>) -> Arc<Scope> {
+        Arc::clone(self.routers.entry(Arc::clone(name)).or_default())
+    }
+
+    /// Forgets the figures of routers that are not in use.
+    pub fn keep_routers(&mut self, in_use: impl Fn(&str) -> bool) {
+        self.routers.retain(|name, _| in_use(name));
+    }
+}
