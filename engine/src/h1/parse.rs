@@ -95,7 +95,10 @@ fn request<'h, 'b: 'h>(
             let head = RequestHead::new(method, target, version, request.headers)?;
             Ok(Parsed::Complete { head, bytes })
         }
-        Ok(httparse::Status::Partial) => partial(buf, bounds),
+        Ok(httparse::Status::Partial) => {
+            check_line_ends(buf)?;
+            partial(buf, bounds)
+        }
         Err(httparse::Error::Version) => Err(version_fault(head.split(|b| *b == b' ').nth(2))),
         Err(error) => Err(violation(error)),
     }
@@ -130,7 +133,10 @@ fn response<'h, 'b: 'h>(
             let head = ResponseHead::new(status, reason, version, response.headers, asked)?;
             Ok(Parsed::Complete { head, bytes })
         }
-        Ok(httparse::Status::Partial) => partial(buf, bounds),
+        Ok(httparse::Status::Partial) => {
+            check_line_ends(buf)?;
+            partial(buf, bounds)
+        }
         Err(httparse::Error::Version) => Err(version_fault(buf.split(|b| *b == b' ').next())),
         Err(error) => Err(violation(error)),
     }
@@ -184,7 +190,7 @@ fn check_size(bytes: usize, bounds: Bounds) -> Result<(), What> {
 /// httparse takes a lone LF for a line end. One pass without a branch, so that it vectorises.
 fn check_line_ends(head: &[u8]) -> Result<(), What> {
     let before = head.iter();
-    let pairs = before.zip(&head[1..]);
+    let pairs = before.zip(head.get(1..).unwrap_or(&[]));
     let bare =
         pairs.fold(0u8, |bare, (a, b)| bare | (u8::from(*b == b'\n') & u8::from(*a != b'\r')));
     if bare == 0 { Ok(()) } else { Err(What::LineEnd) }
@@ -311,6 +317,12 @@ mod tests {
             |count| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "b: c\r\n".repeat(count));
         check(&fields(7), Ok("GET / Http11 Empty Keep 69"));
         check(&fields(8), Err(What::TooManyFields));
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_refused_before_the_head_is_whole() {
+        check("GET / HTTP/1.1\nHost: a\r\nb: c", Err(What::LineEnd));
+        check("GET / HTTP/1.1\r\nHost: a\n", Err(What::LineEnd));
     }
 
     #[test]
