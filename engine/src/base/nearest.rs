@@ -1,14 +1,14 @@
 //! The name somebody probably meant.
 
 /// The candidate closest to `word` without regard to case, if it is close enough to be a slip of
-/// the keyboard: about one edit in three letters.
+/// the keyboard: at most one edit in three letters.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = Folded::of(word)?;
     let near = |candidate: &'c str| {
         let other = Folded::of(candidate)?;
         let longer = word.0.len().max(other.0.len());
         let edits = edits(&word.0, &other.0);
-        (edits <= longer.div_ceil(3)).then_some((edits, candidate))
+        (edits <= longer / 3).then_some((edits, candidate))
     };
     candidates.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
 }

@@ -86,7 +86,8 @@ pub(super) fn from_flags(arguments: &[String], report: &Report) -> Value {
         let path = steps(flag.name);
         let set = path.and_then(|path| put(&mut root, &path, flag.value));
         if set.is_none() {
-            let text = format!("`{}` is not a flag of the form --a.b=value", flag.words[0]);
+            let wrong = "is not of the form --a.b=value, or contradicts another flag";
+            let text = format!("`{}` {wrong}", flag.words[0]);
             report.error("bad-flag", NOWHERE, "", text);
         }
     }

@@ -288,7 +288,7 @@ fn a_service_with_a_wrong_check_is_broken() {
         ),
         (
             "healthCheck: {path: /h, mode: tcp}",
-            "healthCheck.mode: `tcp`: expected one of http, grpc; did you mean http?",
+            "healthCheck.mode: `tcp`: expected one of http, grpc",
         ),
         (
             "healthCheck: {path: /h, scheme: https}",
