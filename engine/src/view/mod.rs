@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod compile;
+mod index;
 pub mod latency;
 pub mod model;
 pub mod registry;

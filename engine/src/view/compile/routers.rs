@@ -110,8 +110,7 @@ impl Compiler {
             if let Some(at) = self.fixed.entry_points.iter().position(is) {
                 mounts.push((at, None));
             } else if self.fixed.uplink_entry_points.iter().any(is) {
-                let text =
-                    format!("{name} is an entry point of uplinks: routers reach it by `uplinks`");
+                let text = format!("{name} is an entry point of uplinks");
                 found.error("uplink-entry-point", &place, &text, router);
             } else if self.fixed.refused_entry_points.contains(name) {
                 found.warning(

@@ -12,7 +12,9 @@ fn world(document: &str) -> World {
 
 const BASIC: &str = "
     a: {loadBalancer: {servers: [{url: \"http://10.0.0.1\"}]}}
-    b: {loadBalancer: {servers: [{url: \"http://10.0.0.2\"}, {url: \"http://10.0.0.3\", weight: 2}]}}
+    b:
+      loadBalancer:
+        servers: [{url: \"http://10.0.0.2\"}, {url: \"http://10.0.0.3\", weight: 2}]
 ";
 
 fn services(more: &str) -> World {
@@ -146,7 +148,10 @@ fn services_nest_as_deeply_as_the_limit_says() {
 const CHECKED: &str = "
 http:
   services:
-    one: {loadBalancer: {servers: [{url: \"http://10.0.0.1\"}, {url: \"http://10.0.0.2\"}], healthCheck: {path: /h}}}
+    one:
+      loadBalancer:
+        servers: [{url: \"http://10.0.0.1\"}, {url: \"http://10.0.0.2\"}]
+        healthCheck: {path: /h}
     two: {loadBalancer: {servers: [{url: \"http://10.0.0.9\"}]}}
     f: {failover: {service: one, fallback: two}}
     deep: {weighted: {services: [{name: m}, {name: two, weight: 3}]}}
@@ -212,7 +217,8 @@ fn host_names_are_asked_for_once_and_dropped_with_their_last_server() {
     };
     assert_eq!(
         shown(&world),
-        "[::1]:83 [[::1]:83] one.example [] two.example:81 [10.0.0.7:81] two.example:82 [10.0.0.7:82]"
+        "[::1]:83 [[::1]:83] one.example [] two.example:81 [10.0.0.7:81] \
+         two.example:82 [10.0.0.7:82]"
     );
     world.compiler.set_addresses("two.example", vec!["10.0.0.7".parse().expect("an address")]);
     assert!(!world.build());

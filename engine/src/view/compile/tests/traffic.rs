@@ -119,7 +119,7 @@ fn uplinks_and_ordinary_routers_keep_apart() {
     same(
         &routes(&world),
         "
-        web: 9 plain@file -> 503 router plain@file: multicluster is an entry point of uplinks: routers reach it by `uplinks`
+        web: 9 plain@file -> 503 router plain@file: multicluster is an entry point of uplinks
         multicluster/one: 10 offered@file -> s@file
         second/one: 10 offered@file -> s@file
         ",
