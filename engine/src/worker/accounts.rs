@@ -2,9 +2,7 @@
 //! first request of a kind.
 
 use super::record::AccessRecord;
-use crate::base::id::ServiceId;
 use crate::config::fixed::Fixed;
-use crate::view::View;
 use crate::view::series::{Finished, SeriesKey};
 use crate::view::stats::{Stats, WorkerStats, Writer};
 use std::sync::Arc;
@@ -68,9 +66,7 @@ impl Accounts {
         {
             route.stats.record(self.writer, &self.bounds, &done);
         }
-        if let Some(service) = record.service {
-            self.served(record.view, service, &done);
-        }
+        self.served(record, &done);
         if let Some(uplink) = record.server.and_then(|server| server.uplink.as_ref())
             && record.origin_status != 0
             && let Some(child) = record.view.children.get(usize::from(uplink.child.0))
@@ -79,11 +75,14 @@ impl Accounts {
         }
     }
 
-    /// A service was asked, by a client or for a mirror.
-    pub fn served(&self, view: &View, service: ServiceId, done: &Finished) {
-        if self.services
-            && let Some(node) = view.services.get(service.0)
-        {
+    /// A copy of a request has ended: it counts at its service alone.
+    pub fn mirrored(&self, record: &AccessRecord<'_>) {
+        self.served(record, &record.finished());
+    }
+
+    fn served(&self, record: &AccessRecord<'_>, done: &Finished) {
+        let node = record.service.and_then(|service| record.view.services.get(service.0));
+        if let Some(node) = node.filter(|_| self.services) {
             node.stats.record(self.writer, &self.bounds, done);
         }
     }

@@ -218,9 +218,16 @@ impl Worker {
     ) {
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let view = Rc::clone(&exchange.view);
+        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let mut path = target.path.to_owned();
+        if middleware::rewrite(steps, &mut path, |_| {}).is_err() {
+            self.mark(Mark::UncleanPath);
+            self.answer(key, &Answer::empty(400));
+            return;
+        }
         let ask = internal::Ask {
             method: head.method.as_str().as_bytes(),
-            path: target.path.as_bytes(),
+            path: path.as_bytes(),
             query: target.query.unwrap_or("").as_bytes(),
         };
         let sight = internal::Sight {

@@ -82,9 +82,8 @@ impl Worker {
         }
         if exchange.client.is_none() {
             self.mirrors -= 1;
-        } else {
-            self.record(&exchange);
         }
+        self.record(&exchange);
         Some(exchange)
     }
 
@@ -158,6 +157,10 @@ impl Worker {
             retries: u32::from(exchange.retries),
             serial: self.serial,
         };
+        if exchange.client.is_none() {
+            self.accounts.mirrored(&record);
+            return;
+        }
         self.accounts.finished(&record);
         if let Some(access) = &self.access {
             access.write(&record, &mut self.lines.bytes);

@@ -1,8 +1,7 @@
 //! The page of a small gateway after a few requests.
 
-use crate::base::time::{Span, Time};
+use crate::base::time::Time;
 use crate::config::fixed::{Fixed, Prometheus};
-use crate::view::series::{Finished, Protocol, SeriesKey};
 use crate::view::stats::{MirrorSkip, Stats};
 use crate::view::status::{ChildPhase, ChildStatus, Health, Reloads, ServerStatus, Status};
 use crate::view::{ChildUplink, View};
@@ -91,14 +90,11 @@ fn internal_requests_do_not_count() {
 fn mirrors_count_at_their_service_alone() {
     let (view, stats) = measured();
     let accounts = Accounts::new(Arc::clone(&stats), 0, &view.fixed);
-    let done = Finished {
-        key: SeriesKey::new(204, b"PROPFIND", Protocol::Http),
-        took: Span::millis(1),
-        request_bytes: 0,
-        response_bytes: 0,
-        retries: 0,
-    };
-    accounts.served(&view, crate::base::id::ServiceId(1), &done);
+    let (route, server) = (route(false), server(0));
+    let mut record = record(&view, &route, &server);
+    (record.method, record.status) = (b"PROPFIND", 204);
+    record.service = Some(crate::base::id::ServiceId(1));
+    accounts.mirrored(&record);
     accounts.mine().mirror_skipped(MirrorSkip::BodyTooLarge);
     let labels = "code=\"204\",method=\"EXTENSION_METHOD\",protocol=\"http\"";
     check(
@@ -110,7 +106,7 @@ fn mirrors_count_at_their_service_alone() {
             ),
             "tieline_mirrors_skipped_total{reason=\"body_too_large\"} 1",
         ],
-        &["traefik_entrypoint_requests_total{"],
+        &["traefik_entrypoint_requests_total{", "child=\"east\",quantile"],
     );
 }
 
