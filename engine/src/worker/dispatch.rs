@@ -15,6 +15,7 @@ use crate::base::mark::Mark;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
+use crate::config::fixed::IdleConns;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed};
 use crate::http::blame::{Misbehaved, Who};
@@ -282,7 +283,7 @@ impl Worker {
             host: aim.filter(|_| !passes_host(view, exchange)).map(|aim| aim.host_field.as_str()),
             framing: exchange.framing,
             expects_continue: exchange.asking.expects_continue && !mirror && !exchange.continued,
-            close: false,
+            close: aim.is_some_and(|aim| aim.transport.idle == IdleConns::NoReuse),
         };
         fields::write_request(&mut out.head, &outgoing);
         true
@@ -323,10 +324,11 @@ impl Worker {
 
 fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Asking {
     let all = bytes.bytes();
+    let lead = all.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     Asking {
         version: head.version,
         asked: head.asks(),
-        method: range_in(all, head.method.as_str()),
+        method: narrow(lead)..narrow(lead + head.method.as_str().len()),
         target: range_in(all, head.target),
         host: range_in(all, target.authority),
         forwarded_for: 0..0,

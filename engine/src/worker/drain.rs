@@ -37,7 +37,11 @@ impl Worker {
         for (listener, entry) in self.listeners.iter_mut().zip(&view.entries) {
             listener.stop_at = Some(now + entry.settings.accept_grace);
         }
+        self.end_idle_clients();
         self.stop_listeners();
+    }
+
+    fn end_idle_clients(&mut self) {
         while let Some(slot) = self.idle_clients.first() {
             let (key, _) = self.conns.at(slot).expect("an idle connection has its slot");
             self.end(id_of(key), Close::Gentle);
@@ -54,6 +58,7 @@ impl Worker {
             }
         }
         if self.is_closing_down() {
+            self.end_idle_clients();
             while self.idle_upstreams.first().is_some() {
                 let slot = self.idle_upstreams.first().expect("just seen");
                 let (key, _) = self.conns.at(slot).expect("an idle connection has its slot");

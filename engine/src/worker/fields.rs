@@ -97,7 +97,7 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     let trusted = is_trusted(request.entry, request.peer);
     write_request_line(out, request);
     let present = write_passed_fields(out, request, trusted);
-    write_framing(out, request.framing);
+    write_framing(out, request.framing, request.head.framing);
     if let Some(upgrade) = request.head.upgrade {
         put_field(out, "Connection", b"Upgrade");
         put_field(out, "Upgrade", upgrade.as_bytes());
@@ -195,9 +195,16 @@ fn is_nominated_managed(request: &Outgoing<'_>, field: &Field<'_>) -> bool {
             .any(|option| option.eq_ignore_ascii_case(field.name.as_bytes()))
 }
 
-fn write_framing(out: &mut Vec<u8>, framing: Framing) {
-    if framing == Framing::Chunked {
-        put_field(out, "Transfer-Encoding", b"chunked");
+/// Writes the framing field that did not come with the head.
+fn write_framing(out: &mut Vec<u8>, framing: Framing, came: Framing) {
+    match framing {
+        Framing::Chunked => put_field(out, "Transfer-Encoding", b"chunked"),
+        Framing::Length(length) if !matches!(came, Framing::Length(_)) => {
+            out.extend_from_slice(b"Content-Length: ");
+            put_number(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Length(_) | Framing::Empty | Framing::UntilClose | Framing::Tunnel => {}
     }
 }
 
@@ -358,7 +365,7 @@ pub(super) fn write_response(
             put_field(out, name, value.as_bytes());
         }
     }
-    write_framing(out, framing);
+    write_framing(out, framing, head.framing);
     if let Some(upgrade) = head.upgrade {
         put_field(out, "Connection", b"Upgrade");
         put_field(out, "Upgrade", upgrade.as_bytes());

@@ -23,8 +23,9 @@ impl Worker {
     pub(super) fn finish(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if let Some(id) = exchange.upstream.take() {
-            let complete = exchange.phase == Phase::Relaying && exchange.ended && exchange.keep;
-            self.let_go(id, complete);
+            let complete = exchange.phase == Phase::Relaying && exchange.ended;
+            let keep = exchange.keep;
+            self.let_go(id, complete, keep);
         }
         let Some(exchange) = self.close_exchange(key) else { return };
         if let Some(id) = exchange.client {
@@ -38,12 +39,12 @@ impl Worker {
     }
 
     /// The exchange's connection to the server is kept if both halves are exactly done.
-    fn let_go(&mut self, id: ConnId, complete: bool) {
+    fn let_go(&mut self, id: ConnId, complete: bool, keep: bool) {
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
         let clean = conn.wire.half == Half::Open && conn.wire.inbox.is_empty() && !conn.wire.eof;
         let Some(upstream) = conn.upstream_mut() else { return };
         upstream.usage = Usage::Over;
-        if complete && clean {
+        if complete && keep && clean {
             self.keep_upstream(id);
         } else {
             self.end(id, if complete { Close::Gentle } else { Close::Abort });

@@ -36,7 +36,7 @@ mod settle;
 mod shed;
 mod sweep;
 
-use crate::base::id::{ConnId, ServiceId, TargetId};
+use crate::base::id::{ConnId, ServiceId};
 use crate::base::limits::Limits;
 use crate::base::mark::Mark;
 use crate::base::page::{Page, Pool};
@@ -88,8 +88,6 @@ pub struct Worker {
     touched: Vec<ConnId>,
     /// Exchanges that may try once more to get a connection.
     woken: Vec<Key>,
-    /// Exchanges whose server did not answer at one address and may at the next.
-    redial: Vec<(Key, TargetId, u16)>,
     /// Exchanges on their way to another service.
     switching: Vec<(Key, ServiceId)>,
     /// By `ServerId`: the last request to a passively checked server failed.
@@ -160,7 +158,6 @@ impl Worker {
             effects: Vec::new(),
             touched: Vec::new(),
             woken: Vec::new(),
-            redial: Vec::new(),
             switching: Vec::new(),
             failing: Vec::new(),
             idle_clients: Queue::default(),

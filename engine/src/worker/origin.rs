@@ -109,40 +109,26 @@ impl Worker {
             let _ = self.shed_idle_upstream() || self.shed_idle_client();
         }
         if let Some(key) = exchange {
-            self.try_next_address(key, if fault == Fault::TimedOut { 504 } else { 502 });
+            self.try_next_address(key, id, if fault == Fault::TimedOut { 504 } else { 502 });
         }
     }
 
-    fn try_next_address(&mut self, key: Key, status: u16) {
+    /// Dials the next address with what was to be written to the last: nothing of it was.
+    fn try_next_address(&mut self, key: Key, last: ConnId, status: u16) {
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a dialing exchange exists");
         exchange.upstream = None;
         exchange.phase = Phase::Waiting;
-        let more =
-            exchange.target().is_some_and(|it| usize::from(exchange.address) < it.addrs.len());
-        let Some(target) = exchange.server().map(|server| server.target) else { return };
-        if more && now < exchange.dial_by && exchange.can_replay() {
-            let address = exchange.address;
-            self.mark(Mark::NextAddress);
-            self.redial.push((key, target, address));
-            return;
-        }
-        self.fail(key, status);
-    }
-
-    /// Lets exchanges whose address failed try the next one.
-    pub(super) fn run_redials(&mut self) {
-        while let Some((key, target, address)) = self.redial.pop() {
-            let waits = self.exchanges.get(key).is_some_and(|exchange| {
-                exchange.phase == Phase::Waiting && exchange.upstream.is_none()
-            });
-            if waits && self.recompose(key) {
-                let exchange = self.exchanges.get_mut(key).expect("it was just composed");
-                exchange.address = address;
-                exchange.replayed = 0;
-                exchange.ended = false;
-                self.dial(key, target);
+        let addresses = exchange.target().map_or(0, |it| it.addrs.len());
+        let more = usize::from(exchange.address) < addresses && now < exchange.dial_by;
+        let target = exchange.server().map(|server| server.target);
+        let outbox = self.conn_mut(last).map(|conn| std::mem::take(&mut conn.wire.outbox));
+        match target.zip(outbox).filter(|_| more) {
+            Some((target, outbox)) if self.may_dial(target) => {
+                self.mark(Mark::NextAddress);
+                self.dial(key, target, outbox);
             }
+            _ => self.fail(key, status),
         }
     }
 
@@ -163,7 +149,7 @@ impl Worker {
                 upstream.usage = Usage::Over;
                 self.mark(Mark::DialTimedOut);
                 self.end(id, Close::Abort);
-                self.try_next_address(key, 504);
+                self.try_next_address(key, id, 504);
             }
             Due::Continue => self.tell_to_continue(key),
             Due::Pages => {}

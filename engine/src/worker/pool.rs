@@ -11,6 +11,7 @@ use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, OpKind};
 use crate::config::fixed::IdleConns;
+use crate::net::outbox::Outbox;
 use crate::net::upstream::Upstreams;
 use crate::net::wire::{Due, Link};
 use crate::view::stats::Shed;
@@ -38,10 +39,12 @@ impl Worker {
         if !fresh_only && let Some(id) = self.take_idle(target) {
             self.counts().reused.add(1);
             self.attach(key, id, true);
+            self.put_composed(id);
+            self.expect_response(key);
             return;
         }
         if self.may_dial(target) {
-            self.dial(key, target);
+            self.dial(key, target, Outbox::default());
             return;
         }
         self.wait(key, target);
@@ -70,7 +73,7 @@ impl Worker {
         self.counts().upstreams_idle.set(self.idle_upstreams.len() as u64);
     }
 
-    fn may_dial(&mut self, target: TargetId) -> bool {
+    pub(super) fn may_dial(&mut self, target: TargetId) -> bool {
         if self.targets[target.0 as usize].open >= self.limits.conns_per_target.max(1) {
             return false;
         }
@@ -117,8 +120,9 @@ impl Worker {
         }
     }
 
-    /// Opens a connection to the exchange's next address. The composed head waits in its outbox.
-    pub(super) fn dial(&mut self, key: Key, target: TargetId) {
+    /// Opens a connection to the exchange's next address. What is to be written waits in its
+    /// outbox: what a failed address left behind, or else the composed head.
+    pub(super) fn dial(&mut self, key: Key, target: TargetId, outbox: Outbox) {
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a dialing exchange exists");
         let Some(aim) = exchange.view.targets.get(target.0) else {
@@ -155,10 +159,21 @@ impl Worker {
         conn.wire.start(OpKind::Connect);
         conn.wire.set(Due::Dial, by);
         self.effects.push(Effect::Connect { conn: id, to: addr });
+        let fresh = outbox.is_empty();
+        self.conn_mut(id).expect("just inserted").wire.outbox = outbox;
         self.attach(key, id, false);
+        if fresh {
+            self.put_composed(id);
+        }
     }
 
-    /// Gives the exchange its connection, and the connection its head.
+    fn put_composed(&mut self, id: ConnId) {
+        let head = std::mem::take(&mut self.scratch.head);
+        self.put_head(id, &head);
+        self.scratch.head = head;
+    }
+
+    /// Gives the exchange its connection.
     fn attach(&mut self, key: Key, id: ConnId, reused: bool) {
         let now = self.now;
         let conn = self.conns.get_mut(key_of(id)).expect("a connection to attach");
@@ -173,12 +188,6 @@ impl Worker {
         conn.wire.set(Due::Idle, Time::NEVER);
         conn.wire.set(Due::Whole, exchange.whole_by);
         conn.wire.held = false;
-        let head = std::mem::take(&mut self.scratch.head);
-        self.put_head(id, &head);
-        self.scratch.head = head;
-        if reused {
-            self.expect_response(key);
-        }
         self.touch(id);
         self.touch_client(key);
     }

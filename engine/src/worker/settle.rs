@@ -32,7 +32,6 @@ impl Worker {
                 self.settle(id);
             }
             self.run_switches();
-            self.run_redials();
             self.run_woken();
             self.arm_accepts();
             self.conclude_drain();
@@ -192,6 +191,7 @@ impl Worker {
         let page_bytes = self.limits.large_page_bytes as usize;
         let conn = self.conns.get_mut(key_of(id)).expect("its read was under way");
         let wire = &mut conn.wire;
+        wire.set(Due::Read, Time::NEVER);
         let bytes = lent.bytes();
         if bytes == 0 {
             wire.eof = true;

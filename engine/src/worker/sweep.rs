@@ -11,7 +11,7 @@ use crate::net::wire::Link;
 impl Worker {
     pub(super) fn sweep(&self) {
         assert!(self.touched.is_empty(), "every touched connection was settled");
-        assert!(self.woken.is_empty() && self.redial.is_empty() && self.switching.is_empty());
+        assert!(self.woken.is_empty() && self.switching.is_empty(), "every exchange went on");
         self.sweep_conns();
         self.sweep_exchanges();
         self.sweep_pools();

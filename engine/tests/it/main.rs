@@ -1,4 +1,17 @@
 //! Behaviour of the engine through its public surface. One binary: a module per topic.
 
+mod bodies;
+mod drain;
+mod failover;
+mod faults;
+mod forward;
 mod heads;
+mod mirrors;
+mod pair;
+mod plan;
+mod pools;
+mod refusals;
+mod shed;
 mod smuggling;
+mod tunnels;
+mod uplinks;

@@ -1,0 +1,338 @@
+//! Requests on their way to a server, and responses on their way back.
+
+use crate::pair::Pair;
+use crate::plan::Plan;
+use engine::base::limits::Limits;
+use engine::base::mark::Mark;
+use engine::base::time::Span;
+use engine::config::fixed::{AccessFormat, AccessLog, Cidr, HeaderMode};
+use engine::config::typed::HeadersEdit;
+use engine::service::middleware::Step;
+use std::sync::Arc;
+
+const GET: &str = "GET /a?b HTTP/1.1\r\nHost: shop\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+#[test]
+fn a_request_goes_to_the_server_and_its_answer_comes_back() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    assert_eq!(
+        pair.got(origin),
+        "GET /a?b HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 192.0.2.7\r\n\
+         X-Forwarded-Host: shop\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n\
+         X-Real-Ip: 192.0.2.7\r\n\r\n"
+    );
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    assert_eq!(pair.ended(client), "");
+    pair.nothing_more();
+}
+
+#[test]
+fn the_second_request_reuses_both_connections() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    pair.got(client);
+    pair.got(origin);
+    pair.send(client, GET);
+    pair.no_dial();
+    assert!(pair.got(origin).starts_with("GET /a?b HTTP/1.1\r\n"));
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.nothing_more();
+}
+
+#[test]
+fn pipelined_requests_are_served_one_after_another() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, "GET /1 HTTP/1.1\r\nHost: s\r\n\r\nGET /2 HTTP/1.1\r\nHost: s\r\n\r\n");
+    let origin = pair.dialed();
+    assert!(pair.got(origin).starts_with("GET /1 "));
+    pair.no_dial();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    assert!(pair.got(origin).starts_with("GET /2 "));
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_head_may_come_byte_by_byte() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.trickle(client, GET);
+    let origin = pair.dialed();
+    assert!(pair.got(origin).starts_with("GET /a?b HTTP/1.1\r\n"));
+    pair.trickle(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    assert!(pair.count(Mark::HeadInPieces) > 0 && pair.count(Mark::ResponseHeadInPieces) > 0);
+    pair.nothing_more();
+}
+
+#[test]
+fn writes_of_one_byte_deliver_everything() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    pair.write_max = 1;
+    assert_eq!(pair.exchange(GET, OK), OK);
+    assert!(pair.count(Mark::ShortWriteResumed) > 0);
+    pair.nothing_more();
+}
+
+#[test]
+fn fields_of_one_hop_stop_here() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(
+        client,
+        "GET / HTTP/1.1\r\nHost: s\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\n\
+         Keep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Kept: 2\r\n\r\n",
+    );
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    assert!(sent.contains("X-Kept: 2\r\n") && sent.contains("Te: trailers\r\n"), "{sent}");
+    for gone in ["X-Mine", "Keep-Alive", "Proxy-Authorization", "Connection"] {
+        assert!(!sent.contains(gone), "{gone} in {sent}");
+    }
+    pair.send(
+        origin,
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: X-Own\r\nX-Own: 1\r\n\
+         Proxy-Authenticate: x\r\nX-Kept: 3\r\n\r\n",
+    );
+    assert_eq!(pair.got(client), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Kept: 3\r\n\r\n");
+    pair.nothing_more();
+}
+
+const FORGED: &str = "GET / HTTP/1.1\r\nHost: s:81\r\nX-Forwarded-For: 1.1.1.1\r\n\
+    X-Forwarded-Proto: https\r\nX_Forwarded_Host: evil\r\nX-Real-Ip: 2.2.2.2\r\n\
+    X-Forwarded-Prefix: /p\r\nX-Uplink-Name: u\r\n\r\n";
+
+#[test]
+fn a_stranger_cannot_say_where_a_request_comes_from() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, FORGED);
+    let origin = pair.dialed();
+    assert_eq!(
+        pair.got(origin),
+        "GET / HTTP/1.1\r\nHost: s:81\r\nX-Forwarded-For: 192.0.2.7\r\n\
+         X-Forwarded-Host: s:81\r\nX-Forwarded-Port: 81\r\nX-Forwarded-Proto: http\r\n\
+         X-Real-Ip: 192.0.2.7\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_trusted_peer_is_believed_and_added() {
+    let mut plan = Plan::one_origin();
+    plan.settings.forwarded.trusted = vec![Cidr::parse("192.0.2.0/24").expect("a range")];
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, FORGED);
+    let origin = pair.dialed();
+    assert_eq!(
+        pair.got(origin),
+        "GET / HTTP/1.1\r\nHost: s:81\r\nX-Forwarded-Proto: https\r\nX_Forwarded_Host: evil\r\n\
+         X-Real-Ip: 2.2.2.2\r\nX-Forwarded-Prefix: /p\r\n\
+         X-Forwarded-For: 1.1.1.1, 192.0.2.7\r\nX-Forwarded-Port: 81\r\n\r\n"
+    );
+}
+
+#[test]
+fn middlewares_change_path_and_fields() {
+    let mut plan = Plan::bare();
+    let service = plan.origin();
+    let pairs = |list: &[(&str, &str)]| {
+        list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    };
+    let edit = HeadersEdit {
+        request: pairs(&[("X-Set", "1"), ("X-Drop", ""), ("Host", "inner")]),
+        response: pairs(&[("X-Told", "2"), ("Server", "")]),
+    };
+    let steps = [
+        Step::StripPrefix(vec!["/api".into()]),
+        Step::AddPrefix("/v1".into()),
+        Step::Headers(Arc::new(edit)),
+    ];
+    plan.route("PathPrefix(`/api`)", service, &steps);
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, "GET /api/x?y HTTP/1.1\r\nHost: s\r\nX-Drop: 1\r\nX-Set: 0\r\n\r\n");
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    assert!(sent.starts_with("GET /v1/x?y HTTP/1.1\r\nHost: inner\r\n"), "{sent}");
+    assert!(sent.contains("X-Set: 1\r\n") && sent.contains("X-Forwarded-Prefix: /api\r\n"));
+    assert!(!sent.contains("X-Drop") && !sent.contains("X-Set: 0"), "{sent}");
+    pair.send(origin, "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(pair.got(client), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Told: 2\r\n\r\n");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_prefix_that_leaves_no_clean_path_is_refused() {
+    let mut plan = Plan::bare();
+    let service = plan.origin();
+    plan.route("PathPrefix(`/`)", service, &[Step::StripPrefix(vec!["/a".into()])]);
+    let mut pair = Pair::new(&plan);
+    let answer = pair.answer("GET /a../b HTTP/1.1\r\nHost: s\r\n\r\n");
+    assert_eq!(answer, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(pair.count(Mark::UncleanPath), 1);
+    pair.nothing_more();
+}
+
+#[test]
+fn the_server_may_be_called_by_its_own_name_and_path() {
+    let mut plan = Plan::bare();
+    plan.pass_host = false;
+    plan.prefix = "/base/".into();
+    let service = plan.origin();
+    plan.route("PathPrefix(`/`)", service, &[]);
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    assert!(sent.starts_with("GET /base/a?b HTTP/1.1\r\nHost: origin-0:8080\r\n"), "{sent}");
+}
+
+#[test]
+fn a_client_of_the_old_version_is_answered_until_the_connection_ends() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, "GET / HTTP/1.0\r\n\r\n");
+    let origin = pair.dialed();
+    assert!(pair.got(origin).starts_with("GET / HTTP/1.1\r\nHost: "));
+    pair.send(origin, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    assert_eq!(pair.got(client), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi");
+    assert_eq!(pair.ended(client), "closed");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_client_of_the_old_version_may_ask_to_stay() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    let got = pair.got(client);
+    assert!(got.contains("Connection: keep-alive\r\n"), "{got}");
+    assert_eq!(pair.ended(client), "");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_client_that_wants_to_close_is_let_go() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let got = pair.exchange("GET / HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n", OK);
+    assert_eq!(got, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_client_that_ended_its_half_is_still_answered() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, GET);
+    pair.fin(client);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    assert_eq!(pair.ended(client), "closed");
+    pair.nothing_more();
+}
+
+#[test]
+fn requests_per_connection_are_limited() {
+    let mut plan = Plan::one_origin();
+    plan.settings.keep_alive_requests_max = 2;
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.send(client, GET);
+    pair.send(origin, OK);
+    assert!(pair.got(client).contains("Connection: close\r\n"));
+    assert_eq!(pair.ended(client), "closed");
+    pair.nothing_more();
+}
+
+#[test]
+fn an_idle_client_is_closed_after_its_time() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.pass(Span::secs(179));
+    assert_eq!(pair.ended(client), "");
+    pair.pass(Span::secs(1));
+    assert_eq!(pair.ended(client), "closed");
+    assert_eq!(pair.count(Mark::IdleClientClosed), 1);
+    pair.nothing_more();
+}
+
+#[test]
+fn every_request_leaves_a_record() {
+    let mut plan = Plan::one_origin();
+    plan.fixed.access_log = Some(common_log());
+    let mut pair = Pair::new(&plan);
+    pair.exchange(GET, OK);
+    pair.pass(Span::secs(1));
+    assert!(pair.log.contains("\"GET /a?b HTTP/1.1\" 200 2"), "{}", pair.log);
+    assert!(pair.log.contains("\"route@file\" \"http://origin-0:8080\""), "{}", pair.log);
+    assert_eq!(pair.log.lines().count(), 1);
+    pair.nothing_more();
+}
+
+#[test]
+fn many_lines_are_handed_over_at_once() {
+    let mut plan = Plan::one_origin();
+    plan.fixed.access_log = Some(common_log());
+    let mut pair = Pair::with(&plan, Limits { log_bytes: 10, ..Limits::default() });
+    pair.exchange(GET, OK);
+    assert_eq!(pair.log.lines().count(), 1);
+    assert_eq!(pair.count(Mark::LinesFull), 1);
+}
+
+#[test]
+fn a_newer_view_takes_the_next_request_and_leaves_the_present_one_alone() {
+    let mut plan = Plan::one_origin();
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    plan.routes.clear();
+    plan.epoch = 2;
+    pair.publish(&plan);
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.send(client, GET);
+    assert!(pair.got(client).starts_with("HTTP/1.1 404 Not Found\r\n"));
+    let mut older = Plan::one_origin();
+    older.epoch = 1;
+    pair.publish(&older);
+    pair.send(client, GET);
+    assert!(pair.got(client).starts_with("HTTP/1.1 404 Not Found\r\n"));
+    pair.nothing_more();
+}
+
+fn common_log() -> AccessLog {
+    AccessLog {
+        file: None,
+        format: AccessFormat::Common,
+        status: Vec::new(),
+        retry_attempts: false,
+        min_duration: Span::ZERO,
+        default_keep: true,
+        names: std::collections::BTreeMap::new(),
+        header_default: HeaderMode::Drop,
+        headers: std::collections::BTreeMap::new(),
+        add_internals: false,
+    }
+}
