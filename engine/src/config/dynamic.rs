@@ -93,6 +93,14 @@ fn template(text: &str) -> Option<At> {
         })
 }
 
+/// From a tree that no file holds.
+#[cfg(test)]
+pub(super) fn from_tree(report: &Report, root: &Value) -> Dynamic {
+    let mut all = Definitions::default();
+    read_root(report, root, &mut all);
+    all.finish()
+}
+
 fn read_root(report: &Report, root: &Value, all: &mut Definitions) {
     let Some(root) = Fields::open(report, "", root) else { return };
     for key in ["tcp", "udp"] {

@@ -6,6 +6,8 @@
 pub mod address;
 mod check;
 mod document;
+#[cfg(test)]
+mod documented;
 pub mod duration;
 mod dynamic;
 mod fields;
