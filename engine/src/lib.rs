@@ -31,6 +31,7 @@
 pub mod base;
 pub mod boundary;
 pub mod config;
+pub mod control;
 pub mod h1;
 pub mod http;
 pub mod net;

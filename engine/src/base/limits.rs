@@ -107,6 +107,10 @@ pub struct ControlLimits {
     pub polls_max: u32,
     /// Probes under way at once; further ones wait their turn.
     pub probes_max: u32,
+    /// Connections at once: dialing, busy, kept and closing.
+    pub conns_max: u32,
+    /// Connections kept for the next poll.
+    pub kept_max: u32,
     /// Bytes of a small page: what a kept poll connection pins.
     pub small_page_bytes: u32,
     /// Bytes of a large page: one read of an answer.
@@ -135,6 +139,8 @@ pub struct ControlLimits {
     pub file_debounce: Span,
     /// Changed files are read again after this pause, and believed once two readings agree.
     pub file_settle: Span,
+    /// Files that could not be used are looked at again after this pause.
+    pub file_retry: Span,
     /// Views follow one another at least this far apart.
     pub publish_gap: Span,
     /// Log lines kept for the driver; older ones are dropped and counted.
@@ -150,6 +156,8 @@ impl Default for ControlLimits {
         Self {
             polls_max: 1_024,
             probes_max: 4_096,
+            conns_max: 8_192,
+            kept_max: 2_048,
             small_page_bytes: 512,
             large_page_bytes: 17 * 1024,
             large_pages_max: 1_024,
@@ -164,6 +172,7 @@ impl Default for ControlLimits {
             failures_kept: 1_024,
             file_debounce: Span::millis(50),
             file_settle: Span::millis(50),
+            file_retry: Span::secs(5),
             publish_gap: Span::millis(20),
             log_lines: 4_096,
             members_max: 4_096,

@@ -142,15 +142,21 @@ impl Reader {
         names.unwrap_or_default()
     }
 
-    /// `None` also for a check that this version cannot carry out: the uplink counts as unchecked.
+    /// `None` also for a kind of check that this version has never heard of: the uplink counts as
+    /// unchecked. One that it knows but cannot carry out stays, and leaves the uplink unknown.
     fn health_check(&mut self, place: &str, object: &Map<String, Value>) -> Option<HealthCheck> {
         let interval = self.interval(place, object, "interval").unwrap_or(Span::secs(30));
         let mode = self.text(place, object, "mode", 16).unwrap_or_default();
         let scheme = self.text(place, object, "scheme", 16).unwrap_or_default();
         let check = HealthCheck {
             path: self.path(place, object),
-            scheme: (scheme == "http").then_some(Scheme::Http),
-            mode: CheckMode::Http,
+            scheme: match scheme.as_str() {
+                "http" => Some(Scheme::Http),
+                "https" => Some(Scheme::Https),
+                "h2c" => Some(Scheme::H2c),
+                _ => None,
+            },
+            mode: if mode == "grpc" { CheckMode::Grpc } else { CheckMode::Http },
             method: self.method(place, object),
             status: self
                 .integer(place, object, "status", 100..=599)
@@ -170,13 +176,13 @@ impl Reader {
             headers: self.headers(place, object),
         };
         match (mode.as_str(), scheme.as_str()) {
-            ("" | "http", "" | "http") => Some(check),
-            ("" | "http", other) => {
-                self.note(place, &format!("scheme {other:?} is not supported: not checked"));
+            ("" | "http" | "grpc", "" | "http" | "https" | "h2c") => Some(check),
+            ("" | "http" | "grpc", other) => {
+                self.note(place, &format!("scheme {other:?} is not known: not checked"));
                 None
             }
             (other, _) => {
-                self.note(place, &format!("mode {other:?} is not supported: not checked"));
+                self.note(place, &format!("mode {other:?} is not known: not checked"));
                 None
             }
         }
@@ -516,8 +522,12 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_cannot_be_carried_out_leaves_the_uplink_unchecked() {
+    fn a_check_of_a_known_kind_stays_and_one_of_an_unknown_kind_goes_with_a_note() {
         for members in [r#"{"mode": "grpc"}"#, r#"{"scheme": "https"}"#] {
+            let (check, notes) = check_of(members);
+            assert_eq!((check.is_some(), notes.len()), (true, 0), "{members}");
+        }
+        for members in [r#"{"mode": "icmp"}"#, r#"{"scheme": "quic"}"#] {
             let (check, notes) = check_of(members);
             assert_eq!((check, notes.len()), (None, 1), "{members}");
         }

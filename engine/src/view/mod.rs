@@ -1,6 +1,5 @@
 //! The immutable view: everything a worker needs to route, compiled by the control machine.
 
-pub mod checks;
 pub mod compile;
 mod index;
 pub mod latency;

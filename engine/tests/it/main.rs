@@ -1,6 +1,7 @@
 //! Behaviour of the engine through its public surface. One binary: a module per topic.
 
 mod bodies;
+mod control;
 mod drain;
 mod failover;
 mod faults;

@@ -169,6 +169,11 @@ impl Compiler {
         }
     }
 
+    /// The service that a server belongs to.
+    pub fn service_of(&self, server: ServerId) -> Option<ServiceId> {
+        self.servers.service(server)
+    }
+
     /// The words that show how polling a child goes.
     pub fn child_stats(&self, child: ChildId) -> Option<&Arc<ChildStats>> {
         self.children.get(usize::from(child.0)).map(|child| &child.stats)

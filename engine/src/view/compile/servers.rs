@@ -63,6 +63,10 @@ impl Servers {
         self.get(id).map(|server| server.target)
     }
 
+    pub(super) fn service(&self, id: ServerId) -> Option<ServiceId> {
+        self.get(id).map(|server| server.wanted.service)
+    }
+
     pub(super) fn probe(&self, id: ServerId) -> Option<Probe> {
         let server = self.get(id)?;
         Some(Probe {

@@ -1,0 +1,538 @@
+//! The connections of Control, and the exchanges that run over them.
+//!
+//! An exchange is one request and its answer. It dials the addresses it was given in order, each
+//! with its share of the time that is left; it may begin on a kept connection and move to a fresh
+//! one if the kept one turns out to be dead. It ends exactly once, by answer, failure or
+//! cancellation.
+
+use super::failure::Failure;
+use crate::base::id::{ChildId, ConnId, ServerId};
+use crate::base::limits::ControlLimits;
+use crate::base::mark::Mark;
+use crate::base::page::{Chunk, Page, PageSize, Pool};
+use crate::base::slab::{Key, Slab};
+use crate::base::time::{Span, Time};
+use crate::base::timers::Timers;
+use crate::boundary::{Batch, Close, Effect, Fault, Lent, OpKind, Outcome};
+use crate::net::fetch::{Collector, Garbled, Reply, Want};
+use crate::view::stats::Stats;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Owner {
+    Child(ChildId),
+    Probe(ServerId),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) owner: Owner,
+    /// Tried in order; not empty.
+    pub(super) addrs: Arc<[SocketAddr]>,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) head: bool,
+    pub(super) want: Want,
+    pub(super) dial_timeout: Span,
+    pub(super) deadline: Time,
+    /// A kept connection to try first.
+    pub(super) reuse: Option<Key>,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) owner: Owner,
+    pub(super) result: Result<Reply, Failure>,
+    /// The connection, open and idle, if it can be used again.
+    pub(super) kept: Option<Key>,
+}
+
+#[derive(Debug)]
+pub(super) struct Conns {
+    limits: ControlLimits,
+    stats: Arc<Stats>,
+    pool: Pool,
+    conns: Slab<Conn>,
+    exchanges: Slab<Exchange>,
+    /// By exchange slot.
+    timers: Timers,
+    /// Bytes in all collectors.
+    collected: usize,
+    idle: u32,
+    pub(super) ended: Vec<Ended>,
+    effects: Vec<Effect>,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    request: Request,
+    collector: Collector,
+    /// Which address is being tried.
+    address: usize,
+    conn: Key,
+    /// When the dial under way is given up; `Time::NEVER` once connected.
+    dial_until: Time,
+}
+
+#[derive(Debug)]
+struct Conn {
+    link: Link,
+    exchange: Option<Key>,
+    /// On its second exchange or later.
+    reused: bool,
+    to: SocketAddr,
+    unsent: Option<(Arc<[u8]>, u32)>,
+    ops: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    Dialing,
+    Open,
+    Closing,
+}
+
+impl Conns {
+    pub(super) fn new(limits: ControlLimits, stats: Arc<Stats>) -> Self {
+        let pool = Pool::new(
+            limits.small_page_bytes,
+            limits.conns_max,
+            limits.large_page_bytes,
+            limits.large_pages_max,
+        );
+        Self {
+            limits,
+            stats,
+            pool,
+            conns: Slab::default(),
+            exchanges: Slab::default(),
+            timers: Timers::default(),
+            collected: 0,
+            idle: 0,
+            ended: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Whether one more exchange can begin.
+    pub(super) fn has_room(&self) -> bool {
+        // An exchange that moves to another connection holds two while the old one closes.
+        self.conns.len() + 1 < self.limits.conns_max as usize
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+
+    pub(super) fn is_under_way(&self, exchange: Key) -> bool {
+        self.exchanges.get(exchange).is_some()
+    }
+
+    /// Moves what is to be done to `out`.
+    pub(super) fn append_effects(&mut self, out: &mut Vec<Effect>) {
+        out.append(&mut self.effects);
+    }
+
+    /// Begins an exchange.
+    pub(super) fn start(&mut self, request: Request, now: Time) -> Key {
+        debug_assert!(!request.addrs.is_empty(), "an exchange has somewhere to go");
+        let method = if request.head { "HEAD" } else { "GET" };
+        let collector = Collector::new(method, request.want, self.limits.head_bytes);
+        let none = Key { slot: u32::MAX, generation: 0 };
+        let reuse = request.reuse.filter(|key| self.is_idle(*key));
+        let key = self.exchanges.insert(Exchange {
+            request,
+            collector,
+            address: 0,
+            conn: none,
+            dial_until: Time::NEVER,
+        });
+        match reuse {
+            Some(conn) => self.resume(key, conn),
+            None => self.dial(key, now),
+        }
+        key
+    }
+
+    /// Ends an exchange without a result.
+    pub(super) fn cancel(&mut self, key: Key) {
+        if let Some(exchange) = self.forget(key) {
+            self.close(exchange.conn, Close::Abort);
+        }
+    }
+
+    /// Closes a kept connection that nobody wants any more.
+    pub(super) fn drop_kept(&mut self, conn: Key) {
+        if self.is_idle(conn) {
+            self.idle -= 1;
+            self.close(conn, Close::Gentle);
+        }
+    }
+
+    pub(super) fn close_all(&mut self) {
+        for slot in 0..self.exchanges.slots() {
+            if let Some((key, _)) = self.exchanges.at(slot) {
+                self.cancel(key);
+            }
+        }
+        for slot in 0..self.conns.slots() {
+            if let Some((key, _)) = self.conns.at(slot) {
+                self.drop_kept(key);
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    pub(super) fn tick(&mut self, now: Time) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            let Some((key, exchange)) = self.exchanges.at(slot) else { continue };
+            if exchange.request.deadline <= now {
+                let failure = match exchange.dial_until {
+                    Time::NEVER => Failure::NoAnswer,
+                    _ => Failure::DialTimedOut { to: exchange.addr() },
+                };
+                self.fail(key, failure);
+            } else if exchange.dial_until <= now {
+                let failure = Failure::DialTimedOut { to: exchange.addr() };
+                self.next_address(key, failure, now);
+            } else {
+                self.timers.set(slot, exchange.deadline());
+            }
+        }
+    }
+
+    pub(super) fn done(&mut self, id: ConnId, kind: OpKind, outcome: Outcome, now: Time) {
+        let key = Key { slot: id.slot, generation: id.generation };
+        let Some(conn) = self.conns.get_mut(key) else {
+            debug_assert!(false, "{id:?} has no operation under way");
+            return;
+        };
+        debug_assert!(conn.ops & bit(kind) != 0, "{kind:?} of {id:?} was not asked for");
+        conn.ops &= !bit(kind);
+        if conn.link == Link::Closing {
+            self.release(key);
+            return;
+        }
+        match outcome {
+            Outcome::Connected => self.connected(key),
+            Outcome::Received(lent) => self.received(key, &lent, now),
+            Outcome::Sent(bytes) => self.sent(key, bytes),
+            Outcome::Failed(fault) => self.failed(key, kind, fault, now),
+            Outcome::Accepted { .. } | Outcome::Shut | Outcome::Closed => {
+                debug_assert!(false, "{id:?} ended in a way it could not");
+            }
+        }
+    }
+
+    pub(super) fn lend(&mut self, id: ConnId) -> Option<Lent> {
+        let key = Key { slot: id.slot, generation: id.generation };
+        let conn = self.conns.get(key)?;
+        let wants_body = conn
+            .exchange
+            .and_then(|key| self.exchanges.get(key))
+            .is_some_and(|exchange| matches!(exchange.request.want, Want::Body { .. }));
+        let large = if wants_body { self.pool.take(PageSize::Large) } else { None };
+        large.or_else(|| self.pool.take(PageSize::Small)).map(Lent::One)
+    }
+
+    pub(super) fn gather(&self, id: ConnId, out: &mut Batch) {
+        let key = Key { slot: id.slot, generation: id.generation };
+        if let Some(Conn { unsent: Some((bytes, start)), .. }) = self.conns.get(key) {
+            let end = u32::try_from(bytes.len()).expect("a request is far below 4 GiB");
+            out.push(Chunk::Shared { bytes: Arc::clone(bytes), start: *start, end });
+        }
+    }
+
+    fn is_idle(&self, conn: Key) -> bool {
+        let conn = self.conns.get(conn);
+        conn.is_some_and(|conn| conn.link == Link::Open && conn.exchange.is_none())
+    }
+
+    /// Runs the exchange over a kept connection, whose read is already under way.
+    fn resume(&mut self, key: Key, conn_key: Key) {
+        let exchange = self.exchanges.get_mut(key).expect("the exchange was just made");
+        let conn = self.conns.get_mut(conn_key).expect("an idle connection exists");
+        self.idle -= 1;
+        exchange.conn = conn_key;
+        conn.exchange = Some(key);
+        conn.reused = true;
+        conn.unsent = Some((Arc::clone(&exchange.request.bytes), 0));
+        self.timers.set(key.slot, exchange.deadline());
+        self.ask(conn_key, OpKind::Send);
+        self.ask(conn_key, OpKind::Recv);
+    }
+
+    fn dial(&mut self, key: Key, now: Time) {
+        let exchange = self.exchanges.get_mut(key).expect("an exchange under way exists");
+        let to = exchange.addr();
+        let untried = exchange.request.addrs.len() - exchange.address;
+        let share = exchange.request.deadline.since(now).divided(untried as u64);
+        exchange.dial_until = now + share.min(exchange.request.dial_timeout);
+        let conn = self.conns.insert(Conn {
+            link: Link::Dialing,
+            exchange: Some(key),
+            reused: false,
+            to,
+            unsent: Some((Arc::clone(&exchange.request.bytes), 0)),
+            ops: bit(OpKind::Connect),
+        });
+        exchange.conn = conn;
+        self.timers.set(key.slot, exchange.deadline());
+        self.effects.push(Effect::Connect { conn: id(conn), to });
+    }
+
+    fn connected(&mut self, key: Key) {
+        let conn = self.conns.get_mut(key).expect("its operation just ended");
+        conn.link = Link::Open;
+        let exchange = conn.exchange.expect("a dialed connection serves an exchange");
+        self.ask(key, OpKind::Send);
+        self.ask(key, OpKind::Recv);
+        let entry = self.exchanges.get_mut(exchange).expect("its connection is open");
+        entry.dial_until = Time::NEVER;
+        self.timers.set(exchange.slot, entry.deadline());
+    }
+
+    fn sent(&mut self, key: Key, bytes: u32) {
+        let conn = self.conns.get_mut(key).expect("its operation just ended");
+        let Some((request, start)) = &mut conn.unsent else { return };
+        *start += bytes;
+        if (*start as usize) < request.len() {
+            self.stats.control.marks.hit(Mark::ControlShortWrite);
+            self.ask(key, OpKind::Send);
+        } else {
+            conn.unsent = None;
+        }
+    }
+
+    fn received(&mut self, key: Key, lent: &Lent, now: Time) {
+        let conn = self.conns.get(key).expect("its operation just ended");
+        let Some(exchange_key) = conn.exchange else {
+            // Whatever a server says unasked, the next answer must not begin with it.
+            self.stats.control.marks.hit(Mark::KeptConnEnded);
+            self.drop_kept(key);
+            return;
+        };
+        let pages: &[Page] = match lent {
+            Lent::One(page) => std::slice::from_ref(page),
+            Lent::Many(pages) => pages,
+        };
+        if lent.bytes() == 0 {
+            return self.end_of_stream(key, exchange_key, now);
+        }
+        let exchange = self.exchanges.get_mut(exchange_key).expect("its connection has it");
+        let before = exchange.collector.bytes();
+        let mut fed = Ok(None);
+        for page in pages.iter().filter(|page| !page.is_empty()) {
+            match fed {
+                Ok(None) => fed = exchange.collector.feed(page.bytes()),
+                // More than the answer came; the connection is of no further use.
+                Ok(Some(Reply { ref mut reusable, .. })) => *reusable = false,
+                Err(_) => break,
+            }
+        }
+        self.collected = self.collected + exchange.collector.bytes() - before;
+        match fed {
+            Ok(None) if self.collected > self.limits.collected_bytes as usize => {
+                self.stats.control.marks.hit(Mark::CollectedTooMuch);
+                self.fail(exchange_key, Failure::Overloaded);
+            }
+            Ok(None) => self.ask(key, OpKind::Recv),
+            Ok(Some(reply)) => self.answered(exchange_key, reply),
+            Err(garbled) => self.fail(exchange_key, Failure::Garbled(garbled)),
+        }
+    }
+
+    fn end_of_stream(&mut self, conn: Key, exchange: Key, now: Time) {
+        let entry = self.exchanges.get_mut(exchange).expect("its connection has it");
+        match entry.collector.end() {
+            Ok(reply) => self.answered(exchange, reply),
+            Err(Garbled::Silent) => {
+                self.cut(conn, exchange, Failure::Garbled(Garbled::Silent), now);
+            }
+            Err(garbled) => self.fail(exchange, Failure::Garbled(garbled)),
+        }
+    }
+
+    fn failed(&mut self, key: Key, kind: OpKind, fault: Fault, now: Time) {
+        let conn = self.conns.get(key).expect("its operation just ended");
+        let Some(exchange) = conn.exchange else {
+            self.stats.control.marks.hit(Mark::KeptConnEnded);
+            self.drop_kept(key);
+            return;
+        };
+        let to = conn.to;
+        match (kind, fault) {
+            (OpKind::Connect, _) => {
+                let failure = Failure::of_dial(fault, to);
+                self.next_address(exchange, failure, now);
+            }
+            (OpKind::Recv, Fault::NoPages) => {
+                self.stats.control.marks.hit(Mark::ControlOutOfPages);
+                self.fail(exchange, Failure::Overloaded);
+            }
+            // The answer may have come before the other side stopped listening.
+            (OpKind::Send, _) if conn.ops & bit(OpKind::Recv) != 0 => {}
+            (_, _) => self.cut(key, exchange, Failure::Cut { to, fault }, now),
+        }
+    }
+
+    /// The connection ended before an answer. A kept one may have been dead all along: then the
+    /// request is sent again on a fresh one, once.
+    fn cut(&mut self, conn: Key, exchange: Key, failure: Failure, now: Time) {
+        let reused = self.conns.get(conn).is_some_and(|conn| conn.reused);
+        let entry = self.exchanges.get(exchange).expect("its connection has it");
+        if !reused || entry.collector.begun() {
+            return self.fail(exchange, failure);
+        }
+        self.stats.control.marks.hit(Mark::KeptConnWasDead);
+        self.detach(conn);
+        self.dial(exchange, now);
+    }
+
+    fn next_address(&mut self, key: Key, failure: Failure, now: Time) {
+        let exchange = self.exchanges.get_mut(key).expect("an exchange under way exists");
+        if exchange.address + 1 == exchange.request.addrs.len() {
+            return self.fail(key, failure);
+        }
+        exchange.address += 1;
+        let conn = exchange.conn;
+        self.stats.control.marks.hit(Mark::ControlNextAddress);
+        self.detach(conn);
+        self.dial(key, now);
+    }
+
+    /// Parts a connection from its exchange and closes it.
+    fn detach(&mut self, conn: Key) {
+        if let Some(conn) = self.conns.get_mut(conn) {
+            conn.exchange = None;
+        }
+        self.close(conn, Close::Abort);
+    }
+
+    fn answered(&mut self, key: Key, reply: Reply) {
+        let Some(exchange) = self.forget(key) else { return };
+        let conn_key = exchange.conn;
+        let conn = self.conns.get_mut(conn_key).expect("an answer came over it");
+        let spent = conn.unsent.is_none() && conn.ops & bit(OpKind::Send) == 0;
+        let keep = reply.reusable && spent && self.idle < self.limits.kept_max;
+        let kept = if keep {
+            conn.exchange = None;
+            self.idle += 1;
+            self.ask(conn_key, OpKind::Recv);
+            Some(conn_key)
+        } else {
+            self.close(conn_key, Close::Gentle);
+            None
+        };
+        self.ended.push(Ended { owner: exchange.request.owner, result: Ok(reply), kept });
+    }
+
+    fn fail(&mut self, key: Key, failure: Failure) {
+        let Some(exchange) = self.forget(key) else { return };
+        self.close(exchange.conn, Close::Abort);
+        let owner = exchange.request.owner;
+        self.ended.push(Ended { owner, result: Err(failure), kept: None });
+    }
+
+    fn forget(&mut self, key: Key) -> Option<Exchange> {
+        let exchange = self.exchanges.remove(key)?;
+        self.collected -= exchange.collector.bytes();
+        self.timers.set(key.slot, Time::NEVER);
+        Some(exchange)
+    }
+
+    fn ask(&mut self, key: Key, kind: OpKind) {
+        let conn = self.conns.get_mut(key).expect("an open connection exists");
+        if conn.ops & bit(kind) != 0 {
+            return;
+        }
+        conn.ops |= bit(kind);
+        let conn = id(key);
+        self.effects.push(match kind {
+            OpKind::Send => Effect::Send { conn },
+            OpKind::Recv | OpKind::Accept | OpKind::Connect | OpKind::Shut | OpKind::Close => {
+                debug_assert_eq!(kind, OpKind::Recv, "only reads and writes are asked for here");
+                Effect::Recv { conn }
+            }
+        });
+    }
+
+    fn close(&mut self, key: Key, how: Close) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.link == Link::Closing {
+            return;
+        }
+        conn.exchange = None;
+        // A dial that failed left no socket.
+        if conn.link == Link::Dialing && conn.ops == 0 {
+            self.conns.remove(key);
+            return;
+        }
+        conn.link = Link::Closing;
+        conn.ops |= bit(OpKind::Close);
+        self.effects.push(Effect::Close { conn: id(key), how });
+    }
+
+    fn release(&mut self, key: Key) {
+        if self.conns.get(key).is_some_and(|conn| conn.ops == 0) {
+            self.conns.remove(key);
+        }
+    }
+
+    pub(super) fn check(&self) {
+        for (key, exchange) in self.exchanges.iter() {
+            let conn = self.conns.get(exchange.conn).expect("an exchange has its connection");
+            assert_eq!(conn.exchange, Some(key), "a connection knows its exchange");
+            assert!(conn.link != Link::Closing, "an exchange is not on a closing connection");
+            assert_eq!(
+                exchange.dial_until == Time::NEVER,
+                conn.link == Link::Open,
+                "an exchange waits for a dial exactly while it dials"
+            );
+            let due = self.timers.deadline(key.slot);
+            assert!(due <= exchange.deadline(), "an exchange has its deadline");
+        }
+        let mut idle = 0;
+        for (key, conn) in self.conns.iter() {
+            assert!(conn.link != Link::Closing || conn.ops != 0, "{key:?} lingers");
+            assert_eq!(
+                conn.link == Link::Dialing,
+                conn.ops & bit(OpKind::Connect) != 0 && conn.link != Link::Closing,
+                "{key:?} dials while its dial is under way"
+            );
+            if let Some(exchange) = conn.exchange {
+                assert!(self.exchanges.get(exchange).is_some(), "{key:?} serves a ghost");
+            } else if conn.link == Link::Open {
+                idle += 1;
+                assert!(conn.ops & bit(OpKind::Recv) != 0, "{key:?} would not see its end");
+            }
+        }
+        assert_eq!(idle, self.idle, "idle connections are counted");
+        let held: usize = self.exchanges.iter().map(|(_, it)| it.collector.bytes()).sum();
+        assert_eq!(held, self.collected, "collected bytes are counted");
+    }
+}
+
+impl Exchange {
+    fn addr(&self) -> SocketAddr {
+        self.request.addrs[self.address]
+    }
+
+    fn deadline(&self) -> Time {
+        self.request.deadline.min(self.dial_until)
+    }
+}
+
+fn id(key: Key) -> ConnId {
+    ConnId { slot: key.slot, generation: key.generation }
+}
+
+const fn bit(kind: OpKind) -> u8 {
+    1 << kind as u8
+}

@@ -1,0 +1,121 @@
+//! Why a poll or probe failed, in words for the operator and a stable word for machines.
+
+use crate::boundary::Fault;
+use crate::net::fetch::Garbled;
+use std::fmt;
+use std::net::SocketAddr;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    Refused {
+        to: SocketAddr,
+    },
+    Unreachable {
+        to: SocketAddr,
+    },
+    DialTimedOut {
+        to: SocketAddr,
+    },
+    /// Connected, but no answer within the timeout.
+    NoAnswer,
+    /// The connection failed before the answer was complete.
+    Cut {
+        to: SocketAddr,
+        fault: Fault,
+    },
+    /// What arrived is no answer.
+    Garbled(Garbled),
+    /// The host name has no address.
+    Unresolved {
+        host: String,
+        why: String,
+    },
+    Status(u16),
+    /// The answer is HTTP, but its content is not what it should be.
+    Content(String),
+    /// This side is out of descriptors or memory.
+    Overloaded,
+    /// The check cannot be carried out as it is written.
+    Unusable(String),
+}
+
+impl Failure {
+    pub(super) fn of_dial(fault: Fault, to: SocketAddr) -> Self {
+        match fault {
+            Fault::Refused => Self::Refused { to },
+            Fault::Unreachable => Self::Unreachable { to },
+            Fault::TimedOut => Self::DialTimedOut { to },
+            Fault::NoDescriptors | Fault::NoPages => Self::Overloaded,
+            Fault::Reset | Fault::Cancelled | Fault::Other(_) => Self::Cut { to, fault },
+        }
+    }
+
+    /// The diagnostic's code.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Unreachable { .. } => "unreachable",
+            Self::DialTimedOut { .. } | Self::NoAnswer => "timeout",
+            Self::Garbled(Garbled::BodyTooLarge { .. } | Garbled::HeadTooLarge { .. }) => {
+                "too-large"
+            }
+            Self::Cut { .. } | Self::Garbled(Garbled::CutShort | Garbled::Silent) => {
+                "connection-cut"
+            }
+            Self::Garbled(_) => "not-http",
+            Self::Unresolved { .. } => "unresolved",
+            Self::Status(401) => "unauthorized",
+            Self::Status(403) => "forbidden",
+            Self::Status(404) => "not-found",
+            Self::Status(_) => "bad-status",
+            Self::Content(_) => "bad-answer",
+            Self::Overloaded => "overloaded",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+
+    /// What to do about a failed poll; empty when the text says it all.
+    pub(super) fn poll_help(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "is the child running, and is this its uplink entry point?",
+            Self::Status(401 | 403) => "the child asks for credentials at its uplink entry point",
+            Self::Status(404) => {
+                "the child needs hub.providers.multicluster and this must be its uplink entry point"
+            }
+            Self::Status(300..=399) => "redirects are not followed: write the final address",
+            Self::Garbled(Garbled::NotHttp) => "does the child expect TLS at this address?",
+            Self::Garbled(_)
+            | Self::Unreachable { .. }
+            | Self::DialTimedOut { .. }
+            | Self::NoAnswer
+            | Self::Cut { .. }
+            | Self::Unresolved { .. }
+            | Self::Status(_)
+            | Self::Content(_)
+            | Self::Overloaded
+            | Self::Unusable(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { to } => write!(f, "{to} refused the connection"),
+            Self::Unreachable { to } => write!(f, "{to} is unreachable"),
+            Self::DialTimedOut { to } => write!(f, "{to} did not accept the connection in time"),
+            Self::NoAnswer => f.write_str("no complete answer in time"),
+            Self::Cut { to, fault: Fault::Reset } => write!(f, "{to} reset the connection"),
+            Self::Cut { to, fault: Fault::Other(code) } => {
+                write!(f, "the connection to {to} failed with error {code}")
+            }
+            Self::Cut { to, .. } => write!(f, "the connection to {to} failed"),
+            Self::Garbled(garbled) => garbled.fmt(f),
+            Self::Unresolved { host, why } => write!(f, "{host} does not resolve: {why}"),
+            Self::Status(status) => write!(f, "the answer is status {status}"),
+            Self::Content(what) => f.write_str(what),
+            Self::Overloaded => f.write_str("this process is out of descriptors or memory"),
+            Self::Unusable(why) => f.write_str(why),
+        }
+    }
+}

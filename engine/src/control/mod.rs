@@ -1,0 +1,21 @@
+//! The control plane: reads configuration, polls children, probes servers, resolves names, and
+//! publishes views.
+
+mod checks;
+mod child;
+mod companions;
+mod conns;
+mod discovery;
+mod failure;
+mod file;
+mod health;
+mod journal;
+mod machine;
+mod names;
+mod passive;
+mod probe;
+mod publish;
+mod reference;
+mod reload;
+
+pub use machine::Control;

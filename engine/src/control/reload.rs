@@ -1,0 +1,86 @@
+//! Taking over what the files say.
+
+use super::file::{Complete, Verdict};
+use super::machine::Control;
+use crate::base::diag::Diagnostic;
+use crate::base::line::{Level, LogLine};
+use crate::base::time::Time;
+use crate::boundary::Document;
+use crate::config::{Reading, dynamic};
+
+impl Control {
+    pub(super) fn on_loaded(&mut self, reading: Result<Vec<Document>, String>, now: Time) {
+        let Some(file) = &mut self.file else { return };
+        match file.on_loaded(reading, now) {
+            Verdict::Wait => {}
+            Verdict::Refuse(problem) => {
+                self.refused(vec![problem], now);
+            }
+            Verdict::Judge(documents) => self.judge_documents(&documents, now),
+        }
+    }
+
+    fn judge_documents(&mut self, documents: &[Document], now: Time) {
+        let Some(file) = &mut self.file else { return };
+        let (mut usable, mut problems) = file.usable(documents);
+        let mut complete = if problems.is_empty() { Complete::Yes } else { Complete::No };
+        let mut reading = parse(&usable);
+        if !reading.complete {
+            complete = Complete::No;
+            let broken = |document: &Document| !parse(std::slice::from_ref(document)).complete;
+            let mut in_effect = Vec::new();
+            for document in usable {
+                if !broken(&document) {
+                    in_effect.push(document);
+                    continue;
+                }
+                let kept = file.last_good(&document.path);
+                let about = reading.diagnostics.iter().filter(|it| it.file == document.path);
+                problems.extend(about.cloned().map(|it| explain(it, kept.is_some())));
+                in_effect.extend(kept);
+            }
+            usable = in_effect;
+            reading = parse(&usable);
+        }
+        problems.append(&mut reading.diagnostics);
+        if complete == Complete::No && usable.is_empty() {
+            file.judged_useless(now);
+            return self.refused(problems, now);
+        }
+        file.judged(&usable, complete, now);
+        self.publisher.set_dynamic(reading.dynamic);
+        self.publisher.applied(problems, complete, now);
+        self.say_reloaded(complete, now);
+    }
+
+    /// Nothing took effect.
+    fn refused(&mut self, problems: Vec<Diagnostic>, now: Time) {
+        self.publisher.refused(problems, now);
+        let text = "dynamic configuration refused, the last good one stays in effect";
+        self.journal.say(LogLine::new(Level::Error, now, text));
+    }
+
+    fn say_reloaded(&mut self, complete: Complete, now: Time) {
+        match complete {
+            Complete::Yes => self.journal.info(now, "dynamic configuration applied", &[]),
+            Complete::No => {
+                let text = "dynamic configuration applied in part, the rest is the last good one";
+                self.journal.say(LogLine::new(Level::Error, now, text));
+            }
+        }
+    }
+}
+
+fn parse(documents: &[Document]) -> Reading {
+    let texts = documents.iter().filter_map(|document| {
+        document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
+    });
+    dynamic(&texts.collect::<Vec<_>>())
+}
+
+fn explain(mut problem: Diagnostic, kept: bool) -> Diagnostic {
+    if problem.is_error() && kept {
+        problem.text.push_str("; the file's last good content stays in effect");
+    }
+    problem
+}
