@@ -182,12 +182,12 @@ fn end_to_end<'a>(
 
 /// RFC 9112 §3.2: visible ASCII, and a fragment is never sent.
 fn check_target(target: &str) -> Result<(), What> {
-    let invisible = target.bytes().fold(false, |bad, b| bad | !(0x21..0x7f).contains(&b));
-    let fragment = target.bytes().fold(false, |bad, b| bad | (b == b'#'));
-    match (invisible || target.is_empty(), fragment) {
-        (true, _) => Err(What::TargetBytes),
-        (_, true) => Err(What::TargetFragment),
-        _ => Ok(()),
+    let visible = |b: u8| (0x21..0x7f).contains(&b);
+    let fine = target.bytes().fold(true, |fine, b| fine & visible(b) & (b != b'#'));
+    match fine && !target.is_empty() {
+        true => Ok(()),
+        false if target.bytes().all(visible) && !target.is_empty() => Err(What::TargetFragment),
+        false => Err(What::TargetBytes),
     }
 }
 

@@ -109,8 +109,9 @@ fn whole<'a>(
     rewritten: &'a mut Rewritten,
 ) -> Result<Target<'a>, What> {
     let Rewritten { normal, clean, routing, query: queried, host } = rewritten;
-    let (path, query) = match path_and_query.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let question = path_and_query.as_bytes().iter().position(|b| *b == b'?');
+    let (path, query) = match question {
+        Some(at) => (&path_and_query[..at], Some(&path_and_query[at + 1..])),
         None => (path_and_query, None),
     };
     let query = query.map(|query| ampersands(query, queried));
@@ -296,13 +297,33 @@ fn is_host_and_port(text: &str) -> bool {
 
 /// A registered name without escapes and without the comma, which other readers take for a list.
 fn is_name_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b)
+    NAME_BYTES[usize::from(b)]
 }
 
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"-._~!$&'()*+;=";
+    let mut b = 0u8;
+    while b < 128 {
+        table[b as usize] = b.is_ascii_alphanumeric();
+        b += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let name_end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-    match authority[name_end..].split_once(':') {
-        Some((name, port)) => (&authority[..name_end + name.len()], Some(port)),
+    let bytes = authority.as_bytes();
+    let name_end = match bytes.first() {
+        Some(b'[') => authority.rfind(']').map_or(0, |bracket| bracket + 1),
+        _ => 0,
+    };
+    match bytes[name_end..].iter().position(|b| *b == b':') {
+        Some(at) => (&authority[..name_end + at], Some(&authority[name_end + at + 1..])),
         None => (authority, None),
     }
 }
