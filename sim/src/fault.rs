@@ -2,6 +2,7 @@
 //! show that each was both injected and noticed by somebody.
 
 use crate::entropy::Stream;
+use engine::base::time::Time;
 use std::fmt::Write;
 
 macro_rules! faults {
@@ -61,6 +62,57 @@ faults! {
         Stall "a direction of a link stops delivering for good",
         TinyWindow "a connection holds few bytes in flight",
         Hold "all links of a host stop and go on later",
+    }
+    Origin {
+        OriginDiesBeforeHead "a server cuts the connection instead of answering",
+        OriginDiesInHead "a server cuts the connection within the head of its answer",
+        OriginDiesInBody "a server cuts the connection within the body of its answer",
+        OriginGarbage "a server answers what is no HTTP",
+        OriginMute "a server never answers",
+        OriginDeaf "a server stops reading",
+        OriginHugeHead "a server answers with a head beyond any bound",
+        OriginStorm "a server sends more interim responses than anybody wants",
+        OriginExtraBytes "a server sends bytes after its answer",
+        OriginClosesIdle "a server closes after an answer without having said so",
+        OriginTalksFirst "a server answers before it is asked",
+        OriginDown "a server is gone for a while",
+        HealthFlips "a server fails its health checks for a while",
+    }
+    Client {
+        ClientLeaves "a client closes or resets while it is being answered",
+        ClientTrickles "a client sends a few bytes at a time",
+        ClientDeaf "a client does not read for a while",
+        ClientHalfCloses "a client ends its side after the request",
+        ClientPipelines "a client does not wait for answers before it asks again",
+    }
+    Abuse {
+        Smuggling "a request that two parsers could frame differently",
+        HeadBomb "a head beyond any bound",
+        ChunkBomb "chunk sizes and extensions beyond any bound",
+        Noise "bytes that are no HTTP",
+        SlowHead "a head that never ends",
+    }
+    Child {
+        PollMute "a child never answers a poll",
+        PollGarbage "a child answers a poll with what is no JSON",
+        PollEmpty "a child answers a poll with nothing",
+        PollHuge "a child answers a poll beyond the bound",
+        PollWrongStatus "a child answers a poll with another status",
+        PollCut "a child cuts its answer to a poll",
+        AdvertLies "a child advertises what cannot be",
+        AdvertFlaps "a child changes its advertisement",
+    }
+    Control {
+        FileTorn "a file is read while it is half written",
+        FileMissing "a file is gone when it is read",
+        FileUnreadable "a file cannot be read",
+        NameFails "a host name does not resolve",
+        NameSlow "a host name resolves late",
+        NameMoves "a host name resolves to other addresses in another order",
+        Reload "the operator edits the configuration",
+        LateView "a view reaches one worker later than another",
+        Drain "an instance drains under load",
+        Crash "an instance dies and starts again",
     }
     Time {
         LateTick "a machine is called later than its deadline",
@@ -125,6 +177,8 @@ pub struct Faults {
     active: bool,
     pub chance: Stream,
     pub counts: Counts,
+    now: Time,
+    last: [Option<Time>; Kind::ALL.len()],
 }
 
 /// How often each fault was injected and noticed.
@@ -142,7 +196,24 @@ impl Default for Counts {
 
 impl Faults {
     pub fn new(plan: Plan, chance: Stream) -> Self {
-        Self { plan, active: true, chance, counts: Counts::default() }
+        let last = [None; Kind::ALL.len()];
+        Self { plan, active: true, chance, counts: Counts::default(), now: Time::ZERO, last }
+    }
+
+    /// The clock of the network.
+    pub fn set_now(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    /// When this fault struck last.
+    pub fn last(&self, kind: Kind) -> Option<Time> {
+        self.last[kind as usize]
+    }
+
+    /// Counts a fault that somebody decided on without asking for chance.
+    pub fn injected(&mut self, kind: Kind) {
+        self.counts.injected[kind as usize] += 1;
+        self.last[kind as usize] = Some(self.now);
     }
 
     /// Whether this fault strikes now. Counts it as injected.
@@ -152,7 +223,7 @@ impl Faults {
         if rarity == 0 || !self.active || !self.chance.one_in(u64::from(rarity)) {
             return false;
         }
-        self.counts.injected[kind as usize] += 1;
+        self.injected(kind);
         true
     }
 

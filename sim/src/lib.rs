@@ -3,11 +3,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod actors;
+pub mod book;
 pub mod driver;
 pub mod entropy;
 pub mod fault;
+pub mod gateway;
+pub mod ledger;
+pub mod life;
+pub mod model;
 pub mod net;
 pub mod oracle;
+pub mod plan;
 pub mod proactor;
+pub mod shrink;
+pub mod site;
+pub mod swarm;
 pub mod trace;
+pub mod weather;
 pub mod wire;
+pub mod world;

@@ -120,7 +120,8 @@ impl Net {
     /// The next event, with the clock moved to it.
     pub fn next_event(&mut self) -> Option<Event> {
         let entry = self.queue.pop()?;
-        self.now = entry.at;
+        self.now = self.now.max(entry.at);
+        self.faults.set_now(self.now);
         Some(entry.event)
     }
 
@@ -443,6 +444,34 @@ impl Net {
     pub fn listen_for_machines(&mut self, addr: SocketAddr) {
         let accepts = Accepts::Machines(Vec::new());
         self.listeners.insert(addr, Listener { accepts, backlog: VecDeque::new() });
+    }
+
+    pub fn listens(&self, addr: SocketAddr) -> bool {
+        self.listeners.contains_key(&addr)
+    }
+
+    /// Cuts every link that would never move again or far too slowly, and lets go of held hosts.
+    pub fn clear_the_air(&mut self) {
+        self.held.clear();
+        let odd = |pipe: &Pipe| pipe.stalled || pipe.window < 1_000 || pipe.temper == Temper::Slow;
+        for number in 0..self.links.len() {
+            let Some(link) = &self.links[number] else { continue };
+            if !link.pipes.iter().any(odd) {
+                continue;
+            }
+            for side in 0..2 {
+                let end = EndId { link: index(number), side };
+                let Some(link) = self.link(end) else { continue };
+                let (owner, pipe) = (link.end(side).owner, link.incoming(side));
+                pipe.reset = true;
+                pipe.data.truncate(pipe.ready);
+                pipe.flights.clear();
+                if owner != Owner::Gone {
+                    self.readable(end);
+                    self.writable(end);
+                }
+            }
+        }
     }
 
     /// Nobody listens there any more; who waited is reset.

@@ -79,6 +79,20 @@ impl Port {
         (ops, self.socks.iter().filter(|sock| sock.end.is_some()).count())
     }
 
+    /// Nothing waits to be handled.
+    pub fn is_told(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    /// Gives up everything; returns the open ends and the listeners.
+    pub(crate) fn retire(&mut self) -> (Vec<EndId>, Vec<SocketAddr>) {
+        self.inbox.clear();
+        self.wake = Time::NEVER;
+        self.stopped = (0..self.listeners.len()).map(listener).collect();
+        let ends = std::mem::take(&mut self.socks).into_iter().filter_map(|sock| sock.end);
+        (ends.collect(), self.listeners.clone())
+    }
+
     /// The end that a connection of this machine is.
     pub fn end(&self, conn: ConnId) -> Option<EndId> {
         self.socks.get(conn.slot as usize).filter(|sock| sock.generation == conn.generation)?.end
@@ -335,6 +349,18 @@ impl Net {
         for (_, op) in stopped {
             self.due(host, op.conn, OpKind::Accept);
         }
+        self.unlisten_if_all_stopped(addr);
+    }
+
+    /// Nobody accepts there in this machine's name any more.
+    pub(crate) fn forget_accepts(&mut self, host: u16, addr: SocketAddr) {
+        let Some(entry) = self.listeners.get_mut(&addr) else { return };
+        let Accepts::Machines(pending) = &mut entry.accepts else { return };
+        pending.retain(|(who, _)| *who != host);
+        self.unlisten_if_all_stopped(addr);
+    }
+
+    fn unlisten_if_all_stopped(&mut self, addr: SocketAddr) {
         let all_stopped = self.ports.iter().all(|port| {
             let at = port.listeners.iter().position(|at| *at == addr);
             at.is_none_or(|at| port.stopped.iter().any(|stopped| stopped.0 as usize == at))
@@ -665,6 +691,10 @@ fn lent_spare(lent: &Lent) -> usize {
         Lent::One(page) => page.spare(),
         Lent::Many(pages) => pages.iter().map(Page::spare).sum(),
     }
+}
+
+fn listener(at: usize) -> ListenerId {
+    ListenerId(u16::try_from(at).expect("few listeners"))
 }
 
 fn index(value: u64) -> usize {

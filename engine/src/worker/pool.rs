@@ -114,6 +114,7 @@ impl Worker {
                 let client = exchange.client;
                 if let Some(conn) = client.and_then(|id| self.conn_mut(id)) {
                     conn.wire.set(Due::Dial, Time::NEVER);
+                    self.touch_client(key);
                 }
                 self.send_again(key);
             }

@@ -1,14 +1,47 @@
 //! What must hold, judged from outside the engine. Violations are collected, so that one run
 //! reports everything it found.
 
+pub mod choice;
+pub mod http;
+
 use engine::base::time::Time;
 use std::fmt;
 
 /// A property family; the names are those of `docs/architecture.md`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Oracle {
+    /// A machine does not panic; its own checks hold.
+    Panic,
+    /// One final response or a clean end for each request.
+    H1,
+    /// A response belongs to its request.
+    H2,
+    /// What arrives at a server is what the client meant.
+    H3,
+    /// What is forwarded has one framing; what is refused is not forwarded.
+    H4,
+    /// At most once, unless a retry is allowed.
+    H5,
     /// The contract between machine and driver.
     D1,
+    /// Every choice follows from its ticket and the view.
+    C1,
+    /// Tickets have no gaps and no repeats.
+    C2,
+    /// Mirrors get what the closed form says.
+    C3,
+    /// A failover takes the side that is up.
+    P2,
+    /// After the faults everything works again.
+    L1,
+    /// Nothing is left when an instance has drained.
+    R1,
+    /// One seed, one trace.
+    T1,
+    /// Diagnostics for what is left out, and none without reason.
+    U2,
+    /// Epochs only grow.
+    V1,
     /// Deadlines and bounded work.
     R3,
 }

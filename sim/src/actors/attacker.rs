@@ -1,0 +1,193 @@
+//! Somebody who sends what no honest client sends, and must never reach a server.
+
+use super::codec::{Part, Reader};
+use crate::fault::Kind;
+use crate::net::{Event, Net};
+use crate::oracle::Oracle;
+use crate::wire::{EndId, Owner, Read};
+use engine::base::time::Span;
+use engine::boundary::Close;
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Debug)]
+pub struct Attacker {
+    actor: u16,
+    ip: IpAddr,
+    attack: Option<Attack>,
+    waiting: bool,
+}
+
+#[derive(Debug)]
+struct Attack {
+    end: EndId,
+    kind: Kind,
+    bytes: Vec<u8>,
+    written: usize,
+    reader: Reader,
+}
+
+/// Requests that two parsers could take for different ones, or for none.
+const SMUGGLING: &[&str] = &[
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nabcdef",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nabcde",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nabcde",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1\nHost: a\n\n",
+    "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nX\x00Y: b\r\n\r\n",
+    "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+    "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+    "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+];
+
+/// Chunked bodies that are wrong after a head that is right; nobody is told of a probe.
+const CHUNKS: &[&str] = &[
+    "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nabcde\r\n",
+    "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+    "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+];
+
+impl Attacker {
+    pub fn new(actor: u16, ip: IpAddr) -> Self {
+        Self { actor, ip, attack: None, waiting: false }
+    }
+
+    pub fn wake(&mut self, net: &mut Net, after: Span) {
+        if !self.waiting {
+            self.waiting = true;
+            net.after(after, Event::Timer { actor: self.actor, token: 0 });
+        }
+    }
+
+    pub fn on_timer(&mut self, net: &mut Net, to: SocketAddr) {
+        self.waiting = false;
+        if !net.faults.active() {
+            return self.give_up(net);
+        }
+        if self.attack.is_none()
+            && let Some((kind, bytes)) = draw(net)
+            && let Ok(end) = net.connect(self.ip, Owner::Actor(self.actor), to)
+        {
+            self.attack = Some(Attack { end, kind, bytes, written: 0, reader: Reader::default() });
+            self.on_notice(net, end);
+        }
+        self.wake(net, Span::millis(900));
+    }
+
+    pub fn give_up(&mut self, net: &mut Net) {
+        if let Some(attack) = self.attack.take() {
+            net.close(attack.end, Close::Abort);
+        }
+    }
+
+    pub fn on_notice(&mut self, net: &mut Net, end: EndId) {
+        let Some(mut attack) = self.attack.take() else { return };
+        if attack.end != end || attack.go_on(net) {
+            self.attack = Some(attack);
+        }
+    }
+}
+
+impl Attack {
+    /// False when it is over.
+    fn go_on(&mut self, net: &mut Net) -> bool {
+        while self.written < self.bytes.len() {
+            match net.write(self.end, &self.bytes[self.written..]) {
+                Ok(0) => break,
+                Ok(count) => self.written += count,
+                Err(_) => return self.over(net),
+            }
+        }
+        let mut bytes = [0; 2_048];
+        loop {
+            match net.read(self.end, &mut bytes) {
+                Read::Bytes(count) => self.on_bytes(net, &bytes[..count]),
+                Read::Nothing => return true,
+                Read::End | Read::Reset => return self.over(net),
+            }
+        }
+    }
+
+    fn over(&mut self, net: &mut Net) -> bool {
+        net.faults.observed(self.kind);
+        net.close(self.end, Close::Gentle);
+        false
+    }
+
+    fn on_bytes(&mut self, net: &mut Net, bytes: &[u8]) {
+        self.reader.feed(bytes);
+        while let Ok(Some(part)) = self.reader.next_part() {
+            let Part::Head(head) = part else { continue };
+            let framing = head.response_framing("POST");
+            match (head.status(), framing) {
+                (Ok(100..=199), Ok(framing)) => self.reader.body(framing),
+                (Ok(status @ 400..=599), Ok(framing)) => {
+                    self.reader.body(framing);
+                    let fits =
+                        matches!(status, 400 | 404 | 408 | 413 | 414 | 431 | 501 | 503 | 505);
+                    if !fits {
+                        self.wrong(net, &head.start);
+                    }
+                }
+                _ => return self.wrong(net, &head.start),
+            }
+        }
+    }
+
+    fn wrong(&self, net: &mut Net, answer: &str) {
+        let shown = self.bytes[..self.bytes.len().min(200)].escape_ascii().to_string();
+        net.verdict.add(Oracle::H4, net.now, || format!("{shown} was answered {answer}"));
+    }
+}
+
+fn draw(net: &mut Net) -> Option<(Kind, Vec<u8>)> {
+    let kinds = [Kind::Smuggling, Kind::HeadBomb, Kind::ChunkBomb, Kind::Noise, Kind::SlowHead];
+    let kind = kinds.into_iter().find(|kind| net.faults.strikes(*kind))?;
+    let chance = &mut net.faults.chance;
+    let bytes = if kind == Kind::Smuggling {
+        chance.pick(SMUGGLING).as_bytes().to_vec()
+    } else if kind == Kind::HeadBomb {
+        head_bomb(chance.one_in(2))
+    } else if kind == Kind::ChunkBomb {
+        if chance.one_in(2) { chunk_bomb() } else { chance.pick(CHUNKS).as_bytes().to_vec() }
+    } else if kind == Kind::SlowHead {
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow:".to_vec()
+    } else {
+        (0..chance.between(1, 300)).map(|_| byte(chance.below(256))).collect()
+    };
+    Some((kind, bytes))
+}
+
+fn head_bomb(fields: bool) -> Vec<u8> {
+    if fields {
+        let lines = format!("x-bomb: {}\r\n", "y".repeat(50)).repeat(500);
+        return format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n").into_bytes();
+    }
+    let path = "a".repeat(1_100_000);
+    format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
+}
+
+fn chunk_bomb() -> Vec<u8> {
+    let extension = "x".repeat(20_000);
+    let head = "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    format!("{head}1;{extension}\r\na\r\n0\r\n\r\n").into_bytes()
+}
+
+fn byte(value: u64) -> u8 {
+    u8::try_from(value).expect("below 256")
+}

@@ -1,0 +1,93 @@
+//! Bytes that an actor has yet to write, and what it does with the connection afterwards.
+
+use crate::net::Net;
+use crate::wire::EndId;
+use engine::boundary::Close;
+
+#[derive(Debug, Default)]
+pub struct Sender {
+    out: Vec<u8>,
+    at: usize,
+    then: Then,
+    /// Nothing beyond this many bytes is written for now.
+    pub gate: Option<usize>,
+}
+
+/// What happens once everything is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Then {
+    #[default]
+    Stay,
+    Shut,
+    Close,
+    Reset,
+}
+
+/// How a flush ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flushed {
+    Pending,
+    Done,
+    /// The connection is gone: closed by plan, or failed.
+    Gone,
+}
+
+impl Sender {
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.at == self.out.len() {
+            self.out.clear();
+            self.at = 0;
+        }
+        &mut self.out
+    }
+
+    pub fn then(&mut self, then: Then) {
+        self.then = then;
+    }
+
+    /// Bytes written of what is in the buffer now.
+    pub fn written(&self) -> usize {
+        self.at
+    }
+
+    pub fn pending(&self) -> usize {
+        self.out.len() - self.at
+    }
+
+    /// Drops what is not written beyond `keep` bytes of the buffer.
+    pub fn cut(&mut self, keep: usize) {
+        self.out.truncate(keep.max(self.at));
+    }
+
+    pub fn flush(&mut self, net: &mut Net, end: EndId) -> Flushed {
+        let limit = self.gate.unwrap_or(usize::MAX).min(self.out.len());
+        while self.at < limit {
+            match net.write(end, &self.out[self.at..limit]) {
+                Ok(0) => return Flushed::Pending,
+                Ok(count) => self.at += count,
+                Err(_) => {
+                    net.close(end, Close::Gentle);
+                    return Flushed::Gone;
+                }
+            }
+        }
+        if self.at < self.out.len() {
+            return Flushed::Pending;
+        }
+        match std::mem::take(&mut self.then) {
+            Then::Stay => Flushed::Done,
+            Then::Shut => {
+                net.shut(end);
+                Flushed::Done
+            }
+            Then::Close => {
+                net.close(end, Close::Gentle);
+                Flushed::Gone
+            }
+            Then::Reset => {
+                net.close(end, Close::Abort);
+                Flushed::Gone
+            }
+        }
+    }
+}

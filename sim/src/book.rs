@@ -1,0 +1,123 @@
+//! What the oracles may know about a run: documents and when each could be in force, who is a
+//! mirror, and when somebody stopped an instance.
+
+use crate::fault::Kind as FaultKind;
+use crate::ledger::Probe;
+use crate::model::{self, Fate, Routed};
+use crate::oracle::http::Excused;
+use crate::plan::{Document, Kind};
+use engine::base::time::{Span, Time};
+use std::collections::BTreeSet;
+
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Names of the parent's entry points, in the order of their numbers.
+    pub entries: Vec<String>,
+    pub defaults: Vec<String>,
+    /// Every document the parent's operator has written, by version; the first is empty.
+    pub documents: Vec<Document>,
+    /// The oldest version that some worker of the parent still serves.
+    pub oldest: u32,
+    pub mirrors: BTreeSet<u16>,
+    /// Instances were stopped from and until.
+    pub stops: Vec<(Time, Time)>,
+    /// A worker turned something away for want of room.
+    pub shed_at: Option<Time>,
+    pub tight: bool,
+    /// Something has happened that health checks may have noticed.
+    pub unhealthy: Option<Time>,
+    /// Children have been polled with success, whatever happened since.
+    pub discovered: bool,
+    /// Names may be unresolved until then.
+    pub unresolved_until: Time,
+}
+
+/// How long a stop is felt: clients come back, children are polled and probed again.
+const STOP_LASTS: Span = Span::secs(20);
+
+impl Book {
+    /// The fate of a request under one version of the document.
+    pub fn fate(&self, probe: &Probe, version: u32) -> Option<Fate> {
+        let entry = &self.entries[probe.entry as usize];
+        let defaults: Vec<&str> = self.defaults.iter().map(String::as_str).collect();
+        let document = self.documents.get(version as usize)?;
+        Some(model::fate(document, entry, &defaults, &probe.meant))
+    }
+
+    /// Fates that a request may meet, by the documents that may be in force for it.
+    pub fn fates(&self, probe: &Probe) -> Vec<Fate> {
+        let entry = &self.entries[probe.entry as usize];
+        let defaults: Vec<&str> = self.defaults.iter().map(String::as_str).collect();
+        let from = probe.oldest as usize;
+        let candidates = &self.documents[from.min(self.documents.len() - 1)..];
+        let mut fates: Vec<Fate> = Vec::new();
+        for document in candidates {
+            let fate = model::fate(document, entry, &defaults, &probe.meant);
+            if !fates.contains(&fate) {
+                fates.push(fate);
+            }
+        }
+        fates
+    }
+
+    pub fn response_edits(&self, probe: &Probe) -> Vec<Vec<(String, String)>> {
+        let edits = |fate: Fate| match fate {
+            Fate::Routed(routed) => Some(routed.response_edits),
+            Fate::Nowhere | Fate::Broken { .. } => None,
+        };
+        self.fates(probe).into_iter().filter_map(edits).collect()
+    }
+
+    pub fn is_mirror(&self, server: u16) -> bool {
+        self.mirrors.contains(&server)
+    }
+
+    /// Whether a service may have nobody to serve just now.
+    pub fn may_lack_servers(&self, routed: &Routed, now: Time) -> bool {
+        self.documents.iter().any(|document| self.may_lack(document, &routed.service, now))
+    }
+
+    fn may_lack(&self, document: &Document, service: &str, now: Time) -> bool {
+        let mut names = BTreeSet::new();
+        model::below(document, service, &mut names);
+        names.iter().any(|name| {
+            let plain = name.trim_end_matches("@file");
+            match document.service(plain).map(|service| &service.kind) {
+                Some(Kind::Balancer { servers, check, passive, .. }) => {
+                    let named = servers.iter().any(|at| at.url.contains(".test"));
+                    let checked = check.is_some() && self.unhealthy.is_some();
+                    checked || *passive || (named && now < self.unresolved_until)
+                }
+                Some(Kind::Weighted(members)) => members.iter().any(|(_, weight)| *weight == 0),
+                Some(Kind::Failover { .. } | Kind::Mirroring { .. }) => false,
+                None => true,
+            }
+        })
+    }
+
+    pub fn attempts_max(&self) -> usize {
+        4
+    }
+
+    pub fn excuse(&self, started: Time, end: Time) -> Option<Excused> {
+        let stopped = |(from, until): &(Time, Time)| *from <= end && started <= *until + STOP_LASTS;
+        if self.stops.iter().any(stopped) {
+            return Some(Excused::Stopped);
+        }
+        self.excuse_calm(started, end)
+    }
+
+    pub fn excuse_calm(&self, started: Time, _end: Time) -> Option<Excused> {
+        let shed = self.tight && self.shed_at.is_some_and(|at| at + Span::secs(5) >= started);
+        shed.then_some(Excused::Bound)
+    }
+
+    /// Notes that something may have made a health check fail.
+    pub fn note_trouble(&mut self, kind: FaultKind, now: Time) {
+        let harmless =
+            matches!(kind, FaultKind::ShortRead | FaultKind::ShortWrite | FaultKind::ByteByByte);
+        if !harmless {
+            self.unhealthy = Some(now);
+        }
+    }
+}

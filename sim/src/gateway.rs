@@ -1,0 +1,308 @@
+//! One of our own instances in a world: its machines, its files and the views it has published.
+
+use crate::fault::Kind;
+use crate::net::Net;
+use crate::oracle::{Oracle, Verdict};
+use crate::plan::Document;
+use crate::proactor::Port;
+use crate::site::Instance;
+use crate::world::{Host, Parcel, World};
+use engine::base::id::JobId;
+use engine::base::mark::Mark;
+use engine::base::time::{Span, Time, Wall};
+use engine::boundary::{Answer, Close, Document as FileText, Input, Job};
+use engine::config::fixed_from_file;
+use engine::control::Control;
+use engine::view::View;
+use engine::view::stats::Stats;
+use engine::worker::{Setup, Worker};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a machine does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Control,
+    Worker(u16),
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Gateway {
+    pub instance: Instance,
+    pub stats: Arc<Stats>,
+    /// The control machine first, then the workers.
+    pub hosts: Vec<u16>,
+    /// What its file says, newest last.
+    pub documents: Vec<Document>,
+    pub views: BTreeMap<u64, Arc<View>>,
+    versions: BTreeMap<u64, u32>,
+    shed: u64,
+    pub up: bool,
+    pub draining: bool,
+    /// Marks of earlier lives.
+    pub marks: Vec<u64>,
+    pub lives: u64,
+    torn: usize,
+}
+
+impl Gateway {
+    /// The version of the document that a view was made of; nought before any was read.
+    pub fn version_of(&self, epoch: u64) -> u32 {
+        self.versions.get(&epoch).copied().unwrap_or(0)
+    }
+
+    /// A view was published.
+    pub fn note_view(&mut self, view: &Arc<View>, now: Time, verdict: &mut Verdict) {
+        let newest = self.views.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        if view.epoch <= newest {
+            let epoch = view.epoch;
+            let text = || format!("epoch {epoch} was published after {newest}");
+            verdict.add(Oracle::V1, now, text);
+        }
+        self.versions.insert(view.epoch, version(view));
+        self.views.insert(view.epoch, Arc::clone(view));
+    }
+
+    /// Whether something was turned away since the last call.
+    pub fn note_shed(&mut self) -> bool {
+        let shed = |worker: &engine::view::stats::WorkerStats| {
+            worker.shed.iter().map(engine::view::stats::Count::get).sum::<u64>()
+                + worker.marks.count(Mark::PagesExhausted)
+        };
+        let now: u64 = self.stats.workers.iter().map(shed).sum();
+        std::mem::replace(&mut self.shed, now) != now
+    }
+
+    /// Counts of all marks, of this life and earlier ones.
+    pub fn marks_now(&self) -> Vec<u64> {
+        let mut marks = self.marks.clone();
+        marks.resize(Mark::ALL.len(), 0);
+        for (at, mark) in Mark::ALL.iter().enumerate() {
+            let workers = self.stats.workers.iter().map(|worker| worker.marks.count(*mark));
+            marks[at] += workers.sum::<u64>() + self.stats.control.marks.count(*mark);
+        }
+        marks
+    }
+
+    pub fn document(&self) -> &Document {
+        self.documents.last().expect("an instance has a document")
+    }
+}
+
+fn version(view: &View) -> u32 {
+    let number =
+        |name: &str| name.strip_prefix("version-")?.strip_suffix("@file")?.parse::<u32>().ok();
+    view.services.iter().find_map(|service| number(&service.name)).unwrap_or(0)
+}
+
+impl World {
+    /// Starts an instance for the first time.
+    pub(crate) fn found(&mut self, instance: &Instance) {
+        let number = self.gateways.len();
+        if number == 0 {
+            self.book.documents = vec![Document::default(), instance.document.clone()];
+        }
+        self.gateways.push(Gateway {
+            instance: instance.clone(),
+            stats: Arc::new(Stats::new(instance.workers, 0, Wall(0))),
+            hosts: Vec::new(),
+            documents: vec![instance.document.clone()],
+            views: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            shed: 0,
+            up: false,
+            draining: false,
+            marks: Vec::new(),
+            lives: 0,
+            torn: 0,
+        });
+        self.start(number);
+    }
+
+    fn start(&mut self, number: usize) {
+        let now = self.net.now;
+        self.book.unresolved_until = self.book.unresolved_until.max(now + Span::millis(200));
+        let gateway = &mut self.gateways[number];
+        let instance = gateway.instance.clone();
+        let (fixed, problems) = fixed_from_file("startup.yml", &instance.startup);
+        if !problems.is_empty() {
+            let text = || format!("{} does not start: {problems:?}", instance.name);
+            self.net.verdict.add(Oracle::U2, now, text);
+        }
+        gateway.lives += 1;
+        gateway.up = true;
+        gateway.draining = false;
+        let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
+        let entries = u16::try_from(entries).expect("an instance has few entry points");
+        gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
+        gateway.shed = 0;
+        gateway.views.clear();
+        gateway.versions.clear();
+        gateway.hosts.clear();
+        let seed = self.run.seed ^ (gateway.lives << 32) ^ number as u64;
+        let stats = Arc::clone(&gateway.stats);
+        let control = Control::new(
+            Arc::new(fixed.clone()),
+            self.site.control_limits,
+            Arc::clone(&stats),
+            seed,
+            now,
+        );
+        let view = control.view();
+        if number == 0 {
+            let named = |addr: &SocketAddr| {
+                let entry = fixed.entry_points.iter().find(|entry| entry.address == *addr);
+                entry.map_or_else(String::new, |entry| entry.name.clone())
+            };
+            self.book.entries = self.site.asking.entries.iter().map(named).collect();
+            let marked = fixed.entry_points.iter().filter(|entry| entry.as_default);
+            let marked: Vec<String> = marked.map(|entry| entry.name.clone()).collect();
+            let all = self.book.entries.clone();
+            self.book.defaults = if marked.is_empty() { all } else { marked };
+        }
+        let gateway = &mut self.gateways[number];
+        gateway.note_view(&view, now, &mut self.net.verdict);
+        let listeners: Vec<SocketAddr> =
+            view.entries.iter().map(|entry| entry.settings.address).collect();
+        self.plug(number, Role::Control, Box::new(control), Vec::new());
+        for index in 0..instance.workers {
+            let worker = Worker::new(Setup {
+                limits: self.site.limits,
+                index,
+                wall: Wall(0),
+                view: Arc::clone(&view),
+                stats: Arc::clone(&stats),
+            });
+            self.plug(number, Role::Worker(index), Box::new(worker), listeners.clone());
+        }
+    }
+
+    fn plug(
+        &mut self,
+        gateway: usize,
+        role: Role,
+        machine: Box<dyn engine::boundary::Machine>,
+        listeners: Vec<SocketAddr>,
+    ) {
+        let host = self.net.plug(Port::new(self.gateways[gateway].instance.ip, listeners));
+        self.gateways[gateway].hosts.push(host);
+        let given = self.gateways[gateway].views.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        self.hosts.push(Host { gateway, role, machine: Some(machine), given, finished: false });
+        self.net.wake_at(host, self.net.now);
+    }
+
+    /// An instance dies with everything it had.
+    pub(crate) fn crash(&mut self, number: usize) {
+        let marks = self.gateways[number].marks_now();
+        let gateway = &mut self.gateways[number];
+        gateway.marks = marks;
+        gateway.up = false;
+        for host in gateway.hosts.clone() {
+            self.hosts[host as usize].machine = None;
+            self.net.unplug(host);
+        }
+        if number == 0 {
+            self.book.oldest = 0;
+        }
+    }
+
+    pub(crate) fn restart(&mut self, number: usize) {
+        if !self.gateways[number].up {
+            self.start(number);
+        }
+    }
+
+    /// Tells every machine of an instance to finish.
+    pub(crate) fn drain(&mut self, number: usize, grace: Span) {
+        let by = self.net.now + grace;
+        self.gateways[number].draining = true;
+        for host in self.gateways[number].hosts.clone() {
+            if self.hosts[host as usize].machine.is_some() {
+                self.net.tell(host, Input::Drain { by });
+            }
+        }
+    }
+
+    // Jobs.
+
+    pub(crate) fn start_job(&mut self, host: u16, job: JobId, what: Job) {
+        let mut delay = Span::micros(50 + self.net.chance.below(2_000));
+        if matches!(what, Job::Resolve { .. }) && self.net.faults.strikes(Kind::NameSlow) {
+            self.net.faults.observed(Kind::NameSlow);
+            self.book.unresolved_until = self.net.now + Span::secs(60);
+            delay = Span::millis(self.net.faults.chance.between(500, 20_000));
+        }
+        self.send(delay, Parcel::Job { host, job, what });
+    }
+
+    pub(crate) fn finish_job(&mut self, host: u16, job: JobId, what: &Job) {
+        let at = &self.hosts[host as usize];
+        if at.machine.is_none() {
+            return;
+        }
+        let gateway = at.gateway;
+        let answer = match what {
+            Job::Resolve { host } => self.resolve(host),
+            Job::Load { path } => self.load(gateway, path),
+        };
+        self.net.tell(host, Input::Job { job, answer });
+    }
+
+    fn resolve(&mut self, host: &str) -> Answer {
+        if self.net.faults.strikes(Kind::NameFails) {
+            self.net.faults.observed(Kind::NameFails);
+            self.book.unresolved_until = self.net.now + Span::secs(60);
+            return Answer::Resolved(Err("no such host".into()));
+        }
+        let name = host.trim_end_matches(".test");
+        let Some(server) = self.servers.iter().find(|server| server.name == name) else {
+            return Answer::Resolved(Err("no such host".into()));
+        };
+        let mut addrs = vec![server.addr.ip()];
+        if self.net.faults.strikes(Kind::NameMoves) {
+            self.net.faults.observed(Kind::NameMoves);
+            addrs.insert(0, [10, 99, 0, 1].into());
+            addrs.push([10, 99, 0, 2].into());
+        }
+        Answer::Resolved(Ok(addrs))
+    }
+
+    fn load(&mut self, gateway: usize, path: &str) -> Answer {
+        let text = self.gateways[gateway].document().yaml();
+        let file = |text| Answer::Loaded(Ok(vec![FileText { path: path.to_owned(), text }]));
+        let faults = &mut self.net.faults;
+        let kinds = [Kind::FileTorn, Kind::FileMissing, Kind::FileUnreadable];
+        let fault = kinds.into_iter().find(|kind| faults.strikes(*kind));
+        if let Some(kind) = fault {
+            faults.observed(kind);
+            // Somebody notices sooner or later, and the file is whole by then.
+            self.send(Span::millis(900), Parcel::Changed { gateway });
+        }
+        match fault {
+            Some(Kind::FileTorn) => {
+                let torn = &mut self.gateways[gateway].torn;
+                *torn += 1;
+                let cut = text.len() * (1 + *torn % 13) / 15;
+                file(Ok(text[..cut].to_owned()))
+            }
+            Some(Kind::FileMissing) => Answer::Loaded(Err("no such file".into())),
+            Some(_) => file(Err("permission denied".into())),
+            None => file(Ok(text)),
+        }
+    }
+}
+
+impl Net {
+    /// A machine dies: its sockets are cut, and nobody accepts in its name.
+    pub(crate) fn unplug(&mut self, host: u16) {
+        let (ends, listeners) = self.ports[host as usize].retire();
+        for end in ends {
+            self.close(end, Close::Abort);
+        }
+        for addr in listeners {
+            self.forget_accepts(host, addr);
+        }
+    }
+}

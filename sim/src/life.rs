@@ -1,0 +1,228 @@
+//! The phases of a run: storm, calm, and the end of everything.
+
+use crate::entropy::RunId;
+use crate::fault::Counts;
+use crate::ledger::{Ended, Probe};
+use crate::model::{Fate, Routed};
+use crate::oracle::{self, Oracle, Violation};
+use crate::plan::Kind;
+use crate::trace::Text;
+use crate::world::{World, scene};
+use engine::base::mark::Mark;
+use engine::base::time::{Span, Time};
+use engine::boundary::Close;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub run: RunId,
+    pub violations: Vec<Violation>,
+    pub hash: u64,
+    pub events: u64,
+    /// Calls of machines.
+    pub steps: u64,
+    pub requests: u64,
+    pub answered: u64,
+    pub records: u64,
+    pub polls: u64,
+    pub bytes: u64,
+    pub faults: Counts,
+    pub marks: Vec<u64>,
+    pub virtual_time: Time,
+    pub lines: Vec<String>,
+}
+
+/// How long a storm may last when clients are stuck.
+const STORM_MAX: Span = Span::secs(40);
+/// How long everything has to recover: the longest dial, poll, probe and file pause, and slack.
+const RECOVERY: Span = Span::secs(12);
+const CALM_MAX: Span = Span::secs(60);
+const DRAIN: Span = Span::secs(5);
+const CALM_REQUESTS: u32 = 3;
+
+/// Plays one run from beginning to end. A machine that panics has broken a property, too.
+pub fn play(run: RunId, text: Text) -> Report {
+    let mut world = World::new(run, text);
+    let live = catch_unwind(AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = live {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        let said = said.unwrap_or_default();
+        world.net.verdict.add(Oracle::Panic, world.net.now, || said);
+    }
+    world.report()
+}
+
+impl World {
+    pub fn live(&mut self) {
+        self.storm();
+        self.become_calm();
+        self.end();
+    }
+
+    fn storm(&mut self) {
+        let until = self.net.now + STORM_MAX;
+        self.run_until(until, |world| {
+            world.clients.iter().all(|client| client.done && client.is_idle())
+        });
+    }
+
+    /// Faults cease, whatever was broken for good is cut, and everything has to work again.
+    fn become_calm(&mut self) {
+        self.net.faults.cease();
+        let now = self.net.now;
+        for client in 0..self.clients.len() {
+            let mut scene = scene!(self);
+            self.clients[client].leave(&mut scene, Close::Abort);
+        }
+        self.attacker.give_up(&mut self.net);
+        for server in 0..self.servers.len() {
+            self.revive(server);
+            let mut scene = scene!(self);
+            self.servers[server].calm_down(&mut scene);
+        }
+        for gateway in 0..self.gateways.len() {
+            if self.gateways[gateway].up && self.is_draining(gateway) {
+                self.crash(gateway);
+            }
+            self.restart(gateway);
+            self.send(Span::millis(1), crate::world::Parcel::Changed { gateway });
+        }
+        self.net.clear_the_air();
+        self.run_until(now + RECOVERY, |_| false);
+        self.book.stops.clear();
+        self.book.unhealthy = None;
+        self.book.unresolved_until = Time::ZERO;
+        self.calm = true;
+        for client in 0..self.clients.len() {
+            self.clients[client].left = CALM_REQUESTS;
+            self.clients[client].done = false;
+            let mut scene = scene!(self);
+            self.clients[client].wake(&mut scene, Span::micros(100));
+        }
+        let until = self.net.now + CALM_MAX;
+        self.run_until(until, |world| {
+            world.clients.iter().all(|client| client.left == 0 && client.is_idle())
+        });
+        self.judge_liveness();
+    }
+
+    fn judge_liveness(&mut self) {
+        let now = self.net.now;
+        for probe in &self.ledger.probes {
+            let stuck = probe.calm && probe.end.is_none_or(|(_, ended)| ended == Ended::Open);
+            if stuck {
+                let (id, meant) = (probe.id, &probe.meant);
+                self.net.verdict.add(Oracle::L1, now, || {
+                    format!("probe {id} is not answered although all is calm: {meant:?}")
+                });
+            }
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            if client.left > 0 {
+                let (left, refused) = (client.left, client.refused);
+                self.net.verdict.add(Oracle::L1, now, || {
+                    format!("client {number} has {left} requests left, {refused} times refused")
+                });
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        for client in 0..self.clients.len() {
+            let mut scene = scene!(self);
+            self.clients[client].leave(&mut scene, Close::Gentle);
+        }
+        oracle::http::judge(&mut scene!(self));
+        for gateway in 0..self.gateways.len() {
+            self.drain(gateway, DRAIN);
+        }
+        let until = self.net.now + DRAIN + Span::secs(2);
+        self.run_until(until, |world| {
+            world.hosts.iter().all(|host| host.finished || host.machine.is_none())
+        });
+        self.judge_rest();
+        oracle::http::judge_arrivals(&mut scene!(self));
+        self.judge_choices();
+    }
+
+    /// R1: nothing is left of a drained instance.
+    fn judge_rest(&mut self) {
+        let now = self.net.now;
+        for number in 0..self.hosts.len() {
+            let host = &self.hosts[number];
+            let Some(machine) = &host.machine else { continue };
+            let port = self.net.port(u16::try_from(number).expect("a run has few hosts"));
+            let (operations, sockets) = port.outstanding();
+            let (role, finished) = (host.role, host.finished);
+            machine.check();
+            if !finished || operations > 0 || sockets > 0 {
+                let gateway = &self.gateways[host.gateway].instance.name;
+                self.net.verdict.add(Oracle::R1, now, || {
+                    format!(
+                        "{role:?} of {gateway} has drained (finished: {finished}) with \
+                         {operations} operations and {sockets} sockets"
+                    )
+                });
+            }
+        }
+    }
+
+    fn judge_choices(&mut self) {
+        let crashed =
+            !self.book.stops.is_empty() || self.gateways.iter().any(|gateway| gateway.lives > 1);
+        self.choices.judge_gaps(&|_, _| !crashed, &mut self.net);
+        let (book, documents) = (&self.book, &self.book.documents);
+        let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
+            Fate::Nowhere => None,
+            Fate::Broken { router } | Fate::Routed(Routed { router, .. }) => Some(router),
+        };
+        self.choices.judge_routes(&self.ledger, &router, &mut self.net);
+        let percent = |record: &oracle::choice::Record, service: &str| {
+            let document = documents.get(record.version as usize)?;
+            let kind = &document.service(service.trim_end_matches("@file"))?.kind;
+            let Kind::Mirroring { mirrors, .. } = kind else { return None };
+            let parents = record.gateway == "parent";
+            mirrors.first().filter(|_| parents).map(|(_, percent)| *percent)
+        };
+        let mirrors = self.book.mirrors.clone();
+        self.choices.judge_mirrors(
+            &self.ledger,
+            &percent,
+            &|server| mirrors.contains(&server),
+            &mut self.net,
+        );
+    }
+
+    fn is_draining(&self, gateway: usize) -> bool {
+        self.gateways[gateway].draining
+    }
+
+    pub fn report(self) -> Report {
+        let mut marks = vec![0; Mark::ALL.len()];
+        for gateway in &self.gateways {
+            for (sum, count) in marks.iter_mut().zip(gateway.marks_now()) {
+                *sum += count;
+            }
+        }
+        let answered =
+            |probe: &&Probe| probe.end.is_some_and(|(_, ended)| ended == Ended::Answered);
+        Report {
+            run: self.run,
+            violations: self.net.verdict.all().to_vec(),
+            hash: self.net.trace.hash(),
+            events: self.net.trace.events(),
+            steps: self.errands.steps,
+            requests: self.ledger.probes.len() as u64,
+            answered: self.ledger.probes.iter().filter(answered).count() as u64,
+            records: self.choices.lines,
+            polls: self.ledger.polls,
+            bytes: self.net.bytes,
+            faults: self.net.faults.counts.clone(),
+            marks,
+            virtual_time: self.net.now,
+            lines: self.net.trace.lines(),
+        }
+    }
+}

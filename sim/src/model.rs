@@ -1,0 +1,270 @@
+//! What the documentation promises, worked out naively and without the engine: which router takes
+//! a request, what it makes of the head, and which servers a service can reach.
+
+use crate::ledger::Meant;
+use crate::plan::{Document, Kind, Matcher, Router, Step, Term};
+use std::collections::BTreeSet;
+
+/// What becomes of a request under one document.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fate {
+    /// No rule matches: 404.
+    Nowhere,
+    /// The router that matches must not serve: 503.
+    Broken {
+        router: String,
+    },
+    Routed(Routed),
+}
+
+/// A request after its router's middlewares.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Routed {
+    pub router: String,
+    pub service: String,
+    pub target: String,
+    /// Fields that replace or remove what the client sent; empty removes.
+    pub request_edits: Vec<(String, String)>,
+    pub response_edits: Vec<(String, String)>,
+    /// Prefixes that were taken off.
+    pub stripped: Vec<String>,
+}
+
+/// The fate of a request at an entry point of an instance with this document.
+pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Fate {
+    let (path, query) = split(&meant.target);
+    let path = normal(path);
+    let listens = |router: &&Router| match router.entries.is_empty() {
+        true => defaults.contains(&entry),
+        false => router.entries.iter().any(|name| name == entry),
+    };
+    let best = document
+        .routers
+        .iter()
+        .filter(|router| router.uplinks.is_empty() && !is_unreadable(router))
+        .filter(listens)
+        .filter(|router| matches(router, &path, query, meant))
+        .min_by_key(|router| (-router.effective_priority(), format!("{}@file", router.name)));
+    let Some(router) = best else {
+        let version = format!("/version/{}", document.version);
+        let known = path == version && defaults.contains(&entry);
+        let router = format!("version-{}@file", document.version);
+        return if known { Fate::Broken { router } } else { Fate::Nowhere };
+    };
+    let name = format!("{}@file", router.name);
+    let Some(steps) = steps(document, &router.middlewares) else {
+        return Fate::Broken { router: name };
+    };
+    if !exists(document, &router.service) {
+        return Fate::Broken { router: name };
+    }
+    Fate::Routed(apply(router, name, &steps, path, query))
+}
+
+fn exists(document: &Document, service: &str) -> bool {
+    service.ends_with("@multicluster") || document.service(service).is_some()
+}
+
+fn is_unreadable(router: &Router) -> bool {
+    let broken = |term: &Term| matches!(term.matcher, Matcher::Broken(_));
+    router.rule.iter().flatten().any(broken)
+}
+
+fn matches(router: &Router, path: &str, query: Option<&str>, meant: &Meant) -> bool {
+    router.rule.iter().any(|terms| {
+        terms.iter().all(|term| term.not != matches_one(&term.matcher, path, query, meant))
+    })
+}
+
+fn matches_one(matcher: &Matcher, path: &str, query: Option<&str>, meant: &Meant) -> bool {
+    match matcher {
+        Matcher::Path(wanted) => path == wanted,
+        Matcher::PathPrefix(prefix) => path.starts_with(prefix.as_str()),
+        Matcher::Host(host) => {
+            let named = meant.host.split(':').next().unwrap_or("");
+            named.eq_ignore_ascii_case(host)
+        }
+        Matcher::Header(name, value) => {
+            meant.fields.iter().any(|(at, got)| at.eq_ignore_ascii_case(name) && got == value)
+        }
+        Matcher::Method(method) => meant.method == method,
+        Matcher::Query(key, value) => query.unwrap_or("").split('&').any(|pair| {
+            let (at, got) = pair.split_once('=').unwrap_or((pair, ""));
+            at == key && got == value
+        }),
+        Matcher::Broken(_) => false,
+    }
+}
+
+/// The steps of named middlewares in order, chains unrolled; nothing if one does not exist.
+fn steps<'a>(document: &'a Document, names: &[String]) -> Option<Vec<&'a Step>> {
+    let mut all = Vec::new();
+    for name in names {
+        let middleware = document.middlewares.iter().find(|at| at.name == *name)?;
+        match &middleware.kind {
+            Step::Chain(names) => all.extend(steps(document, names)?),
+            step @ (Step::Strip(_) | Step::Add(_) | Step::Headers { .. }) => all.push(step),
+        }
+    }
+    Some(all)
+}
+
+fn apply(
+    router: &Router,
+    name: String,
+    steps: &[&Step],
+    mut path: String,
+    query: Option<&str>,
+) -> Routed {
+    let mut routed = Routed {
+        router: name,
+        service: qualified(&router.service),
+        target: String::new(),
+        request_edits: Vec::new(),
+        response_edits: Vec::new(),
+        stripped: Vec::new(),
+    };
+    for step in steps {
+        match step {
+            Step::Strip(prefixes) => {
+                let prefix = prefixes.iter().find(|prefix| path.starts_with(prefix.as_str()));
+                if let Some(prefix) = prefix {
+                    routed.stripped.push(prefix.clone());
+                    let rest = path[prefix.len()..].to_owned();
+                    path = if rest.starts_with('/') { rest } else { format!("/{rest}") };
+                }
+            }
+            Step::Add(prefix) => path = format!("{prefix}{path}"),
+            Step::Headers { request, response } => {
+                routed.request_edits.extend(request.iter().cloned());
+                routed.response_edits.extend(response.iter().cloned());
+            }
+            Step::Chain(_) => unreachable!("chains were unrolled"),
+        }
+    }
+    routed.target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    routed
+}
+
+pub fn qualified(name: &str) -> String {
+    if name.contains('@') { name.to_owned() } else { format!("{name}@file") }
+}
+
+fn split(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// Unreserved triplets decoded, runs of slashes one. Clients here send no dot segments.
+pub fn normal(path: &str) -> String {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some(first) = rest.chars().next() {
+        let triplet = rest.get(1..3).filter(|_| first == '%');
+        let byte = triplet.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(char::from(byte));
+                rest = &rest[3..];
+            }
+            _ => {
+                if !(first == '/' && out.ends_with('/')) {
+                    out.push(first);
+                }
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+/// Services below `name`, itself included, as far as this document knows them. A failover's or a
+/// weighted service's members count whatever their health; mirrors do not.
+pub fn below(document: &Document, name: &str, found: &mut BTreeSet<String>) {
+    if !found.insert(qualified(name)) {
+        return;
+    }
+    match document.service(name.trim_end_matches("@file")).map(|service| &service.kind) {
+        Some(Kind::Weighted(members)) => {
+            members.iter().for_each(|(member, _)| below(document, member, found));
+        }
+        Some(Kind::Failover { main, fallback, .. }) => {
+            below(document, main, found);
+            below(document, fallback, found);
+        }
+        Some(Kind::Mirroring { main, .. }) => below(document, main, found),
+        Some(Kind::Balancer { .. }) | None => {}
+    }
+}
+
+/// Servers that may answer a request to `service`: every server below it with a weight.
+pub fn servers(document: &Document, service: &str) -> BTreeSet<u16> {
+    let mut names = BTreeSet::new();
+    below(document, service, &mut names);
+    let mut servers = BTreeSet::new();
+    for name in names {
+        let Some(at) = document.service(name.trim_end_matches("@file")) else { continue };
+        if let Kind::Balancer { servers: backends, .. } = &at.kind {
+            servers.extend(backends.iter().filter(|b| b.weight > 0).map(|b| b.server));
+        }
+    }
+    servers
+}
+
+/// Whether mirrors take request number `ticket`: a counter that lags behind the percentage.
+pub fn mirrored(ticket: u64, percent: u8) -> bool {
+    let lagging = |requests: u64| (requests * u64::from(percent)).div_ceil(100);
+    lagging(ticket + 1) > lagging(ticket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(name: &str, rule: Vec<Term>, service: &str) -> Router {
+        Router {
+            name: name.into(),
+            rule: vec![rule],
+            priority: None,
+            entries: Vec::new(),
+            middlewares: Vec::new(),
+            service: service.into(),
+            uplinks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_longest_rule_wins_and_a_missing_service_is_broken() {
+        let prefix = |path: &str| Term::is(Matcher::PathPrefix(path.into()));
+        let document = Document {
+            routers: vec![
+                router("a", vec![prefix("/shop")], "none"),
+                router("b", vec![prefix("/shop/items")], "none"),
+            ],
+            ..Document::default()
+        };
+        let meant = Meant { method: "GET", target: "/shop/items?q".into(), ..Meant::default() };
+        let fate_of = |entry: &str| fate(&document, entry, &["web"], &meant);
+        assert_eq!(fate_of("web"), Fate::Broken { router: "b@file".into() });
+        assert_eq!(fate_of("other"), Fate::Nowhere);
+    }
+
+    #[test]
+    fn paths_are_normalised() {
+        for (path, expected) in [("/a//b", "/a/b"), ("/%7Eu", "/~u"), ("/a%2Fb", "/a%2Fb")] {
+            assert_eq!(normal(path), expected);
+        }
+    }
+
+    #[test]
+    fn ten_percent_is_one_in_ten_and_begins_at_once() {
+        let taken: Vec<u64> = (0..30).filter(|t| mirrored(*t, 10)).collect();
+        assert_eq!(taken, [0, 10, 20]);
+        assert!((0..100).all(|t| mirrored(t, 100) && !mirrored(t, 0)));
+    }
+}

@@ -1,0 +1,313 @@
+//! Every choice an access log line tells about: C1 to C3, P2 and V2. A line holds the epoch, the
+//! router, and service, ticket and turn of each balancer: enough to work the choice out again.
+
+use super::Oracle;
+use crate::gateway::Gateway;
+use crate::ledger::{Ledger, Probe, ProbeId};
+use crate::net::Net;
+use engine::base::time::Time;
+use engine::service::rotation::Rotation;
+use engine::view::{NodeKind, ServiceNode, Side, View};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A line of the access log, as far as it matters here.
+#[derive(Deserialize, Debug)]
+struct Line<'a> {
+    #[serde(rename = "Choices", default, borrow)]
+    choices: Vec<Choice<'a>>,
+    #[serde(rename = "Epoch")]
+    epoch: u64,
+    #[serde(rename = "RouterName", default, borrow)]
+    router: Option<Cow<'a, str>>,
+    #[serde(rename = "ServiceName", default, borrow)]
+    service: Option<Cow<'a, str>>,
+    #[serde(rename = "DownstreamStatus")]
+    status: u16,
+    #[serde(rename = "RequestMethod", borrow)]
+    method: Cow<'a, str>,
+    #[serde(rename = "RequestPath", borrow)]
+    path: Cow<'a, str>,
+    #[serde(rename = "request_X-Probe", default, borrow)]
+    probe: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize, Debug)]
+struct Choice<'a> {
+    #[serde(rename = "Service", borrow)]
+    service: Cow<'a, str>,
+    #[serde(rename = "Ticket")]
+    ticket: u64,
+    #[serde(rename = "Turn")]
+    turn: u16,
+    #[serde(rename = "Member", borrow)]
+    member: Cow<'a, str>,
+}
+
+/// A request's line, for the oracles that look at the end.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub gateway: String,
+    pub life: u64,
+    pub at: Time,
+    pub epoch: u64,
+    pub version: u32,
+    pub router: Option<String>,
+    pub status: u16,
+    pub method: String,
+    pub path: String,
+    /// Service, ticket and turn.
+    pub choices: Vec<(String, u64, u16)>,
+}
+
+/// What the logs have said.
+#[derive(Debug, Default)]
+pub struct Choices {
+    pub records: BTreeMap<ProbeId, Vec<Record>>,
+    /// Tickets by instance, life and service.
+    tickets: BTreeMap<(String, u64, String), BTreeSet<u64>>,
+    /// Tickets that were drawn for nothing, and that no line tells: nobody could serve, or a
+    /// failover took the other side after a bad answer.
+    untold: BTreeMap<(String, u64, String), u64>,
+    pub lines: u64,
+}
+
+impl Choices {
+    /// Reads lines that a worker of `gateway` has handed over.
+    pub fn read(&mut self, bytes: &[u8], gateway: &Gateway, net: &mut Net) {
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.lines += 1;
+            net.trace.note(net.now, || format!("log {}", line.escape_ascii()));
+            match serde_json::from_slice::<Line<'_>>(line) {
+                Ok(line) => self.judge(&line, gateway, net),
+                Err(why) => net.verdict.add(Oracle::C1, net.now, || {
+                    format!("an access log line is no JSON: {why}: {}", line.escape_ascii())
+                }),
+            }
+        }
+    }
+
+    fn judge(&mut self, line: &Line<'_>, gateway: &Gateway, net: &mut Net) {
+        let Some(view) = gateway.views.get(&line.epoch) else {
+            let epoch = line.epoch;
+            return net.verdict.add(Oracle::V1, net.now, || {
+                format!("a request was routed by epoch {epoch}, which was never published")
+            });
+        };
+        for choice in &line.choices {
+            self.judge_choice(choice, view, gateway, net);
+        }
+        let told = |name: &str| line.choices.iter().any(|at| at.service == name);
+        if let Some(service) = line.service.as_ref().filter(|name| !told(name)) {
+            self.note_untold(service, gateway);
+        }
+        let probe = line.probe.as_ref().and_then(|text| text.parse::<ProbeId>().ok());
+        let Some(probe) = probe else { return };
+        let choices = line.choices.iter().map(|at| (at.service.to_string(), at.ticket, at.turn));
+        self.records.entry(probe).or_default().push(Record {
+            gateway: gateway.instance.name.clone(),
+            life: gateway.lives,
+            at: net.now,
+            epoch: line.epoch,
+            version: gateway.version_of(line.epoch),
+            router: line.router.as_ref().map(ToString::to_string),
+            status: line.status,
+            method: line.method.to_string(),
+            path: line.path.to_string(),
+            choices: choices.collect(),
+        });
+    }
+
+    fn note_untold(&mut self, service: &str, gateway: &Gateway) {
+        let of = (gateway.instance.name.clone(), gateway.lives, service.to_owned());
+        *self.untold.entry(of).or_default() += 1;
+    }
+
+    /// A replay after a bad answer: what was chosen below the main side is not told.
+    fn note_replay(&mut self, node: &ServiceNode, view: &View, gateway: &Gateway) {
+        let NodeKind::Failover { main, .. } = &node.kind else { return };
+        let mut below = vec![*main];
+        while let Some(id) = below.pop() {
+            let Some(node) = view.services.get(id.0) else { continue };
+            self.note_untold(&node.name, gateway);
+            match &node.kind {
+                NodeKind::Weighted { services, .. } => below.extend(services.iter().copied()),
+                NodeKind::Failover { main, fallback, .. } => below.extend([*main, *fallback]),
+                NodeKind::Mirroring(mirroring) => below.push(mirroring.main),
+                NodeKind::Balancer { .. } | NodeKind::Internal(_) | NodeKind::Unavailable(_) => {}
+            }
+        }
+    }
+
+    fn judge_choice(
+        &mut self,
+        choice: &Choice<'_>,
+        view: &Arc<View>,
+        gateway: &Gateway,
+        net: &mut Net,
+    ) {
+        let (ticket, turn) = (choice.ticket, choice.turn);
+        let mut wrong = |oracle: Oracle, text: String| {
+            let service = &choice.service;
+            net.verdict.add(oracle, net.now, || {
+                format!("{service}, ticket {ticket}, turn {turn}, epoch {}: {text}", view.epoch)
+            });
+        };
+        let node = view.services.iter().find(|node| *node.name == *choice.service);
+        let Some(node) = node else {
+            return wrong(Oracle::C1, "no such service in that view".into());
+        };
+        let mut replayed = false;
+        let drawn = match &node.kind {
+            NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => {
+                if let Some(text) = turn_problem(&turns.rotation, ticket, turn) {
+                    wrong(Oracle::C1, text);
+                }
+                true
+            }
+            NodeKind::Failover { side, .. } => {
+                if let Some(text) = side_problem(node, *side, turn, view) {
+                    wrong(Oracle::P2, text);
+                }
+                replayed = turn == 1 && *side == Side::Main;
+                false
+            }
+            NodeKind::Mirroring(_) => true,
+            NodeKind::Internal(_) | NodeKind::Unavailable(_) => {
+                wrong(Oracle::C1, "such a service makes no choice".into());
+                false
+            }
+        };
+        if let Some(text) = member_problem(node, choice, view) {
+            wrong(Oracle::C1, text);
+        }
+        if replayed {
+            self.note_replay(node, view, gateway);
+        }
+        if drawn {
+            let of = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
+            if !self.tickets.entry(of).or_default().insert(ticket) {
+                wrong(Oracle::C2, "the ticket was drawn before".into());
+            }
+        }
+    }
+
+    /// C2 at the end: tickets have no gaps, if every log line has been read.
+    pub fn judge_gaps(&self, complete: &dyn Fn(&str, u64) -> bool, net: &mut Net) {
+        for ((gateway, life, service), tickets) in &self.tickets {
+            let drawn = tickets.len() as u64;
+            let last = tickets.last().copied().unwrap_or(0);
+            let of = (gateway.clone(), *life, service.clone());
+            let untold = self.untold.get(&of).copied().unwrap_or(0);
+            if complete(gateway, *life) && last + 1 > drawn + untold {
+                net.verdict.add(Oracle::C2, net.now, || {
+                    format!("{gateway}: {service} drew {drawn} tickets and {untold} in vain, the last is {last}")
+                });
+            }
+        }
+    }
+
+    /// C1 at the end: every record of the parent is about the request it names, and tells the
+    /// router that the document of its view has for it.
+    pub fn judge_routes(
+        &self,
+        ledger: &Ledger,
+        router_of: &dyn Fn(&Probe, u32) -> Option<String>,
+        net: &mut Net,
+    ) {
+        for (id, records) in &self.records {
+            let Some(probe) = ledger.get(*id) else { continue };
+            for record in records.iter().filter(|record| record.gateway == "parent") {
+                let router = router_of(probe, record.version);
+                let meant = &probe.meant;
+                let same = record.method == meant.method && record.path == meant.target;
+                if !same || record.router != router || record.version < probe.oldest {
+                    net.verdict.add(Oracle::C1, record.at, || {
+                        format!(
+                            "probe {id}, {meant:?}, router {router:?}, was logged as {record:?}"
+                        )
+                    });
+                }
+            }
+        }
+    }
+
+    /// C3 at the end: a mirrored arrival has a ticket that says so, and the other way round unless
+    /// somebody has an excuse.
+    pub fn judge_mirrors(
+        &self,
+        ledger: &Ledger,
+        percent_of: &dyn Fn(&Record, &str) -> Option<u8>,
+        is_mirror: &dyn Fn(u16) -> bool,
+        net: &mut Net,
+    ) {
+        for probe in &ledger.probes {
+            let arrived = probe.arrivals.iter().filter(|at| is_mirror(at.server)).count();
+            let records = self.records.get(&probe.id);
+            let mut due = 0;
+            for record in records.into_iter().flatten() {
+                for (service, ticket, _) in &record.choices {
+                    let percent = percent_of(record, service);
+                    let due_here = percent.is_some_and(|at| crate::model::mirrored(*ticket, at));
+                    due += usize::from(due_here);
+                }
+            }
+            if arrived > due && records.is_some() {
+                let id = probe.id;
+                net.verdict.add(Oracle::C3, net.now, || {
+                    format!("probe {id} reached a mirror {arrived} times instead of {due}")
+                });
+            }
+        }
+    }
+}
+
+fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {
+    let turns = rotation.turns();
+    let at = usize::try_from(ticket % (turns.len().max(1) as u64)).expect("below a length");
+    match turns.get(at) {
+        Some(expected) if *expected == turn => None,
+        expected => Some(format!("the rotation says {expected:?}")),
+    }
+}
+
+/// P2: the main service if it is up, else the fallback if that is, else nobody. A replay after a
+/// bad status goes to the fallback whatever its side.
+fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Option<String> {
+    let NodeKind::Failover { main, fallback, errors, .. } = &node.kind else { return None };
+    let up = |id: &engine::base::id::ServiceId| {
+        view.services.get(id.0).is_some_and(|service| service.up)
+    };
+    let expected = match (up(main), up(fallback)) {
+        (true, _) => Side::Main,
+        (false, true) => Side::Fallback,
+        (false, false) => Side::Neither,
+    };
+    if side != expected {
+        return Some(format!("side {side:?} instead of {expected:?}"));
+    }
+    let right = match turn {
+        0 => side == Side::Main,
+        1 => side == Side::Fallback || errors.is_some(),
+        _ => false,
+    };
+    (!right).then(|| format!("turn {turn} with side {side:?}"))
+}
+
+fn member_problem(node: &ServiceNode, choice: &Choice<'_>, view: &View) -> Option<String> {
+    let name = |id: engine::base::id::ServiceId| {
+        view.services.get(id.0).map(|service| service.name.to_string())
+    };
+    let turn = usize::from(choice.turn);
+    let member = match &node.kind {
+        NodeKind::Balancer { servers, .. } => servers.get(turn).map(|at| at.url.to_string()),
+        NodeKind::Weighted { services, .. } => services.get(turn).and_then(|id| name(*id)),
+        // Their turn says it all: a side, or nothing to choose.
+        NodeKind::Failover { .. } | NodeKind::Mirroring(_) => Some(String::new()),
+        NodeKind::Internal(_) | NodeKind::Unavailable(_) => None,
+    };
+    let same = member.as_deref() == Some(&*choice.member);
+    (!same).then(|| format!("member {:?} instead of {member:?}", choice.member))
+}

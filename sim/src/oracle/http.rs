@@ -1,0 +1,380 @@
+//! What clients and servers saw: H1 to H5.
+//!
+//! A request that did not end as it should needs an excuse, and an excuse is something that
+//! somebody did: a fault, a rude client, an operator. A run without faults excuses nothing.
+
+use super::Oracle;
+use crate::actors::Scene;
+use crate::actors::client::expected_framing;
+use crate::actors::codec::{Framing, Head};
+use crate::actors::server::Server;
+use crate::fault::Kind;
+use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
+use crate::model::{Fate, Routed};
+use crate::net::Net;
+use engine::base::time::{Span, Time};
+
+/// Why a request may end badly.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Excused {
+    /// The client left, or was too slow or too odd.
+    ClientLeft,
+    /// The server that got it did this to it.
+    Server(Kind),
+    /// A fault struck that breaks connections or delays them for long.
+    Fault(Kind),
+    /// The answer came before the request had ended and the server closed: the rest of the request
+    /// meets a reset that may overtake the answer.
+    EarlyClose,
+    /// The instance was told to stop, or crashed.
+    Stopped,
+    /// A bound drawn for this run was reached.
+    Bound,
+    /// The configuration changed under the request.
+    Reload,
+    /// Health checks had taken every server out.
+    Unhealthy,
+    /// The document had not been read yet.
+    Starting,
+}
+
+/// Fields that the gateway adds or rewrites.
+const ADDED: &[&str] = &[
+    "host",
+    "x-probe",
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "expect",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-real-ip",
+    "x-uplink-name",
+    "x-tieline-hops",
+    "x-child",
+];
+
+/// A server has read the head of a request.
+pub fn on_arrival(
+    scene: &mut Scene<'_>,
+    server: &Server,
+    id: ProbeId,
+    head: &Head,
+    framing: Framing,
+) {
+    let now = scene.net.now;
+    let probe = scene.ledger.get(id).expect("looked up before");
+    let name = &server.name;
+    let mut wrong = |oracle: Oracle, text: String| {
+        let text = format!("{name} got probe {id} with {text}");
+        scene.net.verdict.add(oracle, now, || text);
+    };
+    let [method, target, version] = head.words().unwrap_or_default();
+    if method != probe.meant.method || version != "HTTP/1.1" {
+        wrong(Oracle::H3, format!("start line {:?}", head.start));
+    }
+    if head.count("host") != 1 {
+        wrong(Oracle::H3, format!("{} host fields", head.count("host")));
+    }
+    if !server.mirror {
+        let expected = expected_framing(probe.meant.body, probe.meant.body_bytes);
+        let same = match (expected, framing) {
+            (Framing::Length(0), Framing::Empty) => true,
+            (expected, framing) => expected == framing,
+        };
+        if !same {
+            wrong(Oracle::H3, format!("{framing:?} instead of {expected:?}"));
+        }
+    }
+    let fates = scene.book.fates(probe);
+    let problems: Vec<String> = fates
+        .iter()
+        .map(|fate| match fate {
+            Fate::Routed(routed) => head_problem(probe, routed, target, head),
+            Fate::Nowhere => Some("no route at all".into()),
+            Fate::Broken { router } => Some(format!("a broken router {router}")),
+        })
+        .map_while(|problem| problem)
+        .collect();
+    if problems.len() == fates.len() {
+        wrong(Oracle::H3, problems.join("; or "));
+    }
+}
+
+/// What is wrong with a head at a server, if it was routed so.
+fn head_problem(probe: &Probe, routed: &Routed, target: &str, head: &Head) -> Option<String> {
+    let plain = |target: &str| target.trim_end_matches('?').to_owned();
+    if plain(target) != plain(&routed.target) {
+        return Some(format!("target {target} instead of {}", routed.target));
+    }
+    let mut expected: Vec<(&str, &str)> = Vec::new();
+    let edited = |name: &str| {
+        routed.request_edits.iter().rev().find(|(at, _)| at.eq_ignore_ascii_case(name))
+    };
+    for (name, value) in &probe.meant.fields {
+        if edited(name).is_none() {
+            expected.push((name, value));
+        }
+    }
+    for (name, value) in &routed.request_edits {
+        let last = edited(name).is_some_and(|(_, last)| last == value);
+        if last && !value.is_empty() && !expected.iter().any(|(at, _)| at == name) {
+            expected.push((name, value));
+        }
+    }
+    for (name, value) in &expected {
+        let found = head.fields.iter().filter(|(at, _)| at.eq_ignore_ascii_case(name));
+        let values: Vec<&String> = found.map(|(_, value)| value).collect();
+        if values.len() != 1 || values[0] != value {
+            return Some(format!("{name}: {values:?} instead of {value:?}"));
+        }
+    }
+    let known = |name: &str| {
+        ADDED.contains(&name) || expected.iter().any(|(at, _)| at.eq_ignore_ascii_case(name))
+    };
+    let extra = head.fields.iter().find(|(name, _)| !known(name))?;
+    Some(format!("an extra field {extra:?}"))
+}
+
+/// A server has read the end of a request.
+pub fn on_whole(scene: &mut Scene<'_>, id: ProbeId, body: u64, trailers: &[(String, String)]) {
+    let now = scene.net.now;
+    let probe = scene.ledger.get(id).expect("looked up before");
+    let arrival = probe.arrivals.last().expect("it has arrived");
+    let empty_mirror = scene.book.is_mirror(arrival.server) && body == 0;
+    if body != probe.meant.body_bytes && !empty_mirror {
+        let wanted = probe.meant.body_bytes;
+        let text = || format!("probe {id} arrived with {body} bytes instead of {wanted}");
+        scene.net.verdict.add(Oracle::H3, now, text);
+    }
+    let fits = |(name, value): &(String, String)| name == "x-trailer" && *value == id.to_string();
+    if trailers.len() > 1 || !trailers.iter().all(fits) {
+        let trailers = format!("{trailers:?}");
+        let text = || format!("probe {id} arrived with trailers {trailers}");
+        scene.net.verdict.add(Oracle::H3, now, text);
+    }
+}
+
+/// A client has read an interim response.
+pub fn on_interim(net: &mut Net, probe: &mut Probe, head: &Head, status: u16) {
+    let (id, now) = (probe.id, net.now);
+    if probe.meant.old_version {
+        let text = || format!("probe {id} of an HTTP/1.0 client got {}", head.start);
+        net.verdict.add(Oracle::H1, now, text);
+    }
+    let stormy = probe.arrivals.iter().any(|arrival| arrival.fault == Some(Kind::OriginStorm));
+    if !matches!(status, 100 | 102 | 103) || (status != 100 && probe.want.interim == 0 && !stormy) {
+        let text = || format!("probe {id} got an interim {} that nobody sent", head.start);
+        net.verdict.add(Oracle::H2, now, text);
+    }
+}
+
+/// A client has read the head of a final response.
+pub fn on_answer(scene: &mut Scene<'_>, id: ProbeId, head: &Head) {
+    let now = scene.net.now;
+    let probe = scene.ledger.get(id).expect("looked up before");
+    let answer = probe.answer.as_ref().expect("just noted");
+    let mut wrong = |text: String| {
+        scene.net.verdict.add(Oracle::H2, now, || format!("probe {id} was answered {text}"));
+    };
+    let Some(server) = answer.server else {
+        if head.get("x-probe").is_some() {
+            wrong("by nobody with a probe number".into());
+        }
+        return;
+    };
+    if head.get("x-probe") != Some(id.to_string().as_str()) {
+        wrong(format!("with the number {:?}", head.get("x-probe")));
+    }
+    if !probe.arrivals.iter().any(|arrival| arrival.server == server) {
+        wrong(format!("by server {server}, where it never arrived"));
+    }
+    if scene.book.is_mirror(server) {
+        wrong(format!("by the mirror {server}"));
+    }
+    if answer.status != probe.want.status {
+        wrong(format!("with {} instead of {}", answer.status, probe.want.status));
+    }
+    let edits = scene.book.response_edits(probe);
+    let intact = head.get("connection-note") == Some("kept");
+    if !intact {
+        wrong("without a field that the server sent".into());
+    }
+    let edited = |edits: &Vec<(String, String)>| {
+        edits.iter().all(|(name, value)| match value.as_str() {
+            "" => head.count(&name.to_ascii_lowercase()) == 0,
+            value => head.get(&name.to_ascii_lowercase()) == Some(value),
+        })
+    };
+    if !edits.is_empty() && !edits.iter().any(edited) {
+        wrong(format!("with fields other than one of {edits:?}"));
+    }
+}
+
+/// A client has read the end of a response.
+pub fn on_response_trailers(
+    scene: &mut Scene<'_>,
+    id: ProbeId,
+    trailers: &[(String, String)],
+    from_server: bool,
+) {
+    let now = scene.net.now;
+    let probe = scene.ledger.get(id).expect("looked up before");
+    let fits = |(name, value): &(String, String)| name == "x-trailer" && *value == id.to_string();
+    let wanted = probe.want.trailers && from_server && !probe.meant.old_version;
+    let right = if wanted { trailers.len() == 1 } else { trailers.is_empty() };
+    if !right || !trailers.iter().all(fits) {
+        let trailers = format!("{trailers:?}");
+        let text = || format!("the answer to probe {id} ended with trailers {trailers}");
+        scene.net.verdict.add(Oracle::H2, now, text);
+    }
+}
+
+/// Judges requests that have ended for their clients.
+pub fn judge(scene: &mut Scene<'_>) {
+    for id in std::mem::take(&mut scene.ledger.to_judge) {
+        let problem = problem(scene, id);
+        let probe = scene.ledger.get(id).expect("only opened probes end");
+        for arrival in &probe.arrivals {
+            if let Some(kind) = arrival.fault {
+                scene.net.faults.observed(kind);
+            }
+        }
+        let Some((oracle, text)) = problem else { continue };
+        if excuse(scene, id).is_none() {
+            let probe = scene.ledger.get(id).expect("only opened probes end");
+            let story = story(probe);
+            let text = || format!("probe {id} {text}; {story}");
+            scene.net.verdict.add(oracle, scene.net.now, text);
+        }
+    }
+}
+
+/// What a reader of a violation wants to know about its request.
+fn story(probe: &Probe) -> String {
+    let Probe { meant, want, started, arrivals, answer, end, .. } = probe;
+    format!("{meant:?}, {want:?}, started {started}, {arrivals:?}, {answer:?}, {end:?}")
+}
+
+fn problem(scene: &Scene<'_>, id: ProbeId) -> Option<(Oracle, String)> {
+    let probe = scene.ledger.get(id)?;
+    let (_, ended) = probe.end?;
+    match ended {
+        Ended::Left | Ended::Open => None,
+        Ended::Skipped if probe.arrivals.is_empty() => None,
+        Ended::Skipped => Some((Oracle::H1, "was skipped and yet reached a server".into())),
+        Ended::Cut => Some((Oracle::H1, "got a part of an answer".into())),
+        Ended::Closed => Some((Oracle::H1, "got no answer".into())),
+        Ended::Reset => Some((Oracle::H1, "got a reset".into())),
+        Ended::Answered => answer_problem(scene, probe),
+    }
+}
+
+fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> {
+    let answer = probe.answer.as_ref()?;
+    if answer.server.is_some() {
+        let bodiless = matches!(answer.status, 204 | 304) || probe.meant.method == "HEAD";
+        let wanted = if bodiless { 0 } else { probe.want.bytes };
+        if answer.body_bytes != wanted {
+            let got = answer.body_bytes;
+            return Some((Oracle::H1, format!("got {got} bytes of a body of {wanted}")));
+        }
+        return None;
+    }
+    let fates = scene.book.fates(probe);
+    let expected = |fate: &Fate| match fate {
+        Fate::Nowhere => answer.status == 404,
+        Fate::Broken { .. } => answer.status == 503,
+        Fate::Routed(routed) => match answer.status {
+            503 => scene.book.may_lack_servers(routed, probe.started),
+            502 => probe.started < scene.book.unresolved_until,
+            _ => false,
+        },
+    };
+    if fates.iter().any(expected) {
+        return None;
+    }
+    let status = answer.status;
+    Some((Oracle::H1, format!("was answered {status} by the gateway; expected {fates:?}")))
+}
+
+/// Faults that break or delay for long, and for how long their effect may last.
+const HARD: &[(Kind, Span)] = &[
+    (Kind::RecvFails, Span::secs(20)),
+    (Kind::SendFails, Span::secs(20)),
+    (Kind::ConnectRefused, Span::secs(20)),
+    (Kind::ConnectFails, Span::secs(20)),
+    (Kind::ConnectSilent, Span::secs(60)),
+    (Kind::AcceptFails, Span::secs(20)),
+    (Kind::NoDescriptors, Span::secs(20)),
+    (Kind::LateCompletion, Span::secs(5)),
+    (Kind::TinyWindow, Span::MAX),
+    (Kind::SlowWire, Span::MAX),
+    (Kind::Stall, Span::MAX),
+    (Kind::Hold, Span::secs(20)),
+    (Kind::Pause, Span::secs(30)),
+    (Kind::TimeJump, Span::secs(30)),
+    (Kind::LateTick, Span::secs(10)),
+    (Kind::OriginClosesIdle, Span::MAX),
+    (Kind::OriginTalksFirst, Span::MAX),
+    (Kind::OriginExtraBytes, Span::MAX),
+    (Kind::OriginDown, Span::secs(60)),
+    (Kind::OriginMute, Span::MAX),
+    (Kind::OriginDeaf, Span::MAX),
+    (Kind::OriginDiesBeforeHead, Span::secs(10)),
+    (Kind::OriginDiesInHead, Span::secs(10)),
+    (Kind::OriginDiesInBody, Span::secs(10)),
+];
+
+fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
+    let probe = scene.ledger.get(id)?;
+    let (end, _) = probe.end?;
+    if probe.rude.is_some() {
+        return Some(Excused::ClientLeft);
+    }
+    if let Some(kind) = probe.arrivals.iter().find_map(|arrival| arrival.fault) {
+        return Some(Excused::Server(kind));
+    }
+    let early_close = probe.want.early
+        && (probe.want.close || probe.want.framing == Frame::UntilClose)
+        && probe.meant.body != BodyKind::None;
+    if early_close {
+        return Some(Excused::EarlyClose);
+    }
+    if probe.calm {
+        return scene.book.excuse_calm(probe.started, end);
+    }
+    if let Some(excuse) = scene.book.excuse(probe.started, end) {
+        return Some(excuse);
+    }
+    struck(scene, probe.started, end).map(Excused::Fault)
+}
+
+fn struck(scene: &Scene<'_>, started: Time, _end: Time) -> Option<Kind> {
+    let recent = |(kind, lasts): &&(Kind, Span)| {
+        scene.net.faults.last(*kind).is_some_and(|at| at + *lasts >= started)
+    };
+    HARD.iter().find(recent).map(|(kind, _)| *kind)
+}
+
+/// H5, at the end: how often each request reached a server that is no mirror.
+pub fn judge_arrivals(scene: &mut Scene<'_>) {
+    let now = scene.net.now;
+    for probe in &scene.ledger.probes {
+        let mains = probe.arrivals.iter().filter(|at| !scene.book.is_mirror(at.server)).count();
+        let most = if probe.idempotent() { scene.book.attempts_max() } else { 1 };
+        if mains > most {
+            let (id, method) = (probe.id, probe.meant.method);
+            scene.net.verdict.add(Oracle::H5, now, || {
+                format!("{method} probe {id} reached a server {mains} times")
+            });
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! What a run is made of: gateways with their documents, servers, children; drawn once from the
+//! topology stream. Documents are rendered as the YAML that an operator would write.
+
+use crate::entropy::Stream;
+use crate::ledger::{BodyKind, Frame, Meant, Want};
+use engine::base::time::Span;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// A dynamic document, as a person means it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Document {
+    /// Told apart in views by a service of that name.
+    pub version: u32,
+    pub routers: Vec<Router>,
+    pub services: Vec<Service>,
+    pub middlewares: Vec<Middleware>,
+    pub uplinks: Vec<Uplink>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Router {
+    pub name: String,
+    /// Any of these, all parts of one.
+    pub rule: Vec<Vec<Term>>,
+    pub priority: Option<i64>,
+    pub entries: Vec<String>,
+    pub middlewares: Vec<String>,
+    pub service: String,
+    pub uplinks: Vec<String>,
+}
+
+/// One matcher, perhaps negated.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Term {
+    pub not: bool,
+    pub matcher: Matcher,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Matcher {
+    Path(String),
+    PathPrefix(String),
+    Host(String),
+    Header(String, String),
+    Method(String),
+    Query(String, String),
+    /// Text that is no rule.
+    Broken(String),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Service {
+    pub name: String,
+    pub kind: Kind,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Kind {
+    Balancer { servers: Vec<Backend>, check: Option<Check>, passive: bool, pass_host: bool },
+    Weighted(Vec<(String, u32)>),
+    Failover { main: String, fallback: String, errors: bool },
+    Mirroring { main: String, mirrors: Vec<(String, u8)>, body: bool, max: Option<u64> },
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Backend {
+    /// Number of the server actor.
+    pub server: u16,
+    pub url: String,
+    pub weight: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Check {
+    pub interval: Span,
+    pub timeout: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Middleware {
+    pub name: String,
+    pub kind: Step,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    Strip(Vec<String>),
+    Add(String),
+    Headers { request: Vec<(String, String)>, response: Vec<(String, String)> },
+    Chain(Vec<String>),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Uplink {
+    pub name: String,
+    pub weight: u32,
+    pub check: Option<Check>,
+    pub passive: bool,
+}
+
+impl Router {
+    pub fn rule_text(&self) -> String {
+        let alternatives = self.rule.iter().map(|terms| {
+            let terms: Vec<String> = terms.iter().map(Term::text).collect();
+            terms.join(" && ")
+        });
+        alternatives.collect::<Vec<_>>().join(" || ")
+    }
+
+    pub fn effective_priority(&self) -> i64 {
+        let length = i64::try_from(self.rule_text().len()).expect("a rule is short");
+        self.priority.filter(|priority| *priority != 0).unwrap_or(length)
+    }
+}
+
+impl Term {
+    pub fn is(matcher: Matcher) -> Self {
+        Self { not: false, matcher }
+    }
+
+    fn text(&self) -> String {
+        let matcher = match &self.matcher {
+            Matcher::Path(path) => format!("Path(`{path}`)"),
+            Matcher::PathPrefix(path) => format!("PathPrefix(`{path}`)"),
+            Matcher::Host(host) => format!("Host(`{host}`)"),
+            Matcher::Header(name, value) => format!("Header(`{name}`, `{value}`)"),
+            Matcher::Method(method) => format!("Method(`{method}`)"),
+            Matcher::Query(key, value) => format!("Query(`{key}`, `{value}`)"),
+            Matcher::Broken(text) => text.clone(),
+        };
+        if self.not { format!("!{matcher}") } else { matcher }
+    }
+}
+
+/// Adds a line; writing to a string cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("writing to a string")
+    };
+}
+
+impl Document {
+    pub fn yaml(&self) -> String {
+        let mut out = String::from("http:\n  routers:\n");
+        let version = self.version;
+        line!(out, "    version-{version}:\n      rule: 'Path(`/version/{version}`)'");
+        line!(out, "      priority: 1\n      service: version-{version}");
+        self.routers.iter().for_each(|router| router_yaml(&mut out, router));
+        line!(out, "  services:\n    version-{version}:\n      weighted:\n        services: []");
+        self.services.iter().for_each(|service| service_yaml(&mut out, service));
+        if !self.middlewares.is_empty() {
+            line!(out, "  middlewares:");
+            self.middlewares.iter().for_each(|step| middleware_yaml(&mut out, step));
+        }
+        if !self.uplinks.is_empty() {
+            line!(out, "  uplinks:");
+        }
+        for uplink in &self.uplinks {
+            line!(out, "    {}:\n      weight: {}", uplink.name, uplink.weight);
+            check_yaml(&mut out, uplink.check, uplink.passive);
+        }
+        out
+    }
+
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}
+
+fn list(items: &[String]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn router_yaml(out: &mut String, router: &Router) {
+    line!(out, "    {}:\n      rule: '{}'", router.name, router.rule_text());
+    if let Some(priority) = router.priority {
+        line!(out, "      priority: {priority}");
+    }
+    for (key, items) in [
+        ("entryPoints", &router.entries),
+        ("middlewares", &router.middlewares),
+        ("uplinks", &router.uplinks),
+    ] {
+        if !items.is_empty() {
+            line!(out, "      {key}: {}", list(items));
+        }
+    }
+    line!(out, "      service: \"{}\"", router.service);
+}
+
+fn check_yaml(out: &mut String, check: Option<Check>, passive: bool) {
+    let indent = "      ";
+    if let Some(Check { interval, timeout }) = check {
+        let (interval, timeout) = (interval.as_millis(), timeout.as_millis());
+        line!(out, "{indent}healthCheck:\n{indent}  path: /health");
+        line!(out, "{indent}  interval: {interval}ms\n{indent}  timeout: {timeout}ms");
+    }
+    if passive {
+        line!(out, "{indent}passiveHealthCheck:\n{indent}  failureWindow: 2s");
+        line!(out, "{indent}  maxFailedAttempts: 2");
+    }
+}
+
+fn service_yaml(out: &mut String, service: &Service) {
+    line!(out, "    {}:", service.name);
+    match &service.kind {
+        Kind::Balancer { servers, check, passive, pass_host } => {
+            line!(out, "      loadBalancer:\n        passHostHeader: {pass_host}");
+            line!(out, "        servers:");
+            for backend in servers {
+                line!(
+                    out,
+                    "        - url: \"{}\"\n          weight: {}",
+                    backend.url,
+                    backend.weight
+                );
+            }
+            let mut checks = String::new();
+            check_yaml(&mut checks, *check, *passive);
+            checks.lines().for_each(|text| line!(out, "  {text}"));
+        }
+        Kind::Weighted(services) => {
+            line!(out, "      weighted:\n        services:");
+            for (name, weight) in services {
+                line!(out, "        - name: \"{name}\"\n          weight: {weight}");
+            }
+        }
+        Kind::Failover { main, fallback, errors } => {
+            line!(out, "      failover:\n        service: \"{main}\"");
+            line!(out, "        fallback: \"{fallback}\"");
+            if *errors {
+                line!(out, "        errors:\n          status: [\"500-599\"]");
+            }
+        }
+        Kind::Mirroring { main, mirrors, body, max } => {
+            line!(out, "      mirroring:\n        service: \"{main}\"\n        mirrorBody: {body}");
+            if let Some(max) = max {
+                line!(out, "        maxBodySize: {max}");
+            }
+            line!(out, "        mirrors:");
+            for (name, percent) in mirrors {
+                line!(out, "        - name: \"{name}\"\n          percent: {percent}");
+            }
+        }
+    }
+}
+
+fn middleware_yaml(out: &mut String, middleware: &Middleware) {
+    line!(out, "    {}:", middleware.name);
+    match &middleware.kind {
+        Step::Strip(prefixes) => {
+            line!(out, "      stripPrefix:\n        prefixes: {}", list(prefixes));
+        }
+        Step::Add(prefix) => line!(out, "      addPrefix:\n        prefix: \"{prefix}\""),
+        Step::Chain(names) => line!(out, "      chain:\n        middlewares: {}", list(names)),
+        Step::Headers { request, response } => {
+            line!(out, "      headers:");
+            for (key, fields) in
+                [("customRequestHeaders", request), ("customResponseHeaders", response)]
+            {
+                if !fields.is_empty() {
+                    line!(out, "        {key}:");
+                }
+                for (name, value) in fields {
+                    line!(out, "          {name}: \"{value}\"");
+                }
+            }
+        }
+    }
+}
+
+/// What clients may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Asking {
+    /// Addresses of the parent's entry points, in the order of their numbers.
+    pub entries: Vec<SocketAddr>,
+    pub hosts: Vec<String>,
+    /// First path segments that some router knows, and one that none does.
+    pub prefixes: Vec<String>,
+    /// How large bodies may get.
+    pub body_max: u64,
+    pub upgrades: bool,
+}
+
+impl Asking {
+    pub fn draw_entry(&self, chance: &mut Stream) -> u16 {
+        let at = chance.below(self.entries.len() as u64);
+        u16::try_from(at).expect("few entries")
+    }
+
+    pub fn draw_last(&self, chance: &mut Stream) -> bool {
+        chance.one_in(6)
+    }
+
+    /// A request, and what it wants to be answered.
+    pub fn draw(&self, chance: &mut Stream, _entry: u16) -> (Meant, Want) {
+        let method = *chance.pick(&["GET", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS"]);
+        let upgrade = self.upgrades && method == "GET" && chance.one_in(8);
+        let old_version = !upgrade && chance.one_in(16);
+        let body = match method {
+            "POST" | "PUT" if old_version => BodyKind::Length,
+            "POST" | "PUT" => *chance.pick(&[BodyKind::Length, BodyKind::Chunked]),
+            _ => BodyKind::None,
+        };
+        let body_bytes = if body == BodyKind::None { 0 } else { chance.size(self.body_max) };
+        let trailers = body == BodyKind::Chunked && chance.one_in(4);
+        let meant = Meant {
+            method,
+            target: self.draw_target(chance),
+            host: chance.pick(&self.hosts).clone(),
+            fields: draw_fields(chance),
+            body,
+            body_bytes,
+            trailers,
+            upgrade,
+            old_version,
+        };
+        let want = self.draw_want(chance, upgrade, method);
+        (meant, want)
+    }
+
+    fn draw_target(&self, chance: &mut Stream) -> String {
+        let mut target = chance.pick(&self.prefixes).clone();
+        for _ in 0..chance.below(3) {
+            let pieces = ["/a", "/items", "/7", "/x-y_z", "/%7Euser", "/"];
+            let piece = *chance.pick(&pieces);
+            target.push_str(piece);
+        }
+        if chance.one_in(3) {
+            let queries = ["?q=1", "?q=2&z", "?", "?a=%20b"];
+            let query = *chance.pick(&queries);
+            target.push_str(query);
+        }
+        if target.is_empty() { "/".into() } else { target }
+    }
+
+    fn draw_want(&self, chance: &mut Stream, upgrade: bool, method: &str) -> Want {
+        let status = if upgrade {
+            101
+        } else {
+            *chance.pick(&[200, 200, 200, 201, 204, 304, 302, 404, 500, 503])
+        };
+        let framing =
+            *chance.pick(&[Frame::Length, Frame::Length, Frame::Chunked, Frame::UntilClose]);
+        let bodiless = matches!(status, 204 | 304) || method == "HEAD";
+        let bytes = if bodiless { 0 } else { chance.size(self.body_max) };
+        let framing = if bodiless { Frame::Length } else { framing };
+        Want {
+            status,
+            bytes,
+            framing,
+            interim: u8::try_from(chance.below(16).saturating_sub(12)).expect("small"),
+            trailers: framing == Frame::Chunked && chance.one_in(3),
+            delay: Span::micros(if chance.one_in(3) { chance.size(1_500_000) } else { 0 }),
+            early: !upgrade && chance.one_in(10),
+            close: !upgrade && chance.one_in(10),
+        }
+    }
+}
+
+fn draw_fields(chance: &mut Stream) -> Vec<(String, String)> {
+    let known = [
+        ("accept", "*/*"),
+        ("x-route", "a"),
+        ("x-route", "b"),
+        ("user-agent", "sim/1"),
+        ("cookie", "a=1; b=2"),
+        ("x-list", "one, two"),
+        ("x-empty", ""),
+        ("authorization", "Bearer abc"),
+    ];
+    let count = chance.below(4);
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for _ in 0..count {
+        let (name, value) = *chance.pick(&known);
+        if !fields.iter().any(|(at, _)| at == name) {
+            fields.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    fields
+}

@@ -1,0 +1,490 @@
+//! Which machines and actors a run has, with which documents and bounds: drawn once.
+
+use crate::entropy::Stream;
+use crate::plan::{
+    Asking, Backend, Check, Document, Kind, Matcher, Middleware, Router, Service, Step, Term,
+    Uplink,
+};
+use engine::base::limits::{ControlLimits, Limits};
+use engine::base::time::Span;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+/// A run's cast.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub parent: Instance,
+    pub children: Vec<Child>,
+    pub servers: Vec<Origin>,
+    pub asking: Asking,
+    /// Requests of each client.
+    pub clients: Vec<u32>,
+    pub limits: Limits,
+    pub control_limits: ControlLimits,
+    /// Some bound is so tight that requests are turned away.
+    pub tight: bool,
+    /// Inputs that a machine takes at once.
+    pub batch: usize,
+    pub attackers: u16,
+}
+
+/// One of our own instances.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub name: String,
+    pub ip: IpAddr,
+    pub startup: String,
+    pub document: Document,
+    pub workers: u16,
+}
+
+#[derive(Clone, Debug)]
+pub enum Child {
+    Ours(Instance),
+    /// Played by the server of that position.
+    Played {
+        server: usize,
+        uplinks: Vec<Uplink>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub name: String,
+    pub addr: SocketAddr,
+    pub mirror: bool,
+}
+
+pub const PARENT_IP: [u8; 4] = [10, 0, 0, 1];
+const UPLINKS: [&str; 2] = ["shop", "bank"];
+
+/// Actors are numbered: servers first, from here.
+pub const FIRST_SERVER: u16 = 100;
+
+fn ip(group: u8, number: usize) -> IpAddr {
+    [10, 0, group, u8::try_from(number + 1).expect("a run has few hosts")].into()
+}
+
+fn number(position: usize) -> u16 {
+    FIRST_SERVER + u16::try_from(position).expect("a run has few servers")
+}
+
+pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
+    let workers = u16::try_from(chance.between(1, 3)).expect("few workers");
+    let mut servers = Vec::new();
+    for n in 0..usize::try_from(chance.between(2, 4)).expect("few servers") {
+        let addr = SocketAddr::new(ip(2, n), 8080);
+        servers.push(Origin { name: format!("origin-{n}"), addr, mirror: false });
+    }
+    let mirror = servers.len();
+    let addr = SocketAddr::new(ip(2, mirror), 8080);
+    servers.push(Origin { name: "mirror".into(), addr, mirror: true });
+    let children = draw_children(chance, &mut servers);
+    let document = draw_document(chance, &servers, mirror, &children);
+    let two_entries = chance.one_in(2);
+    let default_only = chance.one_in(3);
+    let web = SocketAddr::new(PARENT_IP.into(), 80);
+    let extra = SocketAddr::new(PARENT_IP.into(), 81);
+    let startup = parent_startup(chance, two_entries, default_only, &children, &servers);
+    let (limits, tight) =
+        if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
+    let asking = Asking {
+        entries: if two_entries { vec![web, extra] } else { vec![web] },
+        hosts: vec!["shop.test".into(), "other.test:80".into(), "SHOP.test".into()],
+        prefixes: prefixes(&document),
+        body_max: *chance.pick(&[5_000, 20_000, 300, 200_000]),
+        upgrades: chance.one_in(2),
+    };
+    let clients = (0..chance.between(2, 8)).map(|_| 4 + small(chance.size(40))).collect();
+    Site {
+        parent: Instance {
+            name: "parent".into(),
+            ip: PARENT_IP.into(),
+            startup,
+            document,
+            workers,
+        },
+        children,
+        servers,
+        asking,
+        clients,
+        limits,
+        control_limits: ControlLimits::default(),
+        tight,
+        batch: *chance.pick(&[64, 1, 4, 1_000]),
+        attackers: 1,
+    }
+}
+
+fn small(value: u64) -> u32 {
+    u32::try_from(value).expect("drawn small")
+}
+
+fn draw_check(chance: &mut Stream) -> Option<Check> {
+    chance.one_in(2).then(|| Check {
+        interval: Span::millis(chance.between(1_000, 4_000)),
+        timeout: Span::millis(chance.between(500, 2_000)),
+    })
+}
+
+fn draw_children(chance: &mut Stream, servers: &mut Vec<Origin>) -> Vec<Child> {
+    let mut children = Vec::new();
+    for n in 0..usize::try_from(chance.below(4)).expect("few children") {
+        let address = ip(1, n);
+        let uplinks = draw_uplinks(chance);
+        if chance.one_in(2) {
+            let addr = SocketAddr::new(address, 9443);
+            servers.push(Origin { name: format!("child-{n}"), addr, mirror: false });
+            children.push(Child::Played { server: servers.len() - 1, uplinks });
+            continue;
+        }
+        let position = servers.len();
+        let addr = SocketAddr::new(ip(3, n), 8080);
+        servers.push(Origin { name: format!("child-{n}-origin"), addr, mirror: false });
+        children.push(Child::Ours(child_instance(chance, n, address, position, addr, uplinks)));
+    }
+    children
+}
+
+fn draw_uplinks(chance: &mut Stream) -> Vec<Uplink> {
+    let mut uplinks = Vec::new();
+    for name in UPLINKS {
+        if !chance.one_in(3) {
+            uplinks.push(Uplink {
+                name: name.into(),
+                weight: small(chance.between(1, 4)),
+                check: draw_check(chance),
+                passive: chance.one_in(6),
+            });
+        }
+    }
+    uplinks
+}
+
+fn child_instance(
+    chance: &mut Stream,
+    n: usize,
+    address: IpAddr,
+    position: usize,
+    origin: SocketAddr,
+    uplinks: Vec<Uplink>,
+) -> Instance {
+    let backend = Backend { server: number(position), url: format!("http://{origin}"), weight: 1 };
+    let routers = uplinks.iter().map(|uplink| Router {
+        name: format!("r-{}", uplink.name),
+        rule: vec![vec![Term::is(Matcher::PathPrefix("/".into()))]],
+        priority: None,
+        entries: Vec::new(),
+        middlewares: vec!["mark".into()],
+        service: "origin".into(),
+        uplinks: vec![uplink.name.clone()],
+    });
+    let request = vec![("X-Child".to_owned(), format!("child-{n}"))];
+    let document = Document {
+        version: 1,
+        routers: routers.collect(),
+        services: vec![Service {
+            name: "origin".into(),
+            kind: Kind::Balancer {
+                servers: vec![backend],
+                check: None,
+                passive: false,
+                pass_host: true,
+            },
+        }],
+        middlewares: vec![Middleware {
+            name: "mark".into(),
+            kind: Step::Headers { request, response: Vec::new() },
+        }],
+        uplinks,
+    };
+    let startup = format!(
+        "entryPoints:\n  web:\n    address: \"{address}:80\"\n\
+         hub:\n  uplinkEntryPoints:\n    up:\n      address: \"{address}:9443\"\n\
+         \x20     transport:\n        respondingTimeouts:\n          readTimeout: 120s\n\
+         \x20 providers:\n    multicluster: {{}}\n\
+         providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /child.yml\n\
+         accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: {{x-probe: keep}}}}}}\n\
+         tieline:\n  instance: child-{n}\n"
+    );
+    let workers = u16::try_from(chance.between(1, 2)).expect("few workers");
+    Instance { name: format!("child-{n}"), ip: address, startup, document, workers }
+}
+
+/// Writes a line; writing to a string cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("writing to a string")
+    };
+}
+
+fn parent_startup(
+    chance: &mut Stream,
+    two_entries: bool,
+    default_only: bool,
+    children: &[Child],
+    servers: &[Origin],
+) -> String {
+    let mut out = String::from("entryPoints:\n");
+    for (name, port) in [("web", 80), ("extra", 81)].into_iter().take(1 + usize::from(two_entries))
+    {
+        line!(out, "  {name}:\n    address: \"10.0.0.1:{port}\"");
+        if default_only && name == "web" {
+            line!(out, "    asDefault: true");
+        }
+        line!(out, "    transport:\n      respondingTimeouts:\n        readTimeout: 120s");
+        line!(out, "        idleTimeout: {}s", chance.pick(&[180, 30, 5]));
+        line!(out, "      lifeCycle:\n        graceTimeOut: {}s", chance.pick(&[10, 3]));
+    }
+    let idle = chance.pick(&["0", "0", "-1", "1"]);
+    let timeouts = format!(
+        "maxIdleConnsPerHost: {idle}, forwardingTimeouts: {{dialTimeout: 5s, \
+         idleConnTimeout: {}s}}",
+        chance.pick(&[90, 2])
+    );
+    if !children.is_empty() {
+        line!(out, "hub:\n  providers:\n    multicluster:");
+        line!(out, "      pollInterval: {}s\n      pollTimeout: 2s", chance.pick(&[2, 1, 4]));
+        line!(out, "      children:");
+    }
+    for (n, child) in children.iter().enumerate() {
+        let addr = match child {
+            Child::Ours(instance) => SocketAddr::new(instance.ip, 9443),
+            Child::Played { server, .. } => servers[*server].addr,
+        };
+        line!(out, "        c{n}:\n          address: \"http://{addr}\"");
+        line!(out, "          serversTransport: {{{timeouts}}}");
+    }
+    line!(out, "providers:\n  providersThrottleDuration: {}ms", chance.pick(&[100, 2_000]));
+    line!(out, "  file:\n    filename: /parent.yml");
+    line!(out, "serversTransport: {{{timeouts}}}");
+    let fields = "{headers: {defaultMode: drop, names: {x-probe: keep}}}";
+    line!(out, "accessLog:\n  format: json\n  fields: {fields}\ntieline:\n  instance: parent");
+    out
+}
+
+fn draw_document(
+    chance: &mut Stream,
+    servers: &[Origin],
+    mirror: usize,
+    children: &[Child],
+) -> Document {
+    let mut services = Vec::new();
+    for n in 0..chance.between(1, 3) {
+        let kind = draw_balancer(chance, servers, mirror);
+        services.push(Service { name: format!("lb{n}"), kind });
+    }
+    let url = format!("http://{}", servers[mirror].addr);
+    let servers = vec![Backend { server: number(mirror), url, weight: 1 }];
+    let kind = Kind::Balancer { servers, check: None, passive: false, pass_host: true };
+    services.push(Service { name: "shadow".into(), kind });
+    let names = members(&services, children);
+    for n in 0..chance.below(4) {
+        let kind = draw_tree(chance, &names);
+        services.push(Service { name: format!("tree{n}"), kind });
+    }
+    let middlewares = draw_middlewares(chance);
+    let routers = draw_routers(chance, &services, children, &middlewares);
+    Document { version: 1, routers, services, middlewares, uplinks: Vec::new() }
+}
+
+fn draw_balancer(chance: &mut Stream, servers: &[Origin], mirror: usize) -> Kind {
+    let mut backends = Vec::new();
+    for (n, server) in servers.iter().enumerate().take(mirror) {
+        if chance.one_in(3) && !(n + 1 == mirror && backends.is_empty()) {
+            continue;
+        }
+        let name = server.name.as_str();
+        let url = match chance.one_in(4) {
+            true => format!("http://{name}.test:8080"),
+            false => format!("http://{}", server.addr),
+        };
+        backends.push(Backend { server: number(n), url, weight: small(chance.between(1, 5)) });
+    }
+    Kind::Balancer {
+        servers: backends,
+        check: draw_check(chance),
+        passive: chance.one_in(8),
+        pass_host: !chance.one_in(4),
+    }
+}
+
+/// Names that trees may be built of.
+fn members(services: &[Service], children: &[Child]) -> Vec<String> {
+    let own = services.iter().filter(|at| at.name != "shadow").map(|at| at.name.clone());
+    let mut names: Vec<String> = own.collect();
+    for (n, child) in children.iter().enumerate() {
+        let uplinks = match child {
+            Child::Ours(instance) => &instance.document.uplinks,
+            Child::Played { uplinks, .. } => uplinks,
+        };
+        for uplink in uplinks {
+            names.push(format!("{}@multicluster", uplink.name));
+            names.push(format!("{}-c{n}@multicluster", uplink.name));
+        }
+    }
+    names
+}
+
+fn draw_tree(chance: &mut Stream, names: &[String]) -> Kind {
+    let mut name = || chance.pick(names).clone();
+    let (first, second, third) = (name(), name(), name());
+    match chance.below(3) {
+        0 => {
+            let mut list = vec![(first, small(chance.between(1, 9)))];
+            for name in [second, third] {
+                if !list.iter().any(|(at, _)| *at == name) {
+                    list.push((name, small(chance.below(10))));
+                }
+            }
+            Kind::Weighted(list)
+        }
+        1 => Kind::Failover { main: first, fallback: second, errors: chance.one_in(2) },
+        _ => Kind::Mirroring {
+            main: first,
+            mirrors: vec![("shadow".into(), *chance.pick(&[100, 10, 50, 33]))],
+            body: !chance.one_in(3),
+            max: chance.one_in(3).then_some(1_000),
+        },
+    }
+}
+
+fn draw_middlewares(chance: &mut Stream) -> Vec<Middleware> {
+    let strip = Step::Strip((0..12).map(|n| format!("/s{n}")).collect());
+    let fields = Step::Headers {
+        request: vec![("X-Added".into(), "yes".into()), ("cookie".into(), String::new())],
+        response: vec![("X-Tagged".into(), "out".into())],
+    };
+    let mut list = vec![
+        Middleware { name: "strip".into(), kind: strip },
+        Middleware { name: "add".into(), kind: Step::Add("/pre".into()) },
+        Middleware { name: "fields".into(), kind: fields },
+    ];
+    if chance.one_in(2) {
+        let kind = Step::Chain(vec!["strip".into(), "add".into(), "fields".into()]);
+        list.push(Middleware { name: "all".into(), kind });
+    }
+    list
+}
+
+fn draw_routers(
+    chance: &mut Stream,
+    services: &[Service],
+    children: &[Child],
+    middlewares: &[Middleware],
+) -> Vec<Router> {
+    let mut targets: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    targets.retain(|name| name != "shadow");
+    if !children.is_empty() {
+        targets.extend(UPLINKS.iter().map(|name| format!("{name}@multicluster")));
+    }
+    let mut routers = Vec::new();
+    for (n, service) in targets.iter().enumerate() {
+        let mut rule = vec![Term::is(Matcher::PathPrefix(format!("/s{n}")))];
+        if chance.one_in(4) {
+            rule.push(draw_term(chance));
+        }
+        routers.push(Router {
+            name: format!("r{n}"),
+            rule: vec![rule],
+            priority: None,
+            entries: if chance.one_in(6) { vec!["web".into()] } else { Vec::new() },
+            middlewares: draw_steps(chance, middlewares),
+            service: service.clone(),
+            uplinks: Vec::new(),
+        });
+    }
+    for n in 0..chance.below(3) {
+        routers.push(draw_odd_router(chance, n, &targets, middlewares));
+    }
+    routers
+}
+
+fn draw_steps(chance: &mut Stream, middlewares: &[Middleware]) -> Vec<String> {
+    let count = chance.below(3);
+    let mut names: Vec<String> = Vec::new();
+    for _ in 0..count {
+        let name = &chance.pick(middlewares).name;
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn draw_term(chance: &mut Stream) -> Term {
+    let matcher = match chance.below(4) {
+        0 => Matcher::Header("X-Route".into(), "a".into()),
+        1 => Matcher::Method("GET".into()),
+        2 => Matcher::Host("shop.test".into()),
+        _ => Matcher::Query("q".into(), "1".into()),
+    };
+    Term { not: chance.one_in(3), matcher }
+}
+
+/// A router that overlaps others, or is broken in one way.
+fn draw_odd_router(
+    chance: &mut Stream,
+    n: u64,
+    targets: &[String],
+    middlewares: &[Middleware],
+) -> Router {
+    let path = format!("/s{}", chance.below(targets.len() as u64));
+    let mut router = Router {
+        name: format!("odd{n}"),
+        rule: vec![vec![Term::is(Matcher::PathPrefix(path)), draw_term(chance)]],
+        priority: chance.one_in(2).then(|| i64::try_from(chance.below(60)).expect("small")),
+        entries: Vec::new(),
+        middlewares: draw_steps(chance, middlewares),
+        service: chance.pick(targets).clone(),
+        uplinks: Vec::new(),
+    };
+    match chance.below(8) {
+        1 => router.service = "missing".into(),
+        2 => router.middlewares.push("missing".into()),
+        3 => router.rule = vec![vec![Term::is(Matcher::Broken("PathPrefix(".into()))]],
+        4 => router.rule.push(vec![Term::is(Matcher::Path("/alone".into())), draw_term(chance)]),
+        _ => {}
+    }
+    router
+}
+
+fn prefixes(document: &Document) -> Vec<String> {
+    let routers = document.routers.iter().filter(|router| router.name.starts_with('r'));
+    let mut prefixes: Vec<String> = routers.enumerate().map(|(n, _)| format!("/s{n}")).collect();
+    prefixes.push("/nowhere".into());
+    prefixes.push("/alone".into());
+    prefixes
+}
+
+/// Bounds of a worker: usual ones, or some absurd. The second part tells whether requests may be
+/// turned away for want of room.
+fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
+    let mut limits = Limits::default();
+    if !chance.one_in(2) {
+        return (limits, false);
+    }
+    let mut set = |field: &mut u32, choices: &[u32]| {
+        if chance.one_in(5) {
+            *field = *chance.pick(choices);
+        }
+    };
+    set(&mut limits.small_page_bytes, &[64, 1, 200]);
+    set(&mut limits.large_page_bytes, &[64, 300, 2_000]);
+    set(&mut limits.idle_large_pages, &[0, 1]);
+    set(&mut limits.bulk_pages, &[1, 2]);
+    set(&mut limits.chunks_per_write, &[1, 2, 5]);
+    set(&mut limits.outbox_bytes, &[1, 64, 4_096]);
+    set(&mut limits.accepts_per_listener, &[1, 2]);
+    set(&mut limits.kept_bytes, &[0, 100, 10_000]);
+    set(&mut limits.mirrors_max, &[0, 1]);
+    set(&mut limits.log_bytes, &[1, 300]);
+    set(&mut limits.linger_bytes, &[0, 100]);
+    let loose = limits;
+    set(&mut limits.large_pages_max, &[8, 20, 60]);
+    set(&mut limits.clients_max, &[1, 3]);
+    set(&mut limits.upstreams_max, &[1, 2, 4]);
+    set(&mut limits.waiters_per_target, &[1, 2]);
+    set(&mut limits.conns_per_target, &[1, 2]);
+    (limits, limits != loose)
+}

@@ -1,0 +1,114 @@
+//! Many runs, on as many threads as asked for, and what they reached together.
+
+use crate::entropy::RunId;
+use crate::fault::{Counts, Kind};
+use crate::life::{Report, play};
+use crate::trace::Text;
+use engine::base::mark::Mark;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a swarm has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub runs: u64,
+    pub steps: u64,
+    pub requests: u64,
+    pub answered: u64,
+    pub records: u64,
+    pub bytes: u64,
+    pub faults: Counts,
+    pub marks: Vec<u64>,
+    pub failures: Vec<Report>,
+}
+
+/// At most this many failing runs are kept.
+const FAILURES_KEPT: usize = 20;
+
+impl Tally {
+    pub fn add(&mut self, report: Report) {
+        self.runs += 1;
+        self.steps += report.steps;
+        self.requests += report.requests;
+        self.answered += report.answered;
+        self.records += report.records;
+        self.bytes += report.bytes;
+        self.faults.add(&report.faults);
+        self.marks.resize(Mark::ALL.len(), 0);
+        self.marks.iter_mut().zip(&report.marks).for_each(|(sum, count)| *sum += count);
+        if !report.violations.is_empty() && self.failures.len() < FAILURES_KEPT {
+            self.failures.push(report);
+        }
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.steps += other.steps;
+        self.requests += other.requests;
+        self.answered += other.answered;
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.faults.add(&other.faults);
+        self.marks.resize(Mark::ALL.len(), 0);
+        self.marks.iter_mut().zip(&other.marks).for_each(|(sum, count)| *sum += count);
+        self.failures.extend(other.failures);
+    }
+
+    pub fn missing_marks(&self) -> Vec<Mark> {
+        let reached = |mark: &Mark| self.marks.get(*mark as usize).is_some_and(|count| *count > 0);
+        Mark::ALL.iter().copied().filter(|mark| !reached(mark)).collect()
+    }
+
+    pub fn missing_faults(&self) -> Vec<Kind> {
+        self.faults.missing()
+    }
+
+    pub fn marks_table(&self) -> String {
+        let mut out = String::new();
+        for &mark in Mark::ALL {
+            let count = self.marks.get(mark as usize).copied().unwrap_or(0);
+            writeln!(out, "{:>26} {count:>12}  {}", mark.name(), mark.about())
+                .expect("writing to a string");
+        }
+        out
+    }
+}
+
+/// One run; every eighth twice, because the same seed must give the same trace.
+pub fn play_checked(run: RunId) -> Report {
+    let mut report = play(run, Text::Off);
+    if run.seed.is_multiple_of(8) {
+        let again = play(run, Text::Off);
+        if again.hash != report.hash {
+            let text = format!("trace {:016x}, then {:016x}", report.hash, again.hash);
+            let oracle = crate::oracle::Oracle::T1;
+            let at = report.virtual_time;
+            report.violations.push(crate::oracle::Violation { oracle, at, text });
+        }
+    }
+    report
+}
+
+/// Plays `count` runs from seed `from` on.
+pub fn swarm(from: u64, count: u64, size: u32, mask: u64, jobs: usize) -> Tally {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut tally = Tally::default();
+        loop {
+            let n = next.fetch_add(1, Relaxed);
+            if n >= count {
+                return tally;
+            }
+            tally.add(play_checked(RunId { seed: from + n, size, mask }));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let mut tally = Tally::default();
+        for thread in threads {
+            tally.merge(thread.join().expect("a run that panics names its seed"));
+        }
+        tally.failures.sort_by_key(|report| report.run.seed);
+        tally
+    })
+}

@@ -1,0 +1,378 @@
+//! A run: gateways, actors and a network, from their birth through storm and calm to the end.
+
+use crate::actors::Scene;
+use crate::actors::attacker::Attacker;
+use crate::actors::client::Client;
+use crate::actors::server::{Script, Server};
+use crate::book::Book;
+use crate::driver::{Errands, step};
+use crate::entropy::{Entropy, RunId, Stream};
+use crate::fault::{Faults, Kind, Plan};
+use crate::gateway::{Gateway, Role};
+use crate::ledger::Ledger;
+use crate::net::{Event, Net};
+use crate::oracle;
+use crate::site::{Child, FIRST_SERVER, Site};
+use crate::trace::{Text, Trace};
+use crate::weather::Weather;
+use engine::base::id::JobId;
+use engine::base::time::{Span, Time};
+use engine::boundary::{Effect, Input, Job, Machine, Report};
+use engine::view::View;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Borrows what actors may touch.
+macro_rules! scene {
+    ($world:expr) => {
+        $crate::actors::Scene {
+            net: &mut $world.net,
+            ledger: &mut $world.ledger,
+            workload: &mut $world.workload,
+            book: &$world.book,
+            calm: $world.calm,
+        }
+    };
+}
+
+pub(crate) use scene;
+
+/// Actors above the servers and clients.
+const ATTACKER: u16 = 99;
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World {
+    pub run: RunId,
+    pub net: Net,
+    pub ledger: Ledger,
+    pub book: Book,
+    pub site: Site,
+    pub(crate) workload: Stream,
+    pub(crate) publication: Stream,
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) attacker: Attacker,
+    pub(crate) weather: Weather,
+    pub(crate) choices: oracle::choice::Choices,
+    parcels: BTreeMap<u64, Parcel>,
+    parcels_sent: u64,
+    pub errands: Errands,
+    pub calm: bool,
+    /// Calls of [`Machine::check`].
+    checks: u64,
+}
+
+/// A machine and what the world knows of it.
+pub(crate) struct Host {
+    pub(crate) gateway: usize,
+    pub(crate) role: Role,
+    /// Absent after a crash and after it has finished.
+    pub(crate) machine: Option<Box<dyn Machine>>,
+    /// Newest epoch it was given, and its document's version.
+    pub(crate) given: u64,
+    pub(crate) finished: bool,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} of {}", self.role, self.gateway)
+    }
+}
+
+/// Something under way between parts of the world.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    View { host: u16, view: Arc<View> },
+    Report { host: u16, report: Report },
+    Job { host: u16, job: JobId, what: Job },
+    Changed { gateway: usize },
+    Weather,
+    Restart { gateway: usize },
+    Kill { gateway: usize },
+    Revive { server: usize },
+    Heal { server: usize },
+}
+
+impl World {
+    pub fn new(run: RunId, text: Text) -> Self {
+        let mut entropy = Entropy::new(run);
+        let plan = Plan::draw(&mut entropy.topology, run.mask);
+        Self::with(run, plan, entropy, text)
+    }
+
+    pub fn with(run: RunId, plan: Plan, mut entropy: Entropy, text: Text) -> Self {
+        let with_limits = run.mask >> 63 == 1;
+        let site = crate::site::draw(&mut entropy.topology, with_limits);
+        Self::of_site(run, site, plan, entropy, text)
+    }
+
+    pub fn of_site(run: RunId, site: Site, plan: Plan, entropy: Entropy, text: Text) -> Self {
+        let faults = Faults::new(plan, entropy.faults);
+        let mut world = Self {
+            run,
+            net: Net::new(entropy.network, faults, Trace::new(text)),
+            ledger: Ledger::default(),
+            book: Book::default(),
+            workload: entropy.workload,
+            publication: entropy.publication,
+            gateways: Vec::new(),
+            hosts: Vec::new(),
+            servers: Vec::new(),
+            clients: Vec::new(),
+            attacker: Attacker::new(ATTACKER, [10, 8, 0, 1].into()),
+            weather: Weather::default(),
+            choices: oracle::choice::Choices::default(),
+            parcels: BTreeMap::new(),
+            parcels_sent: 0,
+            errands: Errands::default(),
+            calm: false,
+            checks: 0,
+            site,
+        };
+        world.populate();
+        world
+    }
+
+    fn populate(&mut self) {
+        for (n, origin) in self.site.servers.clone().into_iter().enumerate() {
+            let actor = FIRST_SERVER + u16::try_from(n).expect("a run has few servers");
+            let mut server = Server::new(actor, origin.name, origin.addr);
+            server.mirror = origin.mirror;
+            if origin.mirror {
+                self.book.mirrors.insert(actor);
+            }
+            self.net.listen(origin.addr, actor);
+            self.servers.push(server);
+        }
+        self.book.tight = self.site.tight;
+        let parent = self.site.parent.clone();
+        self.found(&parent);
+        for child in self.site.children.clone() {
+            match child {
+                Child::Ours(instance) => self.found(&instance),
+                Child::Played { server, uplinks } => {
+                    let script = Script::of(&uplinks, 1);
+                    self.servers[server].advert = Some(script);
+                }
+            }
+        }
+        for (n, requests) in self.site.clients.clone().into_iter().enumerate() {
+            let actor = u16::try_from(n).expect("a run has few clients");
+            let ip: IpAddr = [10, 9, 0, u8::try_from(n + 1).expect("few clients")].into();
+            let mut client = Client::new(actor, ip, requests);
+            let after = Span::millis(self.workload.size(3_000));
+            let mut scene = scene!(self);
+            client.wake(&mut scene, after);
+            self.clients.push(client);
+        }
+        if self.site.attackers > 0 {
+            self.attacker.wake(&mut self.net, Span::millis(500));
+        }
+        self.send(Span::millis(700), Parcel::Weather);
+    }
+
+    /// Sends something that arrives after `delay`.
+    pub(crate) fn send(&mut self, delay: Span, parcel: Parcel) {
+        self.parcels_sent += 1;
+        self.parcels.insert(self.parcels_sent, parcel);
+        self.net.after(delay, Event::Parcel(self.parcels_sent));
+    }
+
+    /// Lets everything happen that is due before `until`, or until `done` says so.
+    pub fn run_until(&mut self, until: Time, done: impl Fn(&Self) -> bool) {
+        while self.net.next_at().is_some_and(|at| at <= until) && !done(self) {
+            let Some(event) = self.net.next_event() else { return };
+            self.dispatch(event);
+            if !self.ledger.to_judge.is_empty() {
+                oracle::http::judge(&mut scene!(self));
+            }
+        }
+        if self.net.now < until && !done(self) {
+            self.net.now = until;
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Arrive(end) => self.net.arrive(end),
+            Event::Complete { host, op } => self.net.complete(host, op),
+            Event::Step { host } => self.step(host),
+            Event::Incoming { actor, end } => {
+                self.with_server(actor, |server, scene| server.on_incoming(scene, end));
+            }
+            Event::Notice { actor, end } => {
+                self.net.noticed(end);
+                if actor >= FIRST_SERVER {
+                    self.with_server(actor, |server, scene| server.on_notice(scene, end));
+                } else if actor == ATTACKER {
+                    self.attacker.on_notice(&mut self.net, end);
+                } else {
+                    let mut scene = scene!(self);
+                    self.clients[actor as usize].on_notice(&mut scene, end);
+                }
+            }
+            Event::Timer { actor, token } => self.on_timer(actor, token),
+            Event::Parcel(number) => self.deliver(number),
+        }
+    }
+
+    fn on_timer(&mut self, actor: u16, token: u64) {
+        if actor >= FIRST_SERVER {
+            return self.with_server(actor, |server, scene| server.on_timer(scene, token));
+        }
+        let asking = self.site.asking.clone();
+        if actor == ATTACKER {
+            return self.attacker.on_timer(&mut self.net, asking.entries[0]);
+        }
+        let mut scene = scene!(self);
+        self.clients[actor as usize].on_timer(&mut scene, token, &asking);
+    }
+
+    pub(crate) fn with_server(
+        &mut self,
+        actor: u16,
+        act: impl FnOnce(&mut Server, &mut Scene<'_>),
+    ) {
+        let mut scene = scene!(self);
+        let server = &mut self.servers[usize::from(actor - FIRST_SERVER)];
+        act(server, &mut scene);
+    }
+
+    fn step(&mut self, number: u16) {
+        let host = &mut self.hosts[number as usize];
+        let Some(machine) = &mut host.machine else { return };
+        step(&mut self.net, number, machine.as_mut(), self.site.batch, &mut self.errands);
+        self.checks += 1;
+        if self.checks.is_multiple_of(8) {
+            machine.check();
+        }
+        self.after_step(number);
+        if !self.errands.effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.errands.effects);
+            effects.drain(..).for_each(|effect| self.errand(number, effect));
+            self.errands.effects = effects;
+        }
+    }
+
+    fn after_step(&mut self, number: u16) {
+        let gateway = &mut self.gateways[self.hosts[number as usize].gateway];
+        if gateway.note_shed() {
+            self.book.shed_at = Some(self.net.now);
+        }
+        if self.hosts[number as usize].gateway == 0 {
+            self.book.oldest = self.oldest_version();
+        }
+    }
+
+    /// The oldest document that a running worker of the parent serves.
+    fn oldest_version(&self) -> u32 {
+        let workers = self.hosts.iter().enumerate().filter(|(_, host)| {
+            host.gateway == 0 && host.machine.is_some() && matches!(host.role, Role::Worker(_))
+        });
+        let version = |(number, host): (usize, &Host)| {
+            let number = u16::try_from(number).expect("a run has few hosts");
+            let told = self.net.port(number).is_told();
+            if told { self.gateways[0].version_of(host.given) } else { self.book.oldest }
+        };
+        workers.map(version).min().unwrap_or(self.book.oldest)
+    }
+
+    fn errand(&mut self, number: u16, effect: Effect) {
+        match effect {
+            Effect::Publish => self.publish(number),
+            Effect::Report(report) => {
+                let gateway = self.hosts[number as usize].gateway;
+                let host = self.gateways[gateway].hosts[0];
+                let delay = self.cross_delay();
+                self.send(delay, Parcel::Report { host, report });
+            }
+            Effect::Job { job } => {
+                let machine = self.hosts[number as usize].machine.as_mut();
+                let Some(what) = machine.and_then(|machine| machine.job(job)) else {
+                    return self.net.verdict.add(oracle::Oracle::D1, self.net.now, || {
+                        format!("machine {number} announced job {job:?} and has none")
+                    });
+                };
+                self.start_job(number, job, what);
+            }
+            Effect::Log => self.on_log(number),
+            Effect::Finished => self.hosts[number as usize].finished = true,
+            Effect::Accept { .. }
+            | Effect::Connect { .. }
+            | Effect::Recv { .. }
+            | Effect::Send { .. }
+            | Effect::Shut { .. }
+            | Effect::Close { .. }
+            | Effect::StopListening { .. } => unreachable!("the network performs these"),
+        }
+    }
+
+    fn on_log(&mut self, number: u16) {
+        let host = &mut self.hosts[number as usize];
+        let Some(machine) = &mut host.machine else { return };
+        let mut bytes = Vec::new();
+        machine.log(&mut bytes);
+        if let Role::Worker(_) = host.role {
+            let gateway = &self.gateways[host.gateway];
+            self.choices.read(&bytes, gateway, &mut self.net);
+        }
+    }
+
+    fn cross_delay(&mut self) -> Span {
+        if self.net.faults.strikes(Kind::LateView) {
+            self.net.faults.observed(Kind::LateView);
+            return Span::millis(self.net.faults.chance.size(5_000));
+        }
+        Span::micros(1 + self.publication.below(500))
+    }
+
+    fn publish(&mut self, number: u16) {
+        let host = &mut self.hosts[number as usize];
+        let Some(view) = host.machine.as_mut().and_then(|machine| machine.published()) else {
+            return;
+        };
+        let gateway = host.gateway;
+        let now = self.net.now;
+        self.gateways[gateway].note_view(&view, now, &mut self.net.verdict);
+        for worker in self.gateways[gateway].hosts.clone().into_iter().skip(1) {
+            let delay = self.cross_delay();
+            self.send(delay, Parcel::View { host: worker, view: Arc::clone(&view) });
+        }
+    }
+
+    fn deliver(&mut self, number: u64) {
+        let parcel = self.parcels.remove(&number).expect("a parcel is delivered once");
+        match parcel {
+            Parcel::View { host, view } => {
+                let to = &mut self.hosts[host as usize];
+                if to.machine.is_some() {
+                    to.given = to.given.max(view.epoch);
+                    self.net.tell(host, Input::View(view));
+                }
+            }
+            Parcel::Report { host, report } => {
+                if self.hosts[host as usize].machine.is_some() {
+                    self.net.tell(host, Input::Report(report));
+                }
+            }
+            Parcel::Job { host, job, what } => self.finish_job(host, job, &what),
+            Parcel::Changed { gateway } => {
+                let host = self.gateways[gateway].hosts[0];
+                if self.hosts[host as usize].machine.is_some() {
+                    self.net.tell(host, Input::Changed);
+                }
+            }
+            Parcel::Weather => self.weather(),
+            Parcel::Restart { gateway } => self.restart(gateway),
+            Parcel::Kill { gateway } => self.crash(gateway),
+            Parcel::Revive { server } => self.revive(server),
+            Parcel::Heal { server } => {
+                self.servers[server].health = crate::actors::server::Health::Good;
+            }
+        }
+    }
+}
