@@ -77,7 +77,8 @@ pub struct Server {
     /// As written: the key in `serverStatus`.
     pub url: String,
     pub authority: Authority,
-    /// With leading slash, or empty; only used with `preserve_path`.
+    /// Of the URL, with leading slash, or empty. Requests get it with `preserve_path`; relative
+    /// paths of checks stand beside it.
     pub path: String,
     pub preserve_path: bool,
     pub weight: Weight,

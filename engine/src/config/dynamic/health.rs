@@ -102,16 +102,17 @@ fn port(fields: &Fields<'_>) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
-/// A path with or without its leading slash, query allowed. A whole URL could point elsewhere.
+/// A path, with a query if need be; without a leading slash it stands beside the path of the
+/// server's URL. A whole URL could point elsewhere.
 fn probe_path(text: &str) -> Result<String, String> {
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("blanks and non-ASCII letters of a path are percent-encoded".to_owned());
     }
-    if text.contains("://") || text.starts_with("//") || text.contains('#') {
+    let first = text.split(['/', '?']).next().unwrap_or_default();
+    if first.contains(':') || text.starts_with("//") || text.contains('#') {
         return Err("expected a path such as /health, not a URL".to_owned());
     }
-    let slash = if text.is_empty() || text.starts_with('/') { "" } else { "/" };
-    Ok(format!("{slash}{text}"))
+    Ok(text.to_owned())
 }
 
 fn method(text: &str) -> Result<String, String> {

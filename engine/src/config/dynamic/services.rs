@@ -136,7 +136,7 @@ fn server(fields: Fields<'_>) -> Option<Server> {
     let parsed = fields.parsed("url", server_url);
     fields.close();
     let (url, Url { authority, path }) = parsed?;
-    let path = if preserve_path { path } else { String::new() };
+    let path = path.split('?').next().filter(|path| *path != "/").unwrap_or_default().to_owned();
     Some(Server { url, authority, path, preserve_path, weight })
 }
 

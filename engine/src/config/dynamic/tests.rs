@@ -176,12 +176,12 @@ fn a_load_balancer_with_everything() {
         .iter()
         .map(|s| format!("{} {}{} {}", s.url, s.authority, s.path, s.weight.get()))
         .collect();
-    assert_eq!(servers, ["http://a:1/base?x http://a:1/base?x 3", "HTTP://b/c http://b:80 1"]);
+    assert_eq!(servers, ["http://a:1/base?x http://a:1/base 3", "HTTP://b/c http://b:80/c 1"]);
     assert!(!balancer.pass_host);
     let passive = PassiveCheck { failure_window: Span::secs(60), failed_attempts_max: 3 };
     assert_eq!(balancer.passive, Some(passive));
     let check = HealthCheck {
-        path: "/h".into(),
+        path: "h".into(),
         scheme: Some(crate::config::fixed::Scheme::Http),
         method: "HEAD".into(),
         status: ExpectedStatus::Exactly(204),
