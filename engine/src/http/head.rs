@@ -191,7 +191,7 @@ fn check_target(target: &str) -> Result<(), What> {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Asking {
     Request(Version),
     Response,
@@ -203,7 +203,9 @@ impl<'a> Found<'a> {
         let mut found = Self::default();
         for (at, field) in fields.iter().enumerate() {
             let Some(known) = Known::of(field.name) else { continue };
-            if known.hop_by_hop() {
+            // RFC 9110 §10.1.1: an expectation in HTTP/1.0 is ignored, so it cannot go on in 1.1.
+            let ignored = known == Known::Expect && asking == Asking::Request(Version::Http10);
+            if known.hop_by_hop() || ignored {
                 found.ending |= 1 << at;
             }
             found.on(known, field.value, asking)?;
@@ -304,6 +306,14 @@ mod tests {
             &["Host", "X-Forwarded-For"],
         );
         forwarded(&["Host: a", "Content-Length: 0"], &["Host", "Content-Length"]);
+    }
+
+    #[test]
+    fn an_expectation_of_an_old_client_goes_no_further() {
+        let fields = [field("Host: a"), field("Expect: cake")];
+        let head = RequestHead::new("PUT", "/", Version::Http10, &fields).expect("a fine head");
+        assert!(!head.expects_continue);
+        assert_eq!(head.end_to_end().count(), 1);
     }
 
     #[track_caller]
