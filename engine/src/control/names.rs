@@ -121,7 +121,7 @@ impl Names {
         }
     }
 
-    /// Names to ask for now, as far as there is room.
+    /// Names whose turn it is to be asked for, as far as there is room.
     pub(super) fn due(&mut self, now: Time) -> Vec<Arc<str>> {
         while let Some((at, _)) = self.schedule.first() {
             if *at > now {
