@@ -209,7 +209,10 @@ fn index(to: SocketAddr) -> usize {
 fn body(child: u32, uplinks: u32, weight: u32) -> String {
     let first = child / 10 * uplinks;
     let one = |n: u32| {
-        format!(r#"{{"name":"app-{}","entryPoints":["multicluster"],"weight":{weight}}}"#, first + n)
+        format!(
+            r#"{{"name":"app-{}","entryPoints":["multicluster"],"weight":{weight}}}"#,
+            first + n
+        )
     };
     format!("[{}]", (0..uplinks).map(one).collect::<Vec<_>>().join(","))
 }

@@ -78,6 +78,7 @@ marks! {
     PollSameWithoutTag "a whole answer to a poll said what the last one had said",
     PollWaited "a poll waited because too many were under way",
     ProbeDropped "a server went away while it was being probed",
+    ProbeInconclusive "a probe failed for want of means of our own",
     ProbeRedirected "a probe followed a redirect",
     ProbeWaited "a probe waited because too many were under way",
     ReadingsDisagreed "a file changed between two readings",

@@ -14,6 +14,8 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Span, Time};
 use crate::base::timers::Timers;
 use crate::boundary::{Batch, Close, Effect, Fault, Lent, OpKind, Outcome};
+use crate::http::blame::What;
+use crate::http::framing::Asked;
 use crate::net::fetch::{Collector, Garbled, Reply, Want};
 use crate::view::stats::Stats;
 use std::net::SocketAddr;
@@ -33,7 +35,7 @@ pub(super) struct Request {
     /// Tried in order; not empty.
     pub(super) addrs: Arc<[SocketAddr]>,
     pub(super) bytes: Arc<[u8]>,
-    pub(super) head: bool,
+    pub(super) asked: Asked,
     pub(super) want: Want,
     pub(super) dial_timeout: Span,
     pub(super) deadline: Time,
@@ -97,6 +99,7 @@ enum Link {
 
 impl Conns {
     pub(super) fn new(limits: ControlLimits, stats: Arc<Stats>) -> Self {
+        let limits = ControlLimits { conns_max: limits.conns_max.max(2), ..limits };
         let pool = Pool::new(
             limits.small_page_bytes,
             limits.conns_max,
@@ -139,8 +142,7 @@ impl Conns {
     /// Begins an exchange.
     pub(super) fn start(&mut self, request: Request, now: Time) -> Key {
         debug_assert!(!request.addrs.is_empty(), "an exchange has somewhere to go");
-        let method = if request.head { "HEAD" } else { "GET" };
-        let collector = Collector::new(method, request.want, self.limits.head_bytes);
+        let collector = Collector::new(request.asked, request.want, self.limits.head_bytes);
         let none = Key { slot: u32::MAX, generation: 0 };
         let reuse = request.reuse.filter(|key| self.is_idle(*key));
         let key = self.exchanges.insert(Exchange {
@@ -249,6 +251,11 @@ impl Conns {
         }
     }
 
+    /// Kept connections leave room for an exchange that moves from one to another.
+    fn kept_max(&self) -> u32 {
+        self.limits.kept_max.min(self.limits.conns_max - 2)
+    }
+
     fn is_idle(&self, conn: Key) -> bool {
         let conn = self.conns.get(conn);
         conn.is_some_and(|conn| conn.link == Link::Open && conn.exchange.is_none())
@@ -352,8 +359,8 @@ impl Conns {
         let entry = self.exchanges.get_mut(exchange).expect("its connection has it");
         match entry.collector.end() {
             Ok(reply) => self.answered(exchange, reply),
-            Err(Garbled::Silent) => {
-                self.cut(conn, exchange, Failure::Garbled(Garbled::Silent), now);
+            Err(silent @ Garbled::Broke(What::NoAnswer)) => {
+                self.cut(conn, exchange, Failure::Garbled(silent), now);
             }
             Err(garbled) => self.fail(exchange, Failure::Garbled(garbled)),
         }
@@ -418,9 +425,10 @@ impl Conns {
     fn answered(&mut self, key: Key, reply: Reply) {
         let Some(exchange) = self.forget(key) else { return };
         let conn_key = exchange.conn;
+        let has_room = self.idle < self.kept_max();
         let conn = self.conns.get_mut(conn_key).expect("an answer came over it");
         let spent = conn.unsent.is_none() && conn.ops & bit(OpKind::Send) == 0;
-        let keep = reply.reusable && spent && self.idle < self.limits.kept_max;
+        let keep = reply.reusable && spent && has_room;
         let kept = if keep {
             conn.exchange = None;
             self.idle += 1;

@@ -12,6 +12,7 @@ use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::config::fixed::{Authority, Fixed, IdleConns, Scheme};
+use crate::http::framing::Asked;
 use crate::net::fetch::{Reply, Want};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -57,12 +58,14 @@ impl Control {
         while let Some(slot) = self.child_timers.pop_due(now) {
             let index = slot as usize;
             let Some(child) = self.children.get_mut(index) else { continue };
+            let before = child.phase();
             if child.on_age(now) {
-                self.stats.control.marks.hit(Mark::ChildOverdue);
-                let (id, freshness) = (child.id, child.freshness);
-                child.report(&mut self.journal, now);
-                self.publisher.set_freshness(id, freshness);
-                self.child_status_changed(index);
+                self.publisher.set_freshness(child.id, child.freshness);
+                if child.phase() != before {
+                    self.stats.control.marks.hit(Mark::ChildOverdue);
+                    child.report(&mut self.journal, now);
+                    self.child_status_changed(index);
+                }
             }
             let child = &mut self.children[index];
             if matches!(child.turn, Turn::Resting { until } if until <= now) {
@@ -104,7 +107,7 @@ impl Control {
             owner: Owner::Child(child.id),
             addrs,
             bytes: child.begin(now),
-            head: false,
+            asked: Asked::Plain,
             want: Want::Body { bytes_max: self.limits.poll_body_bytes },
             dial_timeout: child.transport.dial_timeout,
             deadline: now + timeout,

@@ -1,6 +1,7 @@
 //! Why a poll or probe failed, in words for the operator and a stable word for machines.
 
 use crate::boundary::Fault;
+use crate::http::blame::What;
 use crate::net::fetch::Garbled;
 use std::fmt;
 use std::net::SocketAddr;
@@ -56,13 +57,8 @@ impl Failure {
             Self::Refused { .. } => "refused",
             Self::Unreachable { .. } => "unreachable",
             Self::DialTimedOut { .. } | Self::NoAnswer => "timeout",
-            Self::Garbled(Garbled::BodyTooLarge { .. } | Garbled::HeadTooLarge { .. }) => {
-                "too-large"
-            }
-            Self::Cut { .. } | Self::Garbled(Garbled::CutShort | Garbled::Silent) => {
-                "connection-cut"
-            }
-            Self::Garbled(_) => "not-http",
+            Self::Cut { .. } => "connection-cut",
+            Self::Garbled(garbled) => code_of(*garbled),
             Self::Unresolved { .. } => "unresolved",
             Self::Status(401) => "unauthorized",
             Self::Status(403) => "forbidden",
@@ -83,7 +79,9 @@ impl Failure {
                 "the child needs hub.providers.multicluster and this must be its uplink entry point"
             }
             Self::Status(300..=399) => "redirects are not followed: write the final address",
-            Self::Garbled(Garbled::NotHttp) => "does the child expect TLS at this address?",
+            Self::Garbled(Garbled::Broke(What::StartLine | What::Version | What::LineEnd)) => {
+                "does the child expect TLS at this address?"
+            }
             Self::Garbled(_)
             | Self::Unreachable { .. }
             | Self::DialTimedOut { .. }
@@ -95,6 +93,18 @@ impl Failure {
             | Self::Overloaded
             | Self::Unusable(_) => "",
         }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other violations are told apart by text")]
+fn code_of(garbled: Garbled) -> &'static str {
+    match garbled {
+        Garbled::BodyTooLarge { .. } => "too-large",
+        Garbled::Broke(what) => match what {
+            What::HeadTooLarge | What::TooManyFields => "too-large",
+            What::NoAnswer | What::HeadCut | What::BodyCut => "connection-cut",
+            _ => "not-http",
+        },
     }
 }
 
@@ -110,6 +120,9 @@ impl fmt::Display for Failure {
                 write!(f, "the connection to {to} failed with error {code}")
             }
             Self::Cut { to, .. } => write!(f, "the connection to {to} failed"),
+            Self::Garbled(garbled) if self.code() == "not-http" => {
+                write!(f, "the answer is not valid HTTP/1.1: {garbled}")
+            }
             Self::Garbled(garbled) => garbled.fmt(f),
             Self::Unresolved { host, why } => write!(f, "{host} does not resolve: {why}"),
             Self::Status(status) => write!(f, "the answer is status {status}"),

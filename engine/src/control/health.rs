@@ -10,11 +10,15 @@ use crate::base::line::{Level, LogLine};
 use crate::base::mark::Mark;
 use crate::base::time::Time;
 use crate::boundary::Report;
+use crate::config::typed::HealthCheck;
 use crate::net::fetch::{Reply, Want};
 use crate::service::standing::Health;
-use crate::view::compile::{PassiveChanges, ProbeChanges};
+use crate::view::compile::{PassiveChanges, Probe as Wanted, ProbeChanges};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+type Started = (ServerId, Subject, Arc<HealthCheck>);
 
 impl Control {
     /// Takes over what a new view changed about checks; all else goes on as it was.
@@ -24,7 +28,8 @@ impl Control {
         passives: PassiveChanges,
         now: Time,
     ) {
-        for server in probes.stopped {
+        let (kept, started) = self.unchanged(probes.started);
+        for server in probes.stopped.into_iter().filter(|server| !kept.contains(server)) {
             if let Some(exchange) = self.checks.stop_active(server) {
                 self.stats.control.marks.hit(Mark::ProbeDropped);
                 self.conns.cancel(exchange);
@@ -35,7 +40,22 @@ impl Control {
             self.checks.passive.forget(server);
             self.server_changed(server);
         }
-        for wanted in probes.started {
+        for (server, subject, check) in started {
+            let probe = Probe::new(subject, check, &mut self.prng, now);
+            self.checks.start_active(server, probe);
+            self.server_changed(server);
+        }
+        for (server, check) in passives.started {
+            self.checks.start_passive(server, check);
+            self.server_changed(server);
+        }
+    }
+
+    /// Tells wanted probes that are under way as they are from those that begin.
+    fn unchanged(&self, wanted: Vec<Wanted>) -> (BTreeSet<ServerId>, Vec<Started>) {
+        let mut kept = BTreeSet::new();
+        let mut started = Vec::new();
+        for wanted in wanted {
             let server = wanted.server;
             let (service, node) = self.publisher.server(server);
             let subject = Subject {
@@ -46,14 +66,14 @@ impl Control {
                 dial_timeout: wanted.transport.dial_timeout,
                 uplink: wanted.uplink,
             };
-            let probe = Probe::new(subject, wanted.check, &mut self.prng, now);
-            self.checks.start_active(server, probe);
-            self.server_changed(server);
+            match self.checks.probe(server) {
+                Some(probe) if probe.is_as(&subject, &wanted.check) => {
+                    kept.insert(server);
+                }
+                Some(_) | None => started.push((server, subject, wanted.check)),
+            }
         }
-        for (server, check) in passives.started {
-            self.checks.start_passive(server, check);
-            self.server_changed(server);
-        }
+        (kept, started)
     }
 
     pub(super) fn tick_checks(&mut self, now: Time) {
@@ -97,7 +117,7 @@ impl Control {
             owner: Owner::Probe(server),
             addrs,
             bytes: probe.request(),
-            head: probe.is_head(),
+            asked: probe.asked(),
             want: Want::Head,
             dial_timeout: probe.subject.dial_timeout,
             deadline: probe.deadline(),

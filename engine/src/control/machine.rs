@@ -60,7 +60,10 @@ enum Task {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Life {
     Running,
-    Draining,
+    /// Gives up waiting for answers at `by`.
+    Draining {
+        by: Time,
+    },
     Finished,
 }
 
@@ -155,17 +158,18 @@ impl Control {
         }
     }
 
-    fn drain(&mut self, now: Time) {
+    fn drain(&mut self, by: Time, now: Time) {
         if self.life == Life::Running {
-            self.life = Life::Draining;
+            self.life = Life::Draining { by };
             self.conns.close_all();
             self.journal.say(LogLine::new(Level::Info, now, "discovery and health checks stopped"));
         }
-        self.finish_if_idle();
+        self.finish_if_idle(now);
     }
 
-    fn finish_if_idle(&mut self) {
-        if self.life == Life::Draining && self.conns.is_empty() && self.jobs.is_empty() {
+    fn finish_if_idle(&mut self, now: Time) {
+        let Life::Draining { by } = self.life else { return };
+        if self.conns.is_empty() && (self.jobs.is_empty() || by <= now) {
             self.life = Life::Finished;
             self.conns.append_effects(&mut self.effects);
             self.effects.push(Effect::Finished);
@@ -184,19 +188,19 @@ impl Machine for Control {
                     file.hint(now);
                 }
             }
-            Input::Drain { .. } => self.drain(now),
+            Input::Drain { by } => self.drain(by, now),
             // Views come from here.
             Input::View(_) => {}
         }
         if self.life != Life::Running {
-            return self.finish_if_idle();
+            return self.finish_if_idle(now);
         }
         self.settle_exchanges(now);
     }
 
     fn tick(&mut self, now: Time) {
         if self.life != Life::Running {
-            return;
+            return self.finish_if_idle(now);
         }
         self.conns.tick(now);
         self.settle_exchanges(now);
@@ -241,8 +245,10 @@ impl Machine for Control {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        if self.life != Life::Running {
-            return None;
+        match self.life {
+            Life::Running => {}
+            Life::Draining { by } => return Some(Deadline { at: by, who: "drain" }),
+            Life::Finished => return None,
         }
         let wants = [
             (self.conns.deadline(), "exchange"),

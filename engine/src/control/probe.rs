@@ -11,6 +11,8 @@ use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::config::fixed::{Authority, Scheme};
 use crate::config::typed::{CheckMode, ExpectedStatus, HealthCheck};
+use crate::http::fields::is_token;
+use crate::http::framing::Asked;
 use crate::net::fetch::{Again, Ask, Reply};
 use crate::service::standing::Health;
 use crate::view::UplinkRef;
@@ -33,7 +35,7 @@ pub(super) struct Probe {
 }
 
 /// Who is probed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Subject {
     /// Qualified.
     pub(super) service: Arc<str>,
@@ -106,6 +108,11 @@ impl Probe {
         Self { subject, turn, health: Health::Unknown, since: now, reason, check, plan, attempt }
     }
 
+    /// Whether a wanted check is the one that is carried out, so that everything known stays true.
+    pub(super) fn is_as(&self, subject: &Subject, check: &HealthCheck) -> bool {
+        self.subject == *subject && *self.check == *check
+    }
+
     pub(super) fn due(&self) -> Time {
         match self.turn {
             Turn::Resting { until } => until,
@@ -139,8 +146,8 @@ impl Probe {
         Ask { method, target, host, fields, again: Again::Close }.to_bytes()
     }
 
-    pub(super) fn is_head(&self) -> bool {
-        self.attempt.method == "HEAD"
+    pub(super) fn asked(&self) -> Asked {
+        if self.attempt.method == "HEAD" { Asked::Head } else { Asked::Plain }
     }
 
     /// When the probe under way has failed.
@@ -161,9 +168,14 @@ impl Probe {
                 return Next::Redirected;
             }
             Ok(Some(status)) => self.judge(status),
+            // That this process is out of means says nothing about the server.
+            Err(Failure::Overloaded) => {
+                stats.control.marks.hit(Mark::ProbeInconclusive);
+                self.turn = Turn::Resting { until: now + self.check.unhealthy_interval };
+                return Next::Judged { flipped: false };
+            }
             Err(failure) => Err(failure),
         };
-        self.turn = Turn::Resting { until: now };
         let flipped = self.conclude(verdict.map_err(|failure| failure.to_string()), now);
         if flipped {
             stats.control.marks.hit(Mark::HealthFlipped);
@@ -253,7 +265,7 @@ impl Plan {
             .filter(|to| to.scheme.is_none() && to.authority.is_none())
             .ok_or_else(|| format!("{:?} is not a path on the server", check.path))?
             .target;
-        if !is_token(&check.method) {
+        if !is_token(check.method.as_bytes()) {
             return Err(format!("{:?} is not a method", check.method));
         }
         let address = Authority {
@@ -297,7 +309,7 @@ fn fields(subject: &Subject, check: &HealthCheck) -> Result<Vec<(String, String)
         fields.push(("User-Agent".to_owned(), "tieline".to_owned()));
     }
     for (name, value) in &check.headers {
-        if !is_token(name) || !is_field_value(value) {
+        if !is_token(name.as_bytes()) || !is_field_value(value) {
             return Err(format!("{name:?} cannot be sent as a header field"));
         }
         if !name.eq_ignore_ascii_case("x-uplink-name") {
@@ -311,10 +323,4 @@ fn fields(subject: &Subject, check: &HealthCheck) -> Result<Vec<(String, String)
         fields.push(("X-Uplink-Name".to_owned(), uplink.name.to_string()));
     }
     Ok(fields)
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(text: &str) -> bool {
-    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.len() <= 256 && text.bytes().all(fine)
 }

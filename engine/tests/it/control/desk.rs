@@ -64,6 +64,10 @@ pub(crate) struct Desk {
     pub(crate) log: String,
     pub(crate) views: Vec<Arc<View>>,
     pub(crate) finished: bool,
+    /// The resolver answers nothing.
+    pub(crate) mute_resolver: bool,
+    /// Descriptors that connections may take.
+    pub(crate) descriptors: usize,
     /// Bytes taken by one write, at most.
     pub(crate) write_max: usize,
     /// Bytes given to one read, at most.
@@ -95,6 +99,8 @@ impl Desk {
             log: String::new(),
             views: vec![view],
             finished: false,
+            mute_resolver: false,
+            descriptors: usize::MAX,
             write_max: usize::MAX,
             read_max: usize::MAX,
             stats,
@@ -251,6 +257,10 @@ impl Desk {
         };
         let old = self.conns.insert(id, conn);
         assert!(old.is_none(), "{id:?} was used twice");
+        if self.conns.len() > self.descriptors {
+            self.conns.remove(&id);
+            return self.push(id, OpKind::Connect, Outcome::Failed(Fault::NoDescriptors));
+        }
         match self.hosts.get(&to) {
             Some(Host::BlackHole) => {}
             None | Some(Host::Refuse) => {
@@ -344,6 +354,7 @@ impl Desk {
         assert!(!self.jobs.contains(&job), "jobs have numbers of their own");
         self.jobs.push(job);
         let answer = match self.control.job(job).expect("a job was announced") {
+            Job::Resolve { .. } if self.mute_resolver => return,
             Job::Resolve { host } => {
                 let known = self.names.get(&host).cloned();
                 Answer::Resolved(known.unwrap_or_else(|| Err("no such host".into())))

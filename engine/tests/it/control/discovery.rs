@@ -113,18 +113,22 @@ fn every_kind_of_failure_is_told_apart_and_keeps_the_last_good_answer() {
         (Host::Refuse, "refused", "10.0.0.1:9443 refused the connection"),
         (Host::BlackHole, "timeout", "10.0.0.1:9443 did not accept the connection in time"),
         (Host::Silent, "timeout", "no complete answer in time"),
-        (Host::HangUp, "connection-cut", "the connection ended without an answer"),
+        (Host::HangUp, "connection-cut", "the connection ended before a response began"),
         (Host::Says(status(401)), "unauthorized", "the answer is status 401"),
         (Host::Says(status(403)), "forbidden", "the answer is status 403"),
         (Host::Says(status(404)), "not-found", "the answer is status 404"),
         (Host::Says(status(302)), "bad-status", "the answer is status 302"),
         (Host::Says(status(304)), "bad-status", "the answer is status 304"),
-        (Host::Says("\x15\x03\x01\r\n\r\n".into()), "not-http", "the answer is not HTTP/1.1"),
+        (
+            Host::Says("\x15\x03\x01\r\n\r\n".into()),
+            "not-http",
+            "the answer is not valid HTTP/1.1: the start line is malformed",
+        ),
         (Host::Says(ok("", &huge)), "too-large", "the answer exceeds 1048576 bytes"),
         (
             Host::SaysAndEnds("HTTP/1.1 200 OK\r\n".into()),
             "connection-cut",
-            "the connection ended in the middle of the answer",
+            "the connection ended inside the head",
         ),
         (Host::Says(ok("", "{}")), "bad-answer", "expected an array, found an object"),
     ] {
@@ -293,14 +297,39 @@ fn answers_that_fill_the_memory_are_given_up() {
 }
 
 #[test]
-fn a_machine_without_pages_fails_polls_and_goes_on() {
-    let limits = ControlLimits { large_pages_max: 0, conns_max: 2, ..ControlLimits::default() };
-    let children = vec![child("east", EAST), child("west", WEST)];
-    let mut desk = Desk::with_limits(parent(children), limits);
+fn a_decaying_child_is_said_to_be_overdue_once() {
+    let mut fixed = east();
+    let multicluster = fixed.multicluster.as_mut().expect("a parent");
+    multicluster.children[0].on_stale =
+        OnStale::Decay { after: Span::secs(10), over: Span::secs(100) };
+    let mut desk = Desk::new(fixed);
     desk.host(EAST, uplinks("a", SHOP));
-    desk.host(WEST, uplinks("a", SHOP));
+    desk.run_secs(1);
+    desk.host(EAST, Host::Refuse);
+    desk.end_conns(EAST);
+    desk.run_secs(200);
+    assert_eq!(desk.said("child is overdue"), 1);
+    assert!(!services(&desk).contains(&"shop@multicluster up".to_owned()));
+}
+
+#[test]
+fn more_children_than_connections_share_them() {
+    for conns_max in [0, 2, 3, 7] {
+        let limits = ControlLimits { conns_max, ..ControlLimits::default() };
+        share(limits);
+    }
+}
+
+fn share(limits: ControlLimits) {
+    let children: Vec<Child> =
+        (0..20).map(|n| child(&format!("c{n:02}"), &format!("10.0.1.{n}:80"))).collect();
+    let mut desk = Desk::with_limits(parent(children), limits);
+    for n in 0..20 {
+        desk.host(&format!("10.0.1.{n}:80"), uplinks("a", SHOP));
+    }
     desk.run_secs(30);
-    assert!(desk.open_conns() <= 2);
+    assert!((0..20).all(|n| phase(&desk, n) == ChildPhase::Fresh), "{limits:?}");
+    assert!(desk.requests.len() >= 100, "{limits:?}");
 }
 
 #[test]
@@ -316,4 +345,16 @@ fn draining_closes_everything_and_finishes() {
     assert!(desk.finished);
     assert_eq!(desk.open_conns(), 0);
     assert_eq!(desk.deadline(), None);
+}
+
+#[test]
+fn a_resolver_that_never_answers_does_not_hold_up_the_end() {
+    let mut desk = Desk::new(parent(vec![child("east", "east.example:80")]));
+    desk.mute_resolver = true;
+    desk.run_secs(1);
+    let by = desk.now + Span::secs(10);
+    desk.input(Input::Drain { by });
+    assert!(!desk.finished);
+    desk.run_secs(10);
+    assert!(desk.finished);
 }

@@ -112,6 +112,20 @@ fn a_verdict_flips_within_one_interval_and_one_timeout() {
 }
 
 #[test]
+fn running_out_of_descriptors_is_not_held_against_servers() {
+    let mut desk = desk(fine(), fine(), &checked(&[]));
+    desk.run_secs(5);
+    desk.descriptors = 0;
+    desk.run_secs(30);
+    assert_eq!(seen(&desk, "shop@file"), "u u");
+    assert!(desk.hits(Mark::ProbeInconclusive) > 0);
+    desk.descriptors = usize::MAX;
+    desk.host(TWO, Host::Refuse);
+    desk.run_secs(12);
+    assert_eq!(seen(&desk, "shop@file"), "u d");
+}
+
+#[test]
 fn unhealthy_servers_are_probed_at_their_own_interval() {
     let text = checked(&["unhealthyInterval: 1s"]);
     let mut desk = desk(fine(), Host::Says(status(503)), &text);
