@@ -1,5 +1,7 @@
-//! What benchmarks share: a worker between a scripted client and a scripted origin, on no runtime.
+//! What benchmarks share: a worker between a scripted client and a scripted origin, on no runtime,
+//! and configurations of any size.
 
 #![forbid(unsafe_code)]
 
 pub mod rig;
+pub mod world;

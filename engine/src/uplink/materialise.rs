@@ -48,7 +48,7 @@ struct Offer {
 #[derive(Debug)]
 struct Uplink {
     service: ServiceId,
-    members: BTreeSet<ChildId>,
+    members: BTreeMap<ChildId, Member>,
 }
 
 /// A child and the normalised name of an uplink that it offers.
@@ -94,7 +94,7 @@ impl Offers {
             self.withdraw(child, &name, names);
         }
         for (name, advert) in wanted {
-            self.offer(child, name, advert, names);
+            self.offer(child, &name, advert, names);
         }
     }
 
@@ -106,7 +106,10 @@ impl Offers {
     /// What a service is now; nothing if it is no longer offered or not of this provider.
     pub fn made(&self, service: ServiceId) -> Option<Made> {
         match self.sources.get(&service)? {
-            Source::Uplink(name) => Some(Made::Aggregate(self.members(name))),
+            Source::Uplink(name) => {
+                let members = self.uplinks.get(name)?.members.values();
+                Some(Made::Aggregate(members.copied().collect()))
+            }
             Source::Pair((child, name)) => {
                 let offer = self.of(*child)?.adverts.get(name)?;
                 Some(Made::Child { child: *child, advert: Arc::clone(&offer.advert) })
@@ -117,7 +120,7 @@ impl Offers {
     /// The qualified name of a service as its first child spells it.
     pub fn display_name(&self, service: ServiceId) -> Option<String> {
         let (child, name, between) = match self.sources.get(&service)? {
-            Source::Uplink(name) => (*self.uplinks.get(name)?.members.first()?, name, None),
+            Source::Uplink(name) => (*self.uplinks.get(name)?.members.keys().next()?, name, None),
             Source::Pair((child, name)) => {
                 let alias = &self.of(*child)?.adverts.get(name)?.alias;
                 (*child, name, Some(if self.is_free(alias) { '-' } else { '/' }))
@@ -174,42 +177,45 @@ impl Offers {
         self.children.get(usize::from(child.0))
     }
 
-    fn members(&self, name: &Arc<str>) -> Vec<Member> {
-        let Some(uplink) = self.uplinks.get(name) else { return Vec::new() };
-        let member = |child: &ChildId| {
-            let offer = self.of(*child)?.adverts.get(name)?;
-            let weight = offer.advert.weight.get();
-            Some(Member { child: *child, service: offer.service, weight })
-        };
-        uplink.members.iter().filter_map(member).collect()
-    }
-
     /// Whether an alias names exactly one pair.
     fn is_free(&self, alias: &str) -> bool {
         !self.uplinks.contains_key(alias)
             && self.aliases.get(alias).is_some_and(|pairs| pairs.len() == 1)
     }
 
-    fn offer(&mut self, child: ChildId, name: Arc<str>, advert: Advert, names: &mut ServiceNames) {
+    fn offer(&mut self, child: ChildId, name: &Arc<str>, advert: Advert, names: &mut ServiceNames) {
         let offers = &mut self.children[usize::from(child.0)];
-        if let Some(offer) = offers.adverts.get_mut(&name) {
+        if let Some(offer) = offers.adverts.get_mut(name) {
             if *offer.advert != advert {
                 offer.advert = Arc::new(advert);
                 self.touched.insert(offer.service);
-                self.touched.extend(self.uplinks.get(&name).map(|uplink| uplink.service));
+                self.enlist(child, name);
             }
             return;
         }
         let alias: Arc<str> = normalised(&format!("{name}-{}", offers.name)).into();
-        let pair = (child, Arc::clone(&name));
+        let pair = (child, Arc::clone(name));
         self.aliases.entry(Arc::clone(&alias)).or_default().insert(pair.clone());
-        self.join(child, &name, names);
+        self.open(name, names);
         let service = ServiceId(names.hold(&self.name_of(&alias, &pair)));
         let offer = Offer { advert: Arc::new(advert), alias: Arc::clone(&alias), service };
-        self.children[usize::from(child.0)].adverts.insert(name, offer);
+        self.children[usize::from(child.0)].adverts.insert(Arc::clone(name), offer);
         self.sources.insert(service, Source::Pair(pair));
         self.touched.insert(service);
+        self.enlist(child, name);
         self.settle(&alias, names);
+    }
+
+    /// Has the uplink show what the child offers now.
+    fn enlist(&mut self, child: ChildId, name: &Arc<str>) {
+        let offers = &self.children[usize::from(child.0)];
+        let (Some(offer), Some(uplink)) = (offers.adverts.get(name), self.uplinks.get_mut(name))
+        else {
+            return;
+        };
+        let weight = offer.advert.weight.get();
+        uplink.members.insert(child, Member { child, service: offer.service, weight });
+        self.touched.insert(uplink.service);
     }
 
     /// The alias if that names the pair alone.
@@ -221,16 +227,14 @@ impl Offers {
         }
     }
 
-    fn join(&mut self, child: ChildId, name: &Arc<str>, names: &mut ServiceNames) {
-        if let Some(uplink) = self.uplinks.get_mut(name) {
-            uplink.members.insert(child);
-            self.touched.insert(uplink.service);
+    /// Makes the service of an uplink that had no members.
+    fn open(&mut self, name: &Arc<str>, names: &mut ServiceNames) {
+        if self.uplinks.contains_key(name) {
             return;
         }
-        // A pair that had this name as its alias makes room.
-        let members = BTreeSet::from([child]);
         let service = ServiceId(names.hold(&qualified(name)));
-        self.uplinks.insert(Arc::clone(name), Uplink { service, members });
+        self.uplinks.insert(Arc::clone(name), Uplink { service, members: BTreeMap::new() });
+        // A pair that had this name as its alias makes room.
         self.settle(name, names);
         self.sources.insert(service, Source::Uplink(Arc::clone(name)));
         self.touched.insert(service);
@@ -289,7 +293,7 @@ impl Offers {
             self.drop_source(old, names);
             self.sources.insert(new, Source::Pair((child, Arc::clone(&name))));
             self.touched.insert(new);
-            self.touched.extend(self.uplinks.get(&name).map(|uplink| uplink.service));
+            self.enlist(child, &name);
         }
     }
 }

@@ -134,7 +134,7 @@ pub enum NodeKind {
 }
 
 /// Who takes which ticket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Turns {
     pub rotation: Arc<Rotation>,
     pub ticket: Arc<Ticket>,

@@ -36,6 +36,7 @@ use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::base::limits::ControlLimits;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
+use crate::service::rotation::Rotation;
 use crate::service::stale::Freshness;
 use crate::uplink::advert::Advert;
 use crate::uplink::materialise::Offers;
@@ -43,7 +44,7 @@ use changes::Pending;
 use routing::Routing;
 use servers::Servers;
 use slots::{Shape, Slots};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Compiles views, one after another.
@@ -60,6 +61,8 @@ pub struct Compiler {
     dynamic: Dynamic,
     routing: Routing,
     entry_stats: Vec<Arc<Scope>>,
+    /// By weights: those laid out for the build under way.
+    rotations: BTreeMap<Vec<u32>, Arc<Rotation>>,
     pending: Pending,
     /// The newest, without what other machines add to it.
     view: View,
@@ -103,6 +106,7 @@ impl Compiler {
             children,
             dynamic: Dynamic::default(),
             routing: Routing::default(),
+            rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },
         };
         compiler.define_internal();
@@ -200,6 +204,7 @@ impl Compiler {
         while let Some(id) = self.slots.next_touched() {
             self.rebuild(id);
         }
+        self.rotations.clear();
         self.refresh_routers(all_routers);
         self.refresh_children();
         self.refresh_problems();

@@ -21,7 +21,8 @@ impl Compiler {
             return;
         }
         let standing = self.standing(id);
-        let kind = self.node_kind(id, standing);
+        let turns = self.weights(id, standing).map(|weights| self.turns(id, standing, weights));
+        let kind = self.node_kind(id, turns.unwrap_or_default());
         let (condition, problems) = self.judge(id);
         let slot = self.slots.get(id);
         let node = ServiceNode {
@@ -31,15 +32,15 @@ impl Compiler {
             kind,
             stats: Arc::clone(&slot.stats),
         };
-        let (was, was_condition) = (slot.standing, slot.condition);
+        let (was, was_condition) = (self.slots.standing(id), slot.condition);
         if slot.problems != problems {
             self.pending.problems = true;
             self.note_problems(id, problems.is_empty());
         }
         let slot = self.slots.get_mut(id);
-        slot.standing = standing;
         slot.condition = condition;
         slot.problems = problems;
+        self.slots.set_standing(id, standing);
         self.show(id);
         let old = self.view.services.get(id.0);
         if !old.is_some_and(|old| same_node(old, &node)) {
@@ -81,7 +82,7 @@ impl Compiler {
     }
 
     fn standing(&self, id: ServiceId) -> Standing {
-        let of = |id: &ServiceId| self.slots.get(*id).standing;
+        let of = |id: &ServiceId| self.slots.standing(*id);
         match &self.slots.get(id).shape {
             Shape::Missing | Shape::Broken(_) => Standing::Down,
             Shape::Internal(_) => Standing::Up,
@@ -112,32 +113,25 @@ impl Compiler {
         child.map_or(part.weight, |child| child.freshness.weight(part.weight))
     }
 
-    fn node_kind(&self, id: ServiceId, standing: Standing) -> NodeKind {
+    fn node_kind(&self, id: ServiceId, turns: Turns) -> NodeKind {
         let slot = self.slots.get(id);
         match &slot.shape {
             Shape::Missing => NodeKind::Unavailable(self.why_missing(id)),
             Shape::Broken(why) => NodeKind::Unavailable(Arc::clone(why)),
             Shape::Internal(internal) => NodeKind::Internal(*internal),
-            Shape::Balancer { seats, pass_host } => {
-                let members = seats.iter().map(|seat| (self.seat_standing(seat), seat.weight));
-                NodeKind::Balancer {
-                    turns: self.turns(id, standing, members),
-                    servers: seats.iter().map(|seat| Arc::clone(&seat.node)).collect(),
-                    pass_host: *pass_host,
-                }
-            }
-            Shape::Weighted(parts) => {
-                let standing_of = |part: &Part| self.slots.get(part.service).standing;
-                let members = parts.iter().map(|part| (standing_of(part), self.weight(part)));
-                NodeKind::Weighted {
-                    turns: self.turns(id, standing, members),
-                    services: parts.iter().map(|part| part.service).collect(),
-                }
-            }
+            Shape::Balancer { seats, pass_host } => NodeKind::Balancer {
+                turns,
+                servers: seats.iter().map(|seat| Arc::clone(&seat.node)).collect(),
+                pass_host: *pass_host,
+            },
+            Shape::Weighted(parts) => NodeKind::Weighted {
+                turns,
+                services: parts.iter().map(|part| part.service).collect(),
+            },
             Shape::Failover { main, fallback, errors } => NodeKind::Failover {
                 main: *main,
                 fallback: *fallback,
-                side: Side::of(self.slots.get(*main).standing, self.slots.get(*fallback).standing),
+                side: Side::of(self.slots.standing(*main), self.slots.standing(*fallback)),
                 errors: errors.clone(),
             },
             Shape::Mirroring { main, mirrors, mirror_body, body_bytes_max } => {
@@ -156,18 +150,29 @@ impl Compiler {
         self.slots.get(mirror.service).condition != Condition::Disabled
     }
 
-    /// Turns over the members of the best standing.
-    fn turns(
-        &self,
-        id: ServiceId,
-        best: Standing,
-        members: impl Iterator<Item = (Standing, u32)>,
-    ) -> Turns {
+    /// Who takes turns, and how many: the members of the best standing.
+    fn weights(&self, id: ServiceId, best: Standing) -> Option<Vec<u32>> {
+        let serving = |standing, weight| if standing == best && best.serves() { weight } else { 0 };
+        match &self.slots.get(id).shape {
+            Shape::Balancer { seats, .. } => {
+                let weight = |seat: &Seat| serving(self.seat_standing(seat), seat.weight);
+                Some(seats.iter().map(weight).collect())
+            }
+            Shape::Weighted(parts) => {
+                let standing = |part: &Part| self.slots.standing(part.service);
+                Some(parts.iter().map(|part| serving(standing(part), self.weight(part))).collect())
+            }
+            Shape::Missing
+            | Shape::Failover { .. }
+            | Shape::Mirroring { .. }
+            | Shape::Internal(_)
+            | Shape::Broken(_) => None,
+        }
+    }
+
+    fn turns(&mut self, id: ServiceId, standing: Standing, weights: Vec<u32>) -> Turns {
         let marks = &self.stats.control.marks;
-        let serving = |(standing, weight)| if standing == best { weight } else { 0 };
-        let weights: Vec<u32> =
-            if best.serves() { members.map(serving).collect() } else { Vec::new() };
-        match best {
+        match standing {
             Standing::Unknown | Standing::UnknownStale => marks.hit(Mark::UnknownServes),
             Standing::UpStale => marks.hit(Mark::StaleServes),
             Standing::Down | Standing::Up => {}
@@ -176,12 +181,17 @@ impl Compiler {
             marks.hit(Mark::PeriodScaled);
         }
         let ticket = Arc::clone(&self.slots.get(id).ticket);
+        // Uplinks of the same children tend to have the same weights.
+        if let Some(rotation) = self.rotations.get(&weights) {
+            return Turns { rotation: Arc::clone(rotation), ticket };
+        }
         let rotation = Rotation::new(&weights);
         let old = self.view.services.get(id.0).and_then(|node| turns_of(&node.kind));
         let rotation = match old {
             Some(old) if *old.rotation == rotation => Arc::clone(&old.rotation),
             _ => Arc::new(rotation),
         };
+        self.rotations.insert(weights, Arc::clone(&rotation));
         Turns { rotation, ticket }
     }
 

@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Slots {
     /// By [`ServiceId`].
     list: Vec<Slot>,
+    /// By [`ServiceId`], beside the slots because aggregates look at thousands of them.
+    standings: Vec<Standing>,
     /// To be rebuilt, those that others are made of first.
     touched: BTreeSet<(u32, ServiceId)>,
     /// Defined services, sorted by name.
@@ -42,7 +44,6 @@ pub(super) struct Slot {
     parents: Vec<ServiceId>,
     /// Positions of routers that name it.
     pub(super) routers: Vec<u32>,
-    pub(super) standing: Standing,
     pub(super) condition: Condition,
     pub(super) ticket: Arc<Ticket>,
     pub(super) stats: Arc<Scope>,
@@ -58,7 +59,6 @@ impl Default for Slot {
             rank: 0,
             parents: Vec::new(),
             routers: Vec::new(),
-            standing: Standing::Down,
             condition: Condition::Disabled,
             ticket: Arc::default(),
             stats: Arc::default(),
@@ -159,8 +159,17 @@ impl Slots {
         let at = id.0 as usize;
         if self.list.len() <= at {
             self.list.resize_with(at + 1, Slot::default);
+            self.standings.resize(at + 1, Standing::Down);
         }
         &mut self.list[at]
+    }
+
+    pub(super) fn standing(&self, id: ServiceId) -> Standing {
+        self.standings[id.0 as usize]
+    }
+
+    pub(super) fn set_standing(&mut self, id: ServiceId, standing: Standing) {
+        self.standings[id.0 as usize] = standing;
     }
 
     pub(super) fn touch(&mut self, id: ServiceId) {
@@ -207,6 +216,7 @@ impl Slots {
         self.with_problems.remove(&id);
         self.conditions_changed.remove(&id);
         self.list[id.0 as usize] = Slot::default();
+        self.standings[id.0 as usize] = Standing::Down;
     }
 }
 
@@ -262,10 +272,13 @@ impl Compiler {
     }
 
     fn reshape(&mut self, id: ServiceId, shape: Shape) {
-        self.slots.link(id, &shape.services());
+        let new = shape.services();
         let old = std::mem::replace(&mut self.slots.get_mut(id).shape, shape);
         let services = old.services();
-        self.slots.unlink(id, &services);
+        if new != services {
+            self.slots.link(id, &without(&new, &services));
+            self.slots.unlink(id, &without(&services, &new));
+        }
         for service in services {
             self.release_service(service);
         }
@@ -294,6 +307,19 @@ impl Compiler {
             self.pending.changed = true;
         }
     }
+}
+
+/// What is left of `these` when each of `those` takes one away.
+fn without(these: &[ServiceId], those: &[ServiceId]) -> Vec<ServiceId> {
+    let (mut these, mut those) = (these.to_vec(), those.to_vec());
+    these.sort_unstable();
+    those.sort_unstable();
+    let mut those = those.into_iter().peekable();
+    these.retain(|id| {
+        while those.next_if(|other| other < id).is_some() {}
+        those.next_if_eq(id).is_none()
+    });
+    these
 }
 
 /// Names of children's services compare in normalised form.
