@@ -72,6 +72,11 @@ impl Timers {
         self.heap.peek().map(|&Reverse((at, _))| at)
     }
 
+    /// The same entry with its owner.
+    pub fn first(&self) -> Option<(Time, u32)> {
+        self.heap.peek().map(|&Reverse(entry)| entry)
+    }
+
     /// Owners with a deadline.
     pub fn armed(&self) -> usize {
         self.slots.iter().filter(|slot| slot.deadline != Time::NEVER).count()

@@ -64,6 +64,7 @@ impl Worker {
         exchange.down.bytes = if head_only { 0 } else { answer.body.len() as u64 };
         let draining = self.is_draining();
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
+        conn.wire.held = false;
         let Role::Client(client) = &mut conn.role else { return };
         client.last |= draining || !(whole || readable);
         let persist = match version {

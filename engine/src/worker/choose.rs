@@ -31,12 +31,13 @@ const NO_SERVER: &str = "no available server\n";
 const NO_SIDE: &str = "Service Unavailable\n";
 
 /// Walks from `from` to a server, noting each decision. Bounded by the room for choices.
-pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices) -> Walk {
+pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices, depth_max: u32) -> Walk {
     let mut walk =
         Walk { pick: Pick::Nobody(NO_SERVER), service: from, mirrored: false, judged: false };
     loop {
         let Some(node) = service_of(view, walk.service) else { return walk };
-        let mut note = |ticket, turn| choices.push(Choice { service: node.id, ticket, turn });
+        let mut note =
+            |ticket, turn| choices.push(Choice { service: node.id, ticket, turn }, depth_max);
         let next = match &node.kind {
             NodeKind::Balancer { turns, .. } => {
                 let ticket = turns.ticket.draw();

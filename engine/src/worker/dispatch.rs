@@ -26,6 +26,7 @@ use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
 use crate::net::wire::Due;
 use crate::service::middleware::{self, FORWARDED_PREFIX};
+use crate::view::stats::MirrorSkip;
 use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
 use std::ops::Range;
 use std::rc::Rc;
@@ -118,6 +119,7 @@ impl Worker {
             keep: false,
             status: 0,
             origin_status: 0,
+            serial: self.serial,
             started: now,
             sent_at: now,
             origin_took: Span::ZERO,
@@ -189,8 +191,9 @@ impl Worker {
         head: &RequestHead<'_>,
         target: &Target<'_>,
     ) {
+        let depth_max = self.limits.service_depth;
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        let walk = choose::walk(&exchange.view, service, &mut exchange.choices);
+        let walk = choose::walk(&exchange.view, service, &mut exchange.choices, depth_max);
         exchange.service = Some(walk.service);
         exchange.mirrored |= walk.mirrored;
         exchange.judged |= walk.judged;
@@ -205,6 +208,9 @@ impl Worker {
             Pick::Internal(internal) => self.answer_internal(key, internal, head, target),
             Pick::Nobody(text) => {
                 self.mark(Mark::NobodyServes);
+                if self.exchanges.get(key).is_some_and(|exchange| exchange.client.is_none()) {
+                    self.skip_mirror(MirrorSkip::NoServer);
+                }
                 self.answer(key, &Answer::text(503, text));
             }
         }

@@ -84,8 +84,9 @@ impl Default for Choices {
 
 impl Choices {
     /// False if there is no room for another level.
-    pub(super) fn push(&mut self, choice: Choice) -> bool {
-        let Some(free) = self.list.get_mut(usize::from(self.len)) else { return false };
+    pub(super) fn push(&mut self, choice: Choice, depth_max: u32) -> bool {
+        let free = self.list.get_mut(usize::from(self.len));
+        let Some(free) = free.filter(|_| u32::from(self.len) < depth_max) else { return false };
         *free = choice;
         self.len += 1;
         true
@@ -178,6 +179,8 @@ pub(super) struct Exchange {
     /// What the client was answered; 0 while nothing.
     pub(super) status: u16,
     pub(super) origin_status: u16,
+    /// Number of the request among those of this worker.
+    pub(super) serial: u64,
     pub(super) started: Time,
     pub(super) sent_at: Time,
     pub(super) origin_took: Span,

@@ -29,7 +29,7 @@ impl Worker {
         self.drop_response(key);
         let exchange = self.exchanges.get_mut(key).expect("just seen");
         exchange.choices.truncate(other.at);
-        exchange.choices.push(Choice { service: other.failover, ticket: 0, turn: 1 });
+        exchange.choices.push(Choice { service: other.failover, ticket: 0, turn: 1 }, u32::MAX);
         exchange.phase = Phase::Waiting;
         exchange.retried = false;
         exchange.retries += 1;

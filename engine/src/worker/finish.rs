@@ -156,7 +156,7 @@ impl Worker {
             status: exchange.status,
             origin_status: exchange.origin_status,
             retries: u32::from(exchange.retries),
-            serial: self.serial,
+            serial: exchange.serial,
         };
         if exchange.client.is_none() {
             self.accounts.mirrored(&record);

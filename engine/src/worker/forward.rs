@@ -115,11 +115,12 @@ impl Worker {
     fn on_upload_over(&mut self, key: Key, to: ConnId) {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         let client = exchange.client;
-        if let Some(conn) = client.and_then(|id| self.conns.get_mut(key_of(id))) {
-            conn.wire.held = false;
-            conn.wire.set(Due::Request, Time::NEVER);
+        let awaits = exchange.phase == Phase::AwaitingHead;
+        if let Some(id) = client {
+            self.set_due(id, Due::Request, Time::NEVER);
+            self.resume_client(key);
         }
-        if exchange.phase == Phase::AwaitingHead {
+        if awaits {
             self.expect_response(key);
         }
         self.touch(to);

@@ -119,6 +119,7 @@ impl Worker {
             keep: false,
             status: 0,
             origin_status: 0,
+            serial: 0,
             started: self.now,
             sent_at: self.now,
             origin_took: Span::ZERO,

@@ -57,6 +57,7 @@ use exchange::{CoreView, Exchange};
 use log::AccessLines;
 use std::rc::Rc;
 use std::sync::Arc;
+pub use sweep::Census;
 
 /// What a worker is built with.
 #[derive(Clone, Debug)]
@@ -258,6 +259,7 @@ impl Machine for Worker {
             self.on_deadline(slot);
         }
         self.on_own_deadlines();
+        self.counts().page_bytes.set(self.pool.resident_bytes());
         self.run();
     }
 
@@ -281,7 +283,10 @@ impl Machine for Worker {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        let timer = self.timers.next().map(|at| Deadline { at, who: "connections" });
+        let timer = self.timers.first().map(|(at, slot)| {
+            let who = self.conns.at(slot).map_or("nobody", |(_, conn)| conn.wire.who());
+            Deadline { at, who }
+        });
         [timer, self.own_deadline()].into_iter().flatten().min_by_key(|deadline| deadline.at)
     }
 

@@ -120,7 +120,8 @@ impl Worker {
         exchange.upstream = None;
         exchange.phase = Phase::Waiting;
         let addresses = exchange.target().map_or(0, |it| it.addrs.len());
-        let more = usize::from(exchange.address) < addresses && now < exchange.dial_by;
+        let by = exchange.dial_by.min(exchange.whole_by);
+        let more = usize::from(exchange.address) < addresses && now < by;
         let target = exchange.server().map(|server| server.target);
         let outbox = self.conn_mut(last).map(|conn| std::mem::take(&mut conn.wire.outbox));
         match target.zip(outbox).filter(|_| more) {

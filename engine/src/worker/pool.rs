@@ -24,6 +24,11 @@ impl Worker {
     pub(super) fn connect(&mut self, key: Key) {
         let exchange = self.exchanges.get_mut(key).expect("a connecting exchange exists");
         debug_assert!(exchange.upstream.is_none(), "one connection at a time");
+        if exchange.whole_by <= self.now {
+            self.mark(Mark::MirrorTimedOut);
+            self.abandon(key);
+            return;
+        }
         exchange.phase = Phase::Waiting;
         exchange.address = 0;
         exchange.replayed = 0;
@@ -95,8 +100,8 @@ impl Worker {
         pool.wait(key);
         self.mark(Mark::WaitedForConnection);
         let (client, by) = (exchange.client, exchange.dial_by);
-        if let Some(conn) = client.and_then(|id| self.conn_mut(id)) {
-            conn.wire.set(Due::Dial, by);
+        if let Some(id) = client {
+            self.set_due(id, Due::Dial, by);
         }
     }
 
@@ -112,9 +117,8 @@ impl Worker {
             let Some(exchange) = self.exchanges.get(key) else { continue };
             if exchange.phase == Phase::Waiting && exchange.upstream.is_none() {
                 let client = exchange.client;
-                if let Some(conn) = client.and_then(|id| self.conn_mut(id)) {
-                    conn.wire.set(Due::Dial, Time::NEVER);
-                    self.touch_client(key);
+                if let Some(id) = client {
+                    self.set_due(id, Due::Dial, Time::NEVER);
                 }
                 self.send_again(key);
             }
@@ -190,13 +194,16 @@ impl Worker {
         conn.wire.set(Due::Whole, exchange.whole_by);
         conn.wire.held = false;
         self.touch(id);
-        self.touch_client(key);
+        self.resume_client(key);
     }
 
-    pub(super) fn touch_client(&mut self, key: Key) {
+    /// Lets the client go on, whatever held it back.
+    pub(super) fn resume_client(&mut self, key: Key) {
         let client = self.exchanges.get(key).and_then(|exchange| exchange.client);
-        if let Some(client) = client {
-            self.touch(client);
+        if let Some(conn) = client.and_then(|id| self.conns.get_mut(key_of(id))) {
+            conn.wire.held = false;
+            let id = conn.id();
+            self.touch(id);
         }
     }
 
@@ -235,6 +242,7 @@ impl Worker {
         conn.wire.set(Due::Idle, super::client::after(self.now, idle_timeout));
         if !flushed {
             upstream.usage = Usage::Flushing;
+            self.touch(id);
             return;
         }
         upstream.usage = Usage::Idle;
@@ -280,6 +288,6 @@ impl Worker {
         exchange.phase = Phase::AwaitingHead;
         exchange.sent_at = now;
         self.expect_response(key);
-        self.touch_client(key);
+        self.resume_client(key);
     }
 }

@@ -127,12 +127,13 @@ impl Worker {
     /// Passes `100 Continue` on, once, to a client that waits for it.
     pub(super) fn tell_to_continue(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(conn) = exchange.upstream.and_then(|id| self.conns.get_mut(key_of(id))) {
-            conn.wire.set(Due::Continue, Time::NEVER);
-        }
         let waits = exchange.asking.expects_continue && !exchange.continued;
         exchange.continued = true;
-        let Some(client) = exchange.client.filter(|_| waits) else { return };
+        let client = exchange.client.filter(|_| waits);
+        if let Some(id) = exchange.upstream {
+            self.set_due(id, Due::Continue, Time::NEVER);
+        }
+        let Some(client) = client else { return };
         self.mark(Mark::ContinueRelayed);
         self.put_head(client, CONTINUE);
         self.touch(client);
@@ -143,10 +144,9 @@ impl Worker {
         let draining = self.is_draining();
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let upstream = exchange.upstream.expect("an answered exchange has its connection");
-        if let Some(conn) = self.conns.get_mut(key_of(upstream)) {
-            conn.wire.set(Due::ResponseHead, Time::NEVER);
-            conn.wire.set(Due::Continue, Time::NEVER);
-        }
+        self.set_due(upstream, Due::ResponseHead, Time::NEVER);
+        self.set_due(upstream, Due::Continue, Time::NEVER);
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         if head.framing == Framing::Tunnel && !exchange.switches_as_asked(head) {
             self.on_garbage(key, What::SwitchUnasked);
             return;

@@ -25,6 +25,16 @@ impl Worker {
         }
     }
 
+    /// Sets a clock of a connection that may not be the one being settled.
+    pub(super) fn set_due(&mut self, id: ConnId, due: Due, at: Time) {
+        if let Some(conn) = self.conns.get_mut(key_of(id))
+            && conn.wire.at(due) != at
+        {
+            conn.wire.set(due, at);
+            self.touch(id);
+        }
+    }
+
     /// Settles until nothing is left to do.
     pub(super) fn run(&mut self) {
         loop {

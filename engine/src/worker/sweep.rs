@@ -8,7 +8,32 @@ use crate::base::time::Time;
 use crate::boundary::OpKind;
 use crate::net::wire::Link;
 
+/// What a worker holds. After a drain, and once the driver has let go of its batches, nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Census {
+    /// Slots of connections, those of waiting accepts included.
+    pub conns: usize,
+    pub exchanges: usize,
+    pub upstreams_idle: usize,
+    pub small_pages: u32,
+    pub large_pages: u32,
+    pub kept_bytes: u64,
+    pub deadlines: usize,
+}
+
 impl Worker {
+    pub fn census(&self) -> Census {
+        Census {
+            conns: self.conns.len(),
+            exchanges: self.exchanges.len(),
+            upstreams_idle: self.idle_upstreams.len(),
+            small_pages: self.pool.held(PageSize::Small),
+            large_pages: self.pool.held(PageSize::Large),
+            kept_bytes: self.kept_bytes,
+            deadlines: self.timers.armed(),
+        }
+    }
+
     pub(super) fn sweep(&self) {
         assert!(self.touched.is_empty(), "every touched connection was settled");
         assert!(self.woken.is_empty() && self.switching.is_empty(), "every exchange went on");

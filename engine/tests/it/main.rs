@@ -14,5 +14,6 @@ mod pools;
 mod refusals;
 mod shed;
 mod smuggling;
+mod storm;
 mod tunnels;
 mod uplinks;

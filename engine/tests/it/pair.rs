@@ -5,12 +5,13 @@ use crate::plan::Plan;
 use engine::base::id::{ConnId, ListenerId};
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
+use engine::base::prng::Prng;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{
     Batch, Close, Effect, Fault, Input, Lent, Machine, OpId, OpKind, Outcome, Report,
 };
 use engine::view::stats::Stats;
-use engine::worker::{Setup, Worker};
+use engine::worker::{Census, Setup, Worker};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ struct Socket {
     deaf: bool,
     shut: bool,
     closed: Option<Close>,
+    /// Its dial fails: there is no socket, unless the worker closes before it hears so.
+    refused: bool,
     pending: Vec<OpKind>,
     dialed: Option<SocketAddr>,
 }
@@ -64,6 +67,8 @@ pub(crate) struct Pair {
     stopped: Vec<ListenerId>,
     stats: Arc<Stats>,
     pub(crate) log: String,
+    /// Lets chance decide what completes when, and how much of it.
+    pub(crate) chance: Option<Prng>,
 }
 
 impl Pair {
@@ -92,9 +97,15 @@ impl Pair {
             stopped: Vec::new(),
             stats,
             log: String::new(),
+            chance: None,
         };
         pair.run();
         pair
+    }
+
+    /// A client connects, if an accept waits.
+    pub(crate) fn try_open(&mut self) -> Option<End> {
+        (!self.accepts.is_empty()).then(|| self.open())
     }
 
     /// A client connects.
@@ -261,7 +272,7 @@ impl Pair {
         self.run();
         self.pass(Span::secs(600));
         for id in &open {
-            assert!(self.sockets[id].closed.is_some(), "{id:?} was never closed");
+            assert!(self.is_over(*id), "{id:?} was never closed");
         }
     }
 
@@ -277,7 +288,9 @@ impl Pair {
             let quiet = effects.is_empty();
             effects.into_iter().for_each(|effect| self.perform(effect));
             let moved = self.complete();
-            match self.inputs.pop_front() {
+            let count = self.inputs.len() as u64;
+            let at = self.chance.as_mut().map_or(0, |chance| chance.below(count));
+            match self.inputs.remove(usize::try_from(at).expect("a small number")) {
                 Some((op, outcome)) => self.give(Input::Done { op, outcome }),
                 None if quiet && !moved => return,
                 None => {}
@@ -330,14 +343,17 @@ impl Pair {
             Dial::Hang => None,
         };
         if matches!(outcome, Some(Outcome::Failed(_))) {
-            socket.closed = Some(Close::Gentle);
+            socket.refused = true;
         }
         match outcome {
             Some(outcome) => self.inputs.push_back((op(conn, OpKind::Connect), outcome)),
             None => socket.pending.push(OpKind::Connect),
         }
         let before = self.sockets.insert(conn, socket);
-        assert!(before.is_none_or(|before| before.closed.is_some()), "a slot has one tenant");
+        assert!(
+            before.is_none_or(|before| before.closed.is_some() || before.refused),
+            "a slot has one tenant"
+        );
         self.dials.push(End(conn));
     }
 
@@ -366,6 +382,7 @@ impl Pair {
             .flat_map(|(id, socket)| socket.pending.iter().map(|kind| op(*id, *kind)))
             .filter(|op| self.is_ready(*op))
             .collect();
+        let ready: Vec<OpId> = ready.into_iter().filter(|_| self.happens()).collect();
         for op in &ready {
             let outcome = match op.kind {
                 OpKind::Recv => self.receive(op.conn),
@@ -377,6 +394,27 @@ impl Pair {
             self.inputs.push_back((*op, outcome));
         }
         !ready.is_empty()
+    }
+
+    fn happens(&mut self) -> bool {
+        self.chance.as_mut().is_none_or(|chance| !chance.one_in(3))
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        self.worker.census()
+    }
+
+    pub(crate) fn is_open(&self, end: End) -> bool {
+        !self.is_over(end.0)
+    }
+
+    /// Ends of servers that were dialed and are open.
+    pub(crate) fn origins(&self) -> Vec<End> {
+        self.dials.iter().copied().filter(|end| self.is_open(*end)).collect()
+    }
+
+    fn is_over(&self, id: ConnId) -> bool {
+        self.sockets[&id].closed.is_some() || self.sockets[&id].refused
     }
 
     fn is_ready(&self, op: OpId) -> bool {
@@ -400,7 +438,7 @@ impl Pair {
             Lent::One(page) => std::slice::from_mut(page),
             Lent::Many(pages) => pages.as_mut_slice(),
         };
-        let mut left = self.read_max;
+        let mut left = draw(&mut self.chance, self.read_max);
         for page in pages {
             let count = page.spare().min(left).min(socket.incoming.len());
             let bytes: Vec<u8> = socket.incoming.drain(..count).collect();
@@ -417,15 +455,23 @@ impl Pair {
         if socket.reset {
             return Outcome::Failed(Fault::Reset);
         }
-        let mut left = self.write_max;
+        let most = draw(&mut self.chance, self.write_max);
+        let mut left = most;
         for chunk in &batch {
             let count = chunk.len().min(left);
             socket.written.extend_from_slice(&chunk.bytes()[..count]);
             left -= count;
         }
-        let sent = self.write_max - left;
+        let sent = most - left;
         Outcome::Sent(u32::try_from(sent).expect("a small write"))
     }
+}
+
+/// Mostly a little, sometimes everything.
+fn draw(chance: &mut Option<Prng>, most: usize) -> usize {
+    let Some(chance) = chance else { return most };
+    let little = usize::try_from(1 + chance.below(200)).expect("a small number");
+    if chance.one_in(4) { most } else { little.min(most) }
 }
 
 fn op(conn: ConnId, kind: OpKind) -> OpId {
