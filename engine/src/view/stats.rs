@@ -155,6 +155,7 @@ reasons! {
 #[derive(Debug, Default)]
 pub struct ChildStats {
     pub polls_ok: AtomicU64,
+    /// Of those that were good, how many found nothing new.
     pub polls_unchanged: AtomicU64,
     pub polls_failed: AtomicU64,
     pub last_good: AtomicU64,

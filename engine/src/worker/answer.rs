@@ -3,8 +3,9 @@
 use super::Worker;
 use super::conn::Role;
 use super::exchange::Phase;
-use super::fields::{Persist, put_field, write_persist, write_status_line};
+use super::fields::{Persist, put_field, write_edits, write_persist, write_status_line};
 use super::key_of;
+use super::log::AccessLines;
 use crate::base::id::ConnId;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
@@ -50,6 +51,10 @@ impl Worker {
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         debug_assert!(!exchange.has_answered(), "one answer to a request");
         exchange.status = answer.status;
+        self.scratch.edits.clear();
+        if let Some(route) = exchange.route() {
+            write_edits(&mut self.scratch.edits, &route.steps);
+        }
         let Some(id) = exchange.client else {
             self.finish(key);
             return;
@@ -74,6 +79,11 @@ impl Worker {
         };
         let close = client.last && !whole;
         self.write_answer(id, answer, persist, head_only);
+        if self.access.as_ref().is_some_and(AccessLines::wants_fields)
+            && let Some(exchange) = self.exchanges.get_mut(key)
+        {
+            exchange.sent_head = Some(self.scratch.head.as_slice().into());
+        }
         if whole || close {
             self.finish(key);
         } else {
@@ -84,6 +94,7 @@ impl Worker {
     /// The last words on a connection that broke the protocol.
     pub(super) fn write_last_answer(&mut self, id: ConnId, status: u16) {
         let answer = Answer { content_type: PLAIN, ..Answer::bare(status) };
+        self.scratch.edits.clear();
         self.write_answer(id, &answer, Persist::Close, false);
     }
 
@@ -97,6 +108,7 @@ impl Worker {
         for (name, value) in answer.fields {
             put_field(&mut head, name, value.as_bytes());
         }
+        head.extend_from_slice(&self.scratch.edits);
         if answer.status != 304 && answer.status != 204 {
             head.extend_from_slice(b"Content-Length: ");
             put_number(&mut head, answer.body.len() as u64);

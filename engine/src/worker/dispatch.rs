@@ -126,6 +126,7 @@ impl Worker {
             dial_by: Time::NEVER,
             whole_by: Time::NEVER,
             response_head: None,
+            sent_head: None,
         };
         let key = self.exchanges.insert(exchange);
         client.talk = Talk::Busy(key);

@@ -189,6 +189,8 @@ pub(super) struct Exchange {
     /// When a mirrored request is given up.
     pub(super) whole_by: Time,
     pub(super) response_head: Option<HeadBytes>,
+    /// The head that the client got, kept if the access log shows fields.
+    pub(super) sent_head: Option<Box<[u8]>>,
 }
 
 impl Exchange {

@@ -359,12 +359,7 @@ pub(super) fn write_response(
             put_field(out, field.name, field.value);
         }
     }
-    for (name, value) in middleware::response_fields(steps) {
-        let framed = Known::of(name).is_some();
-        if !framed && fields::is_value(value.as_bytes()) {
-            put_field(out, name, value.as_bytes());
-        }
-    }
+    write_edits(out, steps);
     write_framing(out, framing, head.framing);
     if let Some(upgrade) = head.upgrade {
         put_field(out, "Connection", b"Upgrade");
@@ -372,6 +367,16 @@ pub(super) fn write_response(
     }
     write_persist(out, persist);
     out.extend_from_slice(b"\r\n");
+}
+
+/// What middlewares put on a response, framing excepted.
+pub(super) fn write_edits(out: &mut Vec<u8>, steps: &[Step]) {
+    for (name, value) in middleware::response_fields(steps) {
+        let framed = Known::of(name).is_some();
+        if !framed && fields::is_value(value.as_bytes()) {
+            put_field(out, name, value.as_bytes());
+        }
+    }
 }
 
 pub(super) fn write_persist(out: &mut Vec<u8>, persist: Persist) {

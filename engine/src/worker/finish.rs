@@ -146,7 +146,7 @@ impl Worker {
                 .response_head
                 .as_ref()
                 .map_or(b"", |it| after_first_line(it.bytes())),
-            response_fields: b"",
+            response_fields: exchange.sent_head.as_deref().map_or(b"", after_first_line),
             started: exchange.started,
             ended: self.now,
             origin_took: exchange.origin_took,

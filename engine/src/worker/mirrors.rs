@@ -126,6 +126,7 @@ impl Worker {
             dial_by: Time::NEVER,
             whole_by: self.now + self.limits.mirror_timeout,
             response_head: None,
+            sent_head: None,
         };
         self.mirrors += 1;
         self.mark(Mark::MirrorStarted);

@@ -130,6 +130,8 @@ struct Scratch {
     target: String,
     /// Prefixes that middlewares took off, as field lines.
     stripped: Vec<u8>,
+    /// What middlewares put on an answer of our own, as field lines.
+    edits: Vec<u8>,
     rewritten: Rewritten,
 }
 

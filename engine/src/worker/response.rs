@@ -176,6 +176,9 @@ impl Worker {
         let out = &mut self.scratch.head;
         out.clear();
         fields::write_response(out, head, steps, framing, persist);
+        if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
+            exchange.sent_head = Some(out.as_slice().into());
+        }
         if conn.wire.outbox.write(out, &self.pool).is_err() {
             self.on_no_page(id);
         }

@@ -8,6 +8,7 @@ mod faults;
 mod forward;
 mod heads;
 mod mirrors;
+mod operate;
 mod pair;
 mod plan;
 mod pools;

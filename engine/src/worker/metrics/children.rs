@@ -26,13 +26,13 @@ fn polls(sight: &Sight<'_>, page: &mut Page) {
     let children = &sight.view.children;
     page.family("tieline_child_poll_total", Kind::Counter, "Polls of a child by how they ended.");
     for child in children {
+        let unchanged = child.stats.polls_unchanged.load(Relaxed);
         for (result, count) in [
-            ("ok", &child.stats.polls_ok),
-            ("unchanged", &child.stats.polls_unchanged),
-            ("failed", &child.stats.polls_failed),
+            ("ok", child.stats.polls_ok.load(Relaxed).saturating_sub(unchanged)),
+            ("unchanged", unchanged),
+            ("failed", child.stats.polls_failed.load(Relaxed)),
         ] {
-            let labels = [("child", &*child.name), ("result", result)];
-            page.row(&labels).number(count.load(Relaxed));
+            page.row(&[("child", &*child.name), ("result", result)]).number(count);
         }
     }
     each(

@@ -143,7 +143,8 @@ fn children_and_servers_show_their_state() {
         service: crate::base::id::ServiceId(1),
     });
     east.stats.last_good.store(4_000_000_000, Relaxed);
-    east.stats.polls_ok.store(2, Relaxed);
+    east.stats.polls_ok.store(5, Relaxed);
+    east.stats.polls_unchanged.store(3, Relaxed);
     stats.workers[1].clients[0].add(5);
     stats.workers[0].clients[0].add(2);
     stats.workers[1].requests.add(30);
@@ -162,6 +163,7 @@ fn children_and_servers_show_their_state() {
             "traefik_service_server_up{service=\"shop-west@multicluster\",\
              url=\"http://127.0.0.1:9101\"} 0",
             "tieline_child_poll_total{child=\"east\",result=\"ok\"} 2",
+            "tieline_child_poll_total{child=\"east\",result=\"unchanged\"} 3",
             "tieline_child_up{child=\"east\"} 1",
             "tieline_child_up{child=\"west\"} 0",
             "tieline_child_last_success_timestamp_seconds{child=\"east\"} 1700000004",
