@@ -45,7 +45,7 @@ fn read(path: &Path) -> Document {
     Document { path: path.to_string_lossy().into_owned(), text }
 }
 
-fn is_configuration(path: &Path) -> bool {
+pub(crate) fn is_configuration(path: &Path) -> bool {
     path.extension()
         .and_then(OsStr::to_str)
         .is_some_and(|extension| matches!(extension, "yml" | "yaml" | "toml"))

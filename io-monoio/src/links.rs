@@ -1,11 +1,20 @@
 //! Where a machine's effects go that are not sockets: other machines, the helper, the log.
 
 use crate::helper::{Helper, Line};
+use crate::runtime::NoRing;
 use crate::slot::{Mailbox, Post};
 use engine::base::id::JobId;
 use engine::boundary::{Job, Report};
 use engine::view::View;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+/// What the thread that starts a gateway waits for.
+pub(crate) enum News {
+    View(Arc<View>),
+    WorkerReady,
+    NoRing(NoRing),
+}
 
 /// The surroundings of one machine.
 pub(crate) struct Links {
@@ -14,6 +23,9 @@ pub(crate) struct Links {
     pub(crate) control: Arc<Mailbox>,
     /// Of the workers: where views go.
     pub(crate) workers: Vec<Arc<Mailbox>>,
+    /// Whoever starts the gateway waits for the first reading of the configuration; nobody
+    /// listens later.
+    pub(crate) starter: Option<Sender<News>>,
     pub(crate) helper: Helper,
     /// What this machine's log lines are.
     pub(crate) lines: Line,
@@ -29,6 +41,9 @@ impl Links {
         let view = view.expect("a machine has the view that it announces");
         for worker in &self.workers {
             worker.publish(view.clone());
+        }
+        if let Some(starter) = &self.starter {
+            let _ = starter.send(News::View(view));
         }
     }
 

@@ -52,6 +52,7 @@ impl Mailbox {
     pub fn publish(&self, view: Arc<View>) {
         let replaced = self.lock().view.replace(view);
         self.wake();
+        // Freed on the thread that made it, not on a worker.
         drop(replaced);
     }
 

@@ -1,0 +1,114 @@
+//! Subcommands, and what a command line without one means: `run`.
+
+mod check;
+mod fetch;
+mod run;
+mod settings;
+mod status;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Tieline, a multi-cluster HTTP gateway.
+
+Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=uring|legacy]
+       tieline check [--json] FILE...
+       tieline status [--json] [--url=URL]
+       tieline healthcheck [--url=URL | the flags of run]
+       tieline version
+
+  run          Serve. The static configuration comes from a file, else from flags, else from the
+               environment (TIELINE_... or TRAEFIK_...). SIGHUP reloads the dynamic configuration,
+               SIGUSR1 opens log files anew, SIGTERM drains, a second SIGTERM exits at once.
+  check        Report every problem of configuration files. Exits 1 if one is an error.
+  status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
+  healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
+  version      Print the version.
+";
+
+/// Wrong usage, as `sysexits` has it.
+const USAGE: u8 = 64;
+
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    let (command, rest) = match arguments.split_first() {
+        Some((first, rest)) if !first.starts_with('-') => (first.as_str(), rest),
+        _ => ("", arguments),
+    };
+    let asks = |long: &str, short: &str| rest.iter().any(|word| word == long || word == short);
+    match command {
+        "help" => help(),
+        _ if asks("--help", "-h") => help(),
+        "version" => version(),
+        "" if asks("--version", "-V") => version(),
+        "" | "run" => run::run(rest),
+        "check" => check::run(rest),
+        "status" => status::run(rest),
+        "healthcheck" => status::healthcheck(rest),
+        other => {
+            complain(&format!("`{other}` is no command"));
+            complain(HELP.trim_end());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn help() -> ExitCode {
+    say(HELP.trim_end());
+    ExitCode::SUCCESS
+}
+
+fn version() -> ExitCode {
+    say(concat!("tieline ", env!("CARGO_PKG_VERSION")));
+    ExitCode::SUCCESS
+}
+
+/// A line to standard output. A closed pipe has no reader to tell.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A line to standard error.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Takes `--name=value`, or `--name value`, out of `words`.
+fn take_option(words: &mut Vec<String>, name: &str) -> Result<Option<String>, String> {
+    let with_value = format!("{name}=");
+    let found = words.iter().position(|word| word == name || word.starts_with(&with_value));
+    let Some(at) = found else { return Ok(None) };
+    let word = words.remove(at);
+    match word.strip_prefix(&with_value) {
+        Some(value) => Ok(Some(value.to_owned())),
+        None if at < words.len() => Ok(Some(words.remove(at))),
+        None => Err(format!("{name} needs a value")),
+    }
+}
+
+/// Takes the switch `name` out of `words`.
+fn take_switch(words: &mut Vec<String>, name: &str) -> bool {
+    let before = words.len();
+    words.retain(|word| word != name);
+    words.len() < before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_taken_in_both_forms() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (line, value, rest) in [
+            ("--url=http://a --json", Some("http://a"), "--json"),
+            ("--json --url http://a", Some("http://a"), "--json"),
+            ("--urls=x", None, "--urls=x"),
+        ] {
+            let mut line = words(line);
+            let taken = take_option(&mut line, "--url").expect("it has a value");
+            assert_eq!((taken.as_deref(), line), (value, words(rest)));
+        }
+        take_option(&mut words("--url"), "--url").expect_err("the value is missing");
+    }
+}
