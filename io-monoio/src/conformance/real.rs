@@ -58,6 +58,7 @@ impl Stage {
             mailbox: mailbox.clone(),
             control,
             workers: vec![],
+            starter: None,
             helper,
             lines: Line::Event,
         };
