@@ -187,13 +187,12 @@ impl Handle {
 
     /// Waits until every machine has finished, or a thread panicked.
     pub fn wait(&self) -> Result<(), Broken> {
-        for _ in 0..self.threads.len() {
-            let end = self.ends.recv().expect("every thread tells its end");
-            if end.panicked {
-                return Err(Broken { thread: end.thread });
-            }
+        // Every thread tells its end.
+        let mut ends = self.ends.iter().take(self.threads.len());
+        match ends.find(|end| end.panicked) {
+            Some(end) => Err(Broken { thread: end.thread }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

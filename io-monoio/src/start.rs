@@ -6,7 +6,6 @@ use crate::gateway::{CannotStart, End, Ending, Handle, Journal, Options, Remote,
 use crate::helper::{Helper, Line};
 use crate::links::{Links, News};
 use crate::listen;
-use crate::runtime::Runtime;
 use crate::seat::{CONTROL_ENTRIES, Seat, WORKER_ENTRIES};
 use crate::slot::Mailbox;
 use crate::watch;
@@ -42,7 +41,8 @@ pub(crate) struct Start {
     journal: Journal,
     control: Arc<Mailbox>,
     workers: Vec<Arc<Mailbox>>,
-    /// Waking ends of the mailboxes, the control machine's last.
+    /// Waking ends of the mailboxes, until their threads have them.
+    control_heard: Option<UnixStream>,
     heard: Vec<UnixStream>,
     threads: Vec<JoinHandle<()>>,
     entries: Vec<(String, SocketAddr)>,
@@ -65,12 +65,12 @@ impl Start {
             count => count as usize,
         };
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
-        let small = |count| u16::try_from(count).unwrap_or(u16::MAX);
-        let stats = Arc::new(Stats::new(small(count), small(entries), clock.wall()));
+        let stats = Arc::new(Stats::new(counted(count), counted(entries), clock.wall()));
         let sinks = options.sinks.clone().unwrap_or_else(|| Sinks::of(&fixed));
         let (helper, helpers) = Helper::start(&sinks.access, &sinks.event)?;
+        let (control, control_heard) = Mailbox::new()?;
         let (mut workers, mut heard) = (Vec::new(), Vec::new());
-        for _ in 0..=count {
+        for _ in 0..count {
             let (mailbox, end) = Mailbox::new()?;
             workers.push(mailbox);
             heard.push(end);
@@ -78,7 +78,8 @@ impl Start {
         let ((tell, ends), (news, heard_news)) = (mpsc::channel(), mpsc::channel());
         Ok(Self {
             journal: Journal::new(helper, stats.clone(), &fixed),
-            control: workers.pop().expect("one more was made than there are workers"),
+            control,
+            control_heard: Some(control_heard),
             fixed: Arc::new(fixed),
             options: options.clone(),
             seed,
@@ -142,7 +143,7 @@ impl Start {
 
     fn start_control(&mut self) -> Result<(), CannotStart> {
         let links = self.links(self.control.clone(), self.workers.clone(), Line::Event);
-        let heard = self.heard.pop().expect("the control machine's is the last");
+        let Some(heard) = self.control_heard.take() else { return Ok(()) };
         let seat = self.seat("control", links, heard, Vec::new());
         let (fixed, stats) = (self.fixed.clone(), self.stats.clone());
         let (limits, seed, clock) = (self.options.control_limits, self.seed, self.clock);
@@ -198,7 +199,7 @@ impl Start {
             let seat = self.seat(&name, links, heard, listeners);
             let setup = Setup {
                 limits: self.options.limits,
-                index: u16::try_from(index).expect("cores are few"),
+                index: counted(index),
                 wall: self.clock.wall(),
                 view: view.clone(),
                 stats: self.stats.clone(),
@@ -298,4 +299,9 @@ fn cores(workers: usize) -> Vec<usize> {
     let usable = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
     let cores: Vec<usize> = usable.take(workers).collect();
     if cores.len() == workers { cores } else { Vec::new() }
+}
+
+/// Cores and entry points are few.
+fn counted(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }

@@ -54,6 +54,16 @@ impl Standing {
         }
     }
 
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::UnknownStale => "unknown, stale",
+            Self::Unknown => "unknown",
+            Self::UpStale => "up, stale",
+            Self::Up => "up",
+        }
+    }
+
     /// Whether anything may be sent there at all.
     pub fn serves(self) -> bool {
         self != Self::Down

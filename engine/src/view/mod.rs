@@ -13,6 +13,7 @@ pub mod table;
 
 pub use crate::service::failover::Side;
 pub use crate::service::middleware::Step;
+pub use crate::service::standing::Standing;
 pub use routes::RouteTable;
 
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
@@ -215,6 +216,6 @@ pub struct ChildView {
 pub struct ChildUplink {
     pub name: Arc<str>,
     pub weight: u32,
-    pub up: bool,
+    pub standing: Standing,
     pub service: ServiceId,
 }

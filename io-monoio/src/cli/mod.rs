@@ -1,6 +1,7 @@
 //! Subcommands, and what a command line without one means: `run`.
 
 mod check;
+mod demo;
 mod fetch;
 mod run;
 mod settings;
@@ -16,6 +17,7 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
        tieline check [--json] FILE...
        tieline status [--json] [--url=URL]
        tieline healthcheck [--url=URL | the flags of run]
+       tieline demo [--once]
        tieline version
 
   run          Serve. The static configuration comes from a file, else from flags, else from the
@@ -24,6 +26,8 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   check        Report every problem of configuration files. Exits 1 if one is an error.
   status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
   healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
+  demo         A parent, two children and their origins in one process, to play with. With --once:
+               walk through the use cases, check each, exit 1 if one is off.
   version      Print the version.
 ";
 
@@ -43,6 +47,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "" if asks("--version", "-V") => version(),
         "" | "run" => run::run(rest),
         "check" => check::run(rest),
+        "demo" => demo::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),
         other => {

@@ -19,7 +19,7 @@ const AFTER_GRACE: Duration = Duration::from_secs(5);
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let mut words = arguments.to_vec();
     let runtime = take_option(&mut words, "--runtime")
-        .and_then(|name| name.map_or(Ok(Runtime::default()), |name| name.parse()));
+        .and_then(|name| name.map_or_else(|| Ok(Runtime::default()), |name| name.parse()));
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(problem) => {

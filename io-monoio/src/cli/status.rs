@@ -28,11 +28,16 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         say(answer.trim_end());
         return ExitCode::SUCCESS;
     }
-    match serde_json::from_str::<Vec<Value>>(&answer) {
-        Ok(children) => say(&table(&children)),
+    match table_of(&answer) {
+        Ok(table) => say(&table),
         Err(error) => return fail(&format!("{url} answers what no API does: {error}")),
     }
     ExitCode::SUCCESS
+}
+
+/// The answer of `/api/tieline/children` as a table.
+pub(super) fn table_of(answer: &str) -> serde_json::Result<String> {
+    serde_json::from_str::<Vec<Value>>(answer).map(|children| table(&children))
 }
 
 /// Whether `/ping` of this configuration, or of an URL, answers 200.
@@ -96,7 +101,7 @@ fn table(children: &[Value]) -> String {
 
 fn row(child: &Value) -> Vec<String> {
     let text = |key: &str| child[key].as_str().unwrap_or("-").to_owned();
-    let micros = |key: &str| child[key].as_u64().map_or("-".to_owned(), duration);
+    let micros = |key: &str| child[key].as_u64().map_or_else(|| "-".to_owned(), duration);
     let none = Vec::new();
     let uplinks = child["uplinks"].as_array().unwrap_or(&none);
     let up = uplinks.iter().filter(|uplink| uplink["up"] == true).count();
@@ -106,9 +111,10 @@ fn row(child: &Value) -> Vec<String> {
         text("address"),
         if child["alive"] == true { "yes".to_owned() } else { text("phase") },
         format!("{up}/{}", uplinks.len()),
-        child["ageMillis"].as_u64().map_or("never".to_owned(), |age| {
-            format!("{} ago", duration(age.saturating_mul(1000)))
-        }),
+        child["ageMillis"].as_u64().map_or_else(
+            || "never".to_owned(),
+            |age| format!("{} ago", duration(age.saturating_mul(1000))),
+        ),
         weights(uplinks),
         format!("{}.{} %", share / 10, share % 10),
         micros("p50Micros"),

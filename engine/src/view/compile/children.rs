@@ -43,7 +43,7 @@ impl Compiler {
             |(advert, service): (&Arc<crate::uplink::advert::Advert>, ServiceId)| ChildUplink {
                 name: Arc::clone(&advert.name),
                 weight: advert.weight.get(),
-                up: self.slots.standing(service).serves(),
+                standing: self.slots.standing(service),
                 service,
             };
         let uplinks = self.offers.of_child(id).map(uplink).collect();

@@ -51,7 +51,8 @@ fn uplink(sight: &Sight<'_>) -> impl Fn(&ChildUplink) -> Value {
         json!({
             "name": &*uplink.name,
             "weight": uplink.weight,
-            "up": uplink.up,
+            "up": uplink.standing.serves(),
+            "standing": uplink.standing.name(),
             "service": service.map(|node| &*node.name),
         })
     }

@@ -88,7 +88,7 @@ fn offers(sight: &Sight<'_>, page: &mut Page) {
         |page, child| {
             for uplink in &child.uplinks {
                 let labels = [("child", &*child.name), ("uplink", &*uplink.name)];
-                page.row(&labels).number(uplink.up.into());
+                page.row(&labels).number(uplink.standing.serves().into());
             }
         },
     );

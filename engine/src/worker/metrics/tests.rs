@@ -139,7 +139,7 @@ fn children_and_servers_show_their_state() {
     east.uplinks.push(ChildUplink {
         name: "shop".into(),
         weight: 90,
-        up: true,
+        standing: crate::view::Standing::Up,
         service: crate::base::id::ServiceId(1),
     });
     east.stats.last_good.store(4_000_000_000, Relaxed);

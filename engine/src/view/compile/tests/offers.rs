@@ -276,7 +276,9 @@ fn a_child_shows_what_it_offers() {
     let shown = |world: &World| {
         let uplinks = world.view.children[0].uplinks.iter();
         let shown: Vec<String> = uplinks
-            .map(|u| format!("{} {} {} {}", u.name, u.weight, u.up, world.name(u.service)))
+            .map(|u| {
+                format!("{} {} {} {}", u.name, u.weight, u.standing.serves(), world.name(u.service))
+            })
             .collect();
         shown.join(", ")
     };
