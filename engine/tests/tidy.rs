@@ -1,5 +1,5 @@
-//! What lints cannot see, in one pass over the tree: layers, lengths, doc lines, words, and files
-//! that nothing reaches.
+//! What lints cannot see, in one pass over the tree: layers, lengths, doc lines, words, files that
+//! nothing reaches, marks that nothing hits, limits that nothing reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,8 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 const LINE_MAX: usize = 100;
-/// Expected texts of tests are worse to read in pieces.
-const LINE_OF_TEST_MAX: usize = 130;
+/// A text in quotes, or one that a test expects, is worse to read in pieces.
+const LINE_OF_TEXT_MAX: usize = 130;
 const FILE_LINES_MAX: usize = 800;
 
 /// Names that say nothing about what is inside.
@@ -89,7 +89,6 @@ fn lines_and_files_are_short_and_files_say_what_they_are() {
     let mut wrong = Vec::new();
     for Source { path, text } in sources() {
         let in_test = path.iter().any(|name| name == "tests" || name == "tests.rs");
-        let columns_max = if in_test { LINE_OF_TEST_MAX } else { LINE_MAX };
         let path = path.display();
         if text.lines().count() > FILE_LINES_MAX {
             wrong.push(format!("{path}: longer than {FILE_LINES_MAX} lines"));
@@ -99,6 +98,8 @@ fn lines_and_files_are_short_and_files_say_what_they_are() {
             wrong.push(format!("{path}:1: does not begin with a doc line"));
         }
         for (at, line) in text.lines().enumerate() {
+            let is_text = in_test || line.contains('"');
+            let columns_max = if is_text { LINE_OF_TEXT_MAX } else { LINE_MAX };
             if line.chars().count() > columns_max {
                 wrong.push(format!("{path}:{}: longer than {columns_max} columns", at + 1));
             }
@@ -241,4 +242,42 @@ fn documents_of_the_examples_have_no_problem() {
     }
     assert!(count >= 48, "eight folders of six documents");
     nothing(&wrong);
+}
+/// The engine's own code outside `except`.
+fn engine_outside(except: &str) -> String {
+    let kept =
+        |source: &&Source| source.path.starts_with("engine/src") && !source.path.ends_with(except);
+    sources().iter().filter(kept).map(|source| source.text.as_str()).collect()
+}
+
+#[test]
+fn every_mark_is_hit_somewhere() {
+    let text = engine_outside("base/mark.rs");
+    let dead = engine::base::mark::Mark::ALL.iter().filter(|mark| {
+        let name = format!("Mark::{}", mark.name());
+        !text.match_indices(&name).any(|(at, _)| {
+            text[at + name.len()..].chars().next().is_some_and(|c| !c.is_alphanumeric())
+        })
+    });
+    nothing(&dead.map(|mark| mark.name().to_owned()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_limit_is_read_somewhere() {
+    let limits = root().join("engine/src/base/limits.rs");
+    let limits = fs::read_to_string(limits).expect("limits are readable");
+    let names = limits.lines().filter_map(|line| {
+        let line = line.trim().strip_prefix("pub ")?.strip_suffix(',')?;
+        line.split_once(": ").map(|(name, _)| name)
+    });
+    let text = engine_outside("base/limits.rs");
+    let unread = |name: &&str| {
+        let read = format!(".{name}");
+        !text.match_indices(&read).any(|(at, _)| {
+            let next = text[at + read.len()..].chars().next();
+            next.is_some_and(|c| !c.is_alphanumeric() && c != '_')
+        })
+    };
+    let unread: Vec<String> = names.filter(unread).map(str::to_owned).collect();
+    nothing(&unread);
 }

@@ -204,7 +204,8 @@ fn child_instance(
          \x20     transport:\n        respondingTimeouts:\n          readTimeout: 120s\n\
          \x20 providers:\n    multicluster: {{}}\n\
          providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /child.yml\n\
-         accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: {{x-probe: keep}}}}}}\n\
+         accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: \
+         {{x-probe: keep}}}}}}\n\
          tieline:\n  instance: child-{n}\n"
     );
     let workers = u16::try_from(chance.between(1, 2)).expect("few workers");
