@@ -92,6 +92,7 @@ pub(crate) struct Listener {
     handle: net::TcpListener,
     asked: RefCell<VecDeque<ConnId>>,
     idle: RefCell<Vec<Waker>>,
+    acceptors: Cell<usize>,
     /// Acceptors with an accept in the kernel.
     begun: Cell<usize>,
     stopped: Cell<bool>,
@@ -105,17 +106,21 @@ impl Listener {
             socket: TcpListener::from_std(socket)?,
             asked: RefCell::default(),
             idle: RefCell::default(),
+            acceptors: Cell::new(0),
             begun: Cell::new(0),
             stopped: Cell::new(false),
         })
     }
 
-    /// Every accept asked for has an acceptor: an idle one, or a new one.
+    /// Every accept asked for has an acceptor: an idle one, or a new one. With epoll there is one
+    /// for all, because the runtime wakes only one of those who wait for the same socket.
     pub(crate) fn ask(self: &Rc<Self>, conn: ConnId, ports: &Rc<Ports>) {
         self.asked.borrow_mut().push_back(conn);
-        match self.idle.borrow_mut().pop() {
-            Some(acceptor) => acceptor.wake(),
-            None => drop(monoio::spawn(accept(self.clone(), ports.clone()))),
+        if let Some(acceptor) = self.idle.borrow_mut().pop() {
+            acceptor.wake();
+        } else if self.acceptors.get() == 0 || !monoio::utils::is_legacy() {
+            self.acceptors.set(self.acceptors.get() + 1);
+            monoio::spawn(accept(self.clone(), ports.clone()));
         }
     }
 

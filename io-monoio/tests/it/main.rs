@@ -1,3 +1,6 @@
 //! The driver over real sockets.
 
+mod command;
 mod conformance;
+mod smoke;
+mod world;
