@@ -19,9 +19,9 @@ pub(super) struct Checks {
     probes: BTreeMap<ServerId, Probe>,
     /// Of probes, by server.
     timers: Timers,
-    /// Probes that wait for their turn.
+    /// Probes that wait for their turn, and places of probes that wait no more.
     waiting: VecDeque<ServerId>,
-    /// Probes that wait for an address, by host.
+    /// Probes that wait for an address, by host, and some that wait no more.
     nameless: BTreeMap<String, Vec<ServerId>>,
     under_way: u32,
     pub(super) passive: Passive,
@@ -42,17 +42,11 @@ impl Checks {
         match probe.turn {
             Turn::Probing { exchange } => {
                 self.under_way -= 1;
-                return Some(exchange);
+                Some(exchange)
             }
-            Turn::Queued => self.waiting.retain(|waiting| *waiting != server),
-            Turn::AwaitingName => {
-                for servers in self.nameless.values_mut() {
-                    servers.retain(|waiting| *waiting != server);
-                }
-            }
-            Turn::Never | Turn::Resting { .. } => {}
+            // Its place in a queue is passed over when its turn comes.
+            Turn::Queued | Turn::AwaitingName | Turn::Never | Turn::Resting { .. } => None,
         }
-        None
     }
 
     pub(super) fn start_passive(&mut self, server: ServerId, check: PassiveCheck) {
@@ -89,7 +83,9 @@ impl Checks {
     /// Queues the probes that waited for the addresses of `host`.
     pub(super) fn queue_named(&mut self, host: &str) {
         for server in self.nameless.remove(host).unwrap_or_default() {
-            self.queue(server);
+            if self.probes.get(&server).is_some_and(|probe| probe.turn == Turn::AwaitingName) {
+                self.queue(server);
+            }
         }
     }
 
@@ -101,7 +97,12 @@ impl Checks {
     }
 
     pub(super) fn next_waiting(&mut self) -> Option<ServerId> {
-        self.waiting.pop_front()
+        loop {
+            let server = self.waiting.pop_front()?;
+            if self.probes.get(&server).is_some_and(|probe| probe.turn == Turn::Queued) {
+                return Some(server);
+            }
+        }
     }
 
     pub(super) fn is_anybody_waiting(&self) -> bool {
@@ -184,10 +185,10 @@ impl Checks {
                 Turn::Never => {}
             }
         }
-        assert_eq!(queued, self.waiting.len(), "probes that wait are queued");
+        assert!(queued <= self.waiting.len(), "probes that wait are queued");
         assert_eq!(probing, self.under_way, "probes under way are counted");
         assert!(self.under_way <= limits.probes_max, "probes are bounded");
         let listed: usize = self.nameless.values().map(Vec::len).sum();
-        assert_eq!(nameless, listed, "probes without an address are listed");
+        assert!(nameless <= listed, "probes without an address are listed");
     }
 }

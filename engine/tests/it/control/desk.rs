@@ -64,6 +64,8 @@ pub(crate) struct Desk {
     pub(crate) log: String,
     pub(crate) views: Vec<Arc<View>>,
     pub(crate) finished: bool,
+    /// No read gets a page.
+    pub(crate) starved: bool,
     /// The resolver answers nothing.
     pub(crate) mute_resolver: bool,
     /// Descriptors that connections may take.
@@ -99,6 +101,7 @@ impl Desk {
             log: String::new(),
             views: vec![view],
             finished: false,
+            starved: false,
             mute_resolver: false,
             descriptors: usize::MAX,
             write_max: usize::MAX,
@@ -328,7 +331,7 @@ impl Desk {
         if idle || conn.closing || !conn.ops.contains(&OpKind::Recv) {
             return;
         }
-        let Some(lent) = self.control.lend(id) else {
+        let Some(lent) = self.control.lend(id).filter(|_| !self.starved) else {
             return self.done(id, OpKind::Recv, Outcome::Failed(Fault::NoPages));
         };
         let Lent::One(mut page) = lent else { panic!("control reads page by page") };

@@ -313,6 +313,18 @@ fn a_decaying_child_is_said_to_be_overdue_once() {
 }
 
 #[test]
+fn a_poll_without_a_page_to_read_into_fails_and_the_next_one_works() {
+    let mut desk = Desk::new(east());
+    desk.host(EAST, uplinks("a", SHOP));
+    desk.starved = true;
+    desk.run_secs(1);
+    assert_eq!((desk.codes(), desk.hits(Mark::ControlOutOfPages)), (vec!["overloaded"], 1));
+    desk.starved = false;
+    desk.run_secs(6);
+    assert_eq!(phase(&desk, 0), ChildPhase::Fresh);
+}
+
+#[test]
 fn more_children_than_connections_share_them() {
     for conns_max in [0, 2, 3, 7] {
         let limits = ControlLimits { conns_max, ..ControlLimits::default() };

@@ -78,6 +78,16 @@ fn a_file_that_is_being_written_is_not_taken_for_a_shorter_one() {
     desk.run_secs(10);
     assert_eq!(known(&desk), ["bank", "shop"]);
     assert_eq!(desk.view().status.reloads.applied, 1);
+    // Written more slowly: no two readings are alike until the last.
+    let parts = [services(&["a"]), services(&["a", "b"]), services(&["a", "b", "c"])];
+    for part in &parts {
+        desk.file(part);
+        desk.run(Span::millis(51));
+        assert_eq!(known(&desk), ["bank", "shop"]);
+    }
+    desk.run_secs(1);
+    assert_eq!(known(&desk), ["a", "b", "c"]);
+    assert!(desk.hits(Mark::ReadingsDisagreed) > 0);
 }
 
 #[test]

@@ -197,6 +197,11 @@ fn redirects_are_followed_on_the_same_server_only() {
         assert_eq!(desk.dials.iter().find(elsewhere), None, "{location}");
         assert!(desk.requests_to(ONE) <= 11, "at most ten redirects");
     }
+    let pages: BTreeMap<String, String> =
+        [("/up".into(), to("/fine")), ("/fine".into(), ok("", ""))].into();
+    let mut followed = desk(Host::Site(pages), Host::Refuse, &checked(&[]));
+    followed.run_secs(2);
+    assert_eq!(followed.hits(Mark::ProbeRedirected), 1);
     let pages: BTreeMap<String, String> = [("/up".into(), to("http://10.9.9.9/"))].into();
     let mut desk = desk(Host::Site(pages), Host::Refuse, &checked(&["followRedirects: false"]));
     desk.run_secs(2);

@@ -3,5 +3,6 @@
 mod desk;
 mod discovery;
 mod files;
+mod flux;
 mod health;
 mod names;
