@@ -24,6 +24,8 @@ pub struct Book {
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,
+    /// A connection that was told off is not listened to for long: its answer may be lost.
+    pub short_linger: bool,
     /// Something has happened that health checks may have noticed.
     pub unhealthy: Option<Time>,
     /// Children have been polled with success, whatever happened since.

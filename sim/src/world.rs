@@ -149,6 +149,8 @@ impl World {
             self.servers.push(server);
         }
         self.book.tight = self.site.tight;
+        let usual = engine::base::limits::Limits::default().linger_bytes;
+        self.book.short_linger = self.site.limits.linger_bytes < usual;
         let parent = self.site.parent.clone();
         self.found(&parent);
         for child in self.site.children.clone() {

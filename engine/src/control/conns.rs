@@ -357,7 +357,10 @@ impl Conns {
 
     fn end_of_stream(&mut self, conn: Key, exchange: Key, now: Time) {
         let entry = self.exchanges.get_mut(exchange).expect("its connection has it");
-        match entry.collector.end() {
+        let before = entry.collector.bytes();
+        let ended = entry.collector.end();
+        self.collected = self.collected + entry.collector.bytes() - before;
+        match ended {
             Ok(reply) => self.answered(exchange, reply),
             Err(silent @ Garbled::Broke(What::NoAnswer)) => {
                 self.cut(conn, exchange, Failure::Garbled(silent), now);

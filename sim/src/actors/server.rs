@@ -520,10 +520,11 @@ impl Server {
                 conn.state = State::Mute;
                 return true;
             }
-            Some(Kind::OriginExtraBytes) => {
+            Some(Kind::OriginExtraBytes) if !upgraded && want.framing != Frame::UntilClose => {
                 conn.sender.buffer().extend_from_slice(b"HTTP/1.1 200 Smuggled\r\n\r\n");
             }
             Some(Kind::OriginClosesIdle) => conn.sender.then(Then::Close),
+            _ if upgraded => {}
             _ if want.close || want.framing == Frame::UntilClose => conn.sender.then(Then::Close),
             _ => {}
         }

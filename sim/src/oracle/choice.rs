@@ -5,8 +5,10 @@ use super::Oracle;
 use crate::gateway::Gateway;
 use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
+use engine::base::id::{ServerId, ServiceId};
 use engine::base::time::Time;
 use engine::service::rotation::Rotation;
+use engine::view::status::Health;
 use engine::view::{NodeKind, ServiceNode, Side, View};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -254,7 +256,9 @@ impl Choices {
                     due += usize::from(due_here);
                 }
             }
-            if arrived > due && records.is_some() {
+            // An attempt that met a dead connection is repeated if that is safe.
+            let repeated = due > 0 && probe.idempotent();
+            if arrived > due && !repeated && records.is_some() {
                 let id = probe.id;
                 net.verdict.add(Oracle::C3, net.now, || {
                     format!("probe {id} reached a mirror {arrived} times instead of {due}")
@@ -273,20 +277,18 @@ fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {
     }
 }
 
-/// P2: the main service if it is up, else the fallback if that is, else nobody. A replay after a
-/// bad status goes to the fallback whatever its side.
+/// P2: the better known side, the main one when they are alike, nobody if both are down. A replay
+/// after a bad answer goes to the fallback whatever its side.
 fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Option<String> {
     let NodeKind::Failover { main, fallback, errors, .. } = &node.kind else { return None };
-    let up = |id: &engine::base::id::ServiceId| {
-        view.services.get(id.0).is_some_and(|service| service.up)
-    };
-    let expected = match (up(main), up(fallback)) {
-        (true, _) => Side::Main,
-        (false, true) => Side::Fallback,
-        (false, false) => Side::Neither,
+    let (of_main, of_fallback) = (known(view, *main, 0), known(view, *fallback, 0));
+    let expected = match of_main.max(of_fallback) {
+        Known::Down => Side::Neither,
+        best if best == of_main => Side::Main,
+        _ => Side::Fallback,
     };
     if side != expected {
-        return Some(format!("side {side:?} instead of {expected:?}"));
+        return Some(format!("side {side:?}, but {of_main:?} against {of_fallback:?}"));
     }
     let right = match turn {
         0 => side == Side::Main,
@@ -296,10 +298,48 @@ fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Optio
     (!right).then(|| format!("turn {turn} with side {side:?}"))
 }
 
-fn member_problem(node: &ServiceNode, choice: &Choice<'_>, view: &View) -> Option<String> {
-    let name = |id: engine::base::id::ServiceId| {
-        view.services.get(id.0).map(|service| service.name.to_string())
+/// How well a service is known to serve.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Known {
+    Down,
+    Unknown,
+    Up,
+}
+
+/// The worst member that takes turns; servers as their checks saw them last.
+fn known(view: &View, service: ServiceId, depth: u32) -> Known {
+    let Some(node) = view.services.get(service.0).filter(|_| depth < 20) else {
+        return Known::Down;
     };
+    let of = |id: ServiceId| known(view, id, depth + 1);
+    match &node.kind {
+        NodeKind::Balancer { turns, servers, .. } => {
+            let members = turns.rotation.turns().iter().map(|turn| &servers[usize::from(*turn)]);
+            members.map(|server| known_server(view, server.id)).min().unwrap_or(Known::Down)
+        }
+        NodeKind::Weighted { turns, services } => {
+            let members = turns.rotation.turns().iter().map(|turn| services[usize::from(*turn)]);
+            members.map(of).min().unwrap_or(Known::Down)
+        }
+        NodeKind::Failover { main, fallback, .. } => of(*main).max(of(*fallback)),
+        NodeKind::Mirroring(mirroring) => of(mirroring.main),
+        NodeKind::Internal(_) => Known::Up,
+        NodeKind::Unavailable(_) => Known::Down,
+    }
+}
+
+fn known_server(view: &View, server: ServerId) -> Known {
+    let Some(status) = view.status.servers.get(server.0) else { return Known::Up };
+    match status.health {
+        _ if status.ejected => Known::Down,
+        Health::Down => Known::Down,
+        Health::Up => Known::Up,
+        Health::Unknown => Known::Unknown,
+    }
+}
+
+fn member_problem(node: &ServiceNode, choice: &Choice<'_>, view: &View) -> Option<String> {
+    let name = |id: ServiceId| view.services.get(id.0).map(|service| service.name.to_string());
     let turn = usize::from(choice.turn);
     let member = match &node.kind {
         NodeKind::Balancer { servers, .. } => servers.get(turn).map(|at| at.url.to_string()),

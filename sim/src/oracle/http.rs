@@ -170,10 +170,18 @@ pub fn on_interim(net: &mut Net, probe: &mut Probe, head: &Head, status: u16) {
         net.verdict.add(Oracle::H1, now, text);
     }
     let stormy = probe.arrivals.iter().any(|arrival| arrival.fault == Some(Kind::OriginStorm));
-    if !matches!(status, 100 | 102 | 103) || (status != 100 && probe.want.interim == 0 && !stormy) {
+    let unasked = status != 100 && probe.want.interim == 0 && !stormy && !somebody_lied(net);
+    if !matches!(status, 100 | 102 | 103) || unasked {
         let text = || format!("probe {id} got an interim {} that nobody sent", head.start);
         net.verdict.add(Oracle::H2, now, text);
     }
+}
+
+/// A server has sent bytes that were no answer to anything. They may be taken for the answer to
+/// whatever is asked next on that connection: nobody can tell.
+pub fn somebody_lied(net: &Net) -> bool {
+    let lies = [Kind::OriginTalksFirst, Kind::OriginExtraBytes];
+    lies.iter().any(|kind| net.faults.last(*kind).is_some())
 }
 
 /// A client has read the head of a final response.
@@ -181,8 +189,11 @@ pub fn on_answer(scene: &mut Scene<'_>, id: ProbeId, head: &Head) {
     let now = scene.net.now;
     let probe = scene.ledger.get(id).expect("looked up before");
     let answer = probe.answer.as_ref().expect("just noted");
+    let lied = somebody_lied(scene.net);
     let mut wrong = |text: String| {
-        scene.net.verdict.add(Oracle::H2, now, || format!("probe {id} was answered {text}"));
+        if !lied {
+            scene.net.verdict.add(Oracle::H2, now, || format!("probe {id} was answered {text}"));
+        }
     };
     let Some(server) = answer.server else {
         if head.get("x-probe").is_some() {
@@ -230,7 +241,7 @@ pub fn on_response_trailers(
     let fits = |(name, value): &(String, String)| name == "x-trailer" && *value == id.to_string();
     let wanted = probe.want.trailers && from_server && !probe.meant.old_version;
     let right = if wanted { trailers.len() == 1 } else { trailers.is_empty() };
-    if !right || !trailers.iter().all(fits) {
+    if (!right || !trailers.iter().all(fits)) && !somebody_lied(scene.net) {
         let trailers = format!("{trailers:?}");
         let text = || format!("the answer to probe {id} ended with trailers {trailers}");
         scene.net.verdict.add(Oracle::H2, now, text);
@@ -335,7 +346,7 @@ const HARD: &[(Kind, Span)] = &[
 
 fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let probe = scene.ledger.get(id)?;
-    let (end, _) = probe.end?;
+    let (end, ended) = probe.end?;
     if probe.rude.is_some() {
         return Some(Excused::ClientLeft);
     }
@@ -347,6 +358,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
         && probe.meant.body != BodyKind::None;
     if early_close {
         return Some(Excused::EarlyClose);
+    }
+    if scene.book.short_linger && matches!(ended, Ended::Reset | Ended::Cut | Ended::Closed) {
+        return Some(Excused::Bound);
     }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
