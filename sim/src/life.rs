@@ -1,11 +1,11 @@
 //! The phases of a run: storm, calm, and the end of everything.
 
 use crate::entropy::RunId;
-use crate::fault::Counts;
+use crate::fault::{Counts, Kind};
 use crate::ledger::{Ended, Probe};
 use crate::model::{Fate, Routed};
 use crate::oracle::{self, Oracle, Violation};
-use crate::plan::Kind;
+use crate::plan;
 use crate::trace::Text;
 use crate::world::{World, scene};
 use engine::base::mark::Mark;
@@ -37,6 +37,8 @@ pub struct Report {
 const STORM_MAX: Span = Span::secs(40);
 /// How long everything has to recover: the longest dial, poll, probe and file pause, and slack.
 const RECOVERY: Span = Span::secs(12);
+/// The same, when a name did not resolve: it is asked for again after half a minute at most.
+const NAME_RECOVERY: Span = Span::secs(45);
 const CALM_MAX: Span = Span::secs(60);
 const DRAIN: Span = Span::secs(5);
 const CALM_REQUESTS: u32 = 3;
@@ -90,7 +92,10 @@ impl World {
             self.send(Span::millis(1), crate::world::Parcel::Changed { gateway });
         }
         self.net.clear_the_air();
-        self.run_until(now + RECOVERY, |_| false);
+        let names = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
+        let named = names.iter().any(|kind| self.net.faults.last(*kind).is_some());
+        let recovery = if named { NAME_RECOVERY } else { RECOVERY };
+        self.run_until(now + recovery, |_| false);
         self.book.stops.clear();
         self.book.unhealthy = None;
         self.book.unresolved_until = Time::ZERO;
@@ -182,7 +187,7 @@ impl World {
         let percent = |record: &oracle::choice::Record, service: &str| {
             let document = documents.get(record.version as usize)?;
             let kind = &document.service(service.trim_end_matches("@file"))?.kind;
-            let Kind::Mirroring { mirrors, .. } = kind else { return None };
+            let plan::Kind::Mirroring { mirrors, .. } = kind else { return None };
             let parents = record.gateway == "parent";
             mirrors.first().filter(|_| parents).map(|(_, percent)| *percent)
         };

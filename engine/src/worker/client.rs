@@ -116,7 +116,7 @@ impl Worker {
             Ok(Parsed::Complete { bytes, .. }) => {
                 conn.wire.inbox.skip(bytes - before);
                 whole.truncate(bytes);
-                self.begin_grown(id, Rc::new(whole), bounds);
+                self.begin_grown(id, &Rc::new(whole), bounds);
             }
             Ok(Parsed::Partial) => {
                 conn.wire.inbox.skip(front.len());
@@ -130,14 +130,14 @@ impl Worker {
 
     /// Begins with a head that came in pieces. It is read where it is kept: an exchange remembers
     /// parts of a head by where they lie in the kept bytes.
-    fn begin_grown(&mut self, id: ConnId, whole: Rc<Vec<u8>>, bounds: Bounds) {
+    fn begin_grown(&mut self, id: ConnId, whole: &Rc<Vec<u8>>, bounds: Bounds) {
         let mut scratch = Scratch::new();
         let mut progress = parse::Progress::default();
-        let parsed = parse::request_head(&whole, &mut progress, bounds, &mut scratch);
+        let parsed = parse::request_head(whole, &mut progress, bounds, &mut scratch);
         let Ok(Parsed::Complete { head, .. }) = parsed else {
             unreachable!("a head that was read once can be read again")
         };
-        self.begin(id, &head, HeadBytes::Grown(Rc::clone(&whole)));
+        self.begin(id, &head, HeadBytes::Grown(Rc::clone(whole)));
     }
 
     /// The client will send nothing more, and no request is being served.

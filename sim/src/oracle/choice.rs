@@ -282,10 +282,12 @@ fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {
 fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Option<String> {
     let NodeKind::Failover { main, fallback, errors, .. } = &node.kind else { return None };
     let (of_main, of_fallback) = (known(view, *main, 0), known(view, *fallback, 0));
-    let expected = match of_main.max(of_fallback) {
-        Known::Down => Side::Neither,
-        best if best == of_main => Side::Main,
-        _ => Side::Fallback,
+    let expected = if of_main.max(of_fallback) == Known::Down {
+        Side::Neither
+    } else if of_main >= of_fallback {
+        Side::Main
+    } else {
+        Side::Fallback
     };
     if side != expected {
         return Some(format!("side {side:?}, but {of_main:?} against {of_fallback:?}"));
