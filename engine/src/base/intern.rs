@@ -75,6 +75,11 @@ impl<K: Ord + Clone> Interner<K> {
         self.slots.get(number as usize)?.key.as_ref()
     }
 
+    /// How often a number is held; never for one at rest.
+    pub fn holds(&self, number: u32) -> u32 {
+        self.slots.get(number as usize).map_or(0, |slot| slot.holds)
+    }
+
     /// Held keys, in order, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (&K, u32)> {
         self.numbers.iter().map(|(key, number)| (key, *number))

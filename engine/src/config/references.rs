@@ -148,7 +148,7 @@ impl<'a> Middlewares<'a> {
                 continue;
             };
             let Some(middleware) = self.0.get(name.as_str()) else {
-                return Err(format!("middleware {name} does not exist"));
+                return Err(format!("there is no middleware {name}"));
             };
             through.insert(name);
             match &middleware.kind {
@@ -291,7 +291,7 @@ mod tests {
             ("twice", Ok("add strip add add strip")),
             ("loop", Err("chain loop -> back -> loop contains itself")),
             ("bad", Err("middleware bad cannot be used: no such kind")),
-            ("none", Err("middleware none does not exist")),
+            ("none", Err("there is no middleware none")),
         ] {
             let names = [name.to_owned()];
             let mut through = BTreeSet::new();

@@ -268,6 +268,7 @@ impl Machine for Control {
         self.conns.check();
         self.names.check();
         self.journal.check();
+        self.publisher.check();
         if self.life == Life::Running {
             self.check_children();
             self.checks.check(&self.limits);

@@ -63,6 +63,10 @@ impl Publisher {
         }
     }
 
+    pub(super) fn check(&self) {
+        self.compiler.check();
+    }
+
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view)
     }

@@ -140,6 +140,11 @@ impl Offers {
         offers.map(|offer| (&offer.advert, offer.service))
     }
 
+    /// Whether this provider holds a service.
+    pub fn holds(&self, service: ServiceId) -> bool {
+        self.sources.contains_key(&service)
+    }
+
     /// Why parts of what a child offers are not in effect.
     pub fn refused(&self, child: ChildId) -> &[String] {
         self.of(child).map_or(&[], |child| &child.refused)

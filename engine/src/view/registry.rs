@@ -36,6 +36,19 @@ impl Registry {
         self.servers.release(server.0)
     }
 
+    pub fn server_holds(&self, server: ServerId) -> u32 {
+        self.servers.holds(server.0)
+    }
+
+    pub fn target_holds(&self, target: TargetId) -> u32 {
+        self.targets.holds(target.0)
+    }
+
+    /// How many servers and targets are held.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.servers.len(), self.targets.len())
+    }
+
     pub fn hold_target(&mut self, authority: &Authority, transport: &Transport) -> TargetId {
         TargetId(self.targets.hold(&(authority.clone(), transport.clone())))
     }

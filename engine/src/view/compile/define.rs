@@ -56,7 +56,7 @@ impl Compiler {
 
     fn is_broken(&self, name: &str) -> bool {
         let id = self.registry.services.find(name);
-        id.is_some_and(|id| matches!(self.slots.get(ServiceId(id)).shape, Shape::Broken(_)))
+        id.is_some_and(|id| matches!(self.slots.get(ServiceId(id)).shape, Shape::Broken { .. }))
     }
 
     fn define_one(&mut self, service: &Arc<Service>, place: &Place, is_held: bool) {
@@ -70,11 +70,11 @@ impl Compiler {
             Place::Cycle(names) => {
                 self.stats.control.marks.hit(Mark::ServiceCycle);
                 let text = format!("refers to itself: {}", names.join(" -> "));
-                (Shape::Broken(text.into()), 0)
+                (Shape::Broken { why: text.into(), told: true }, 0)
             }
             Place::Height(height) if *height > depth_max => {
                 let text = format!("nests {height} levels of services; at most {depth_max} work");
-                (Shape::Broken(text.into()), 0)
+                (Shape::Broken { why: text.into(), told: false }, 0)
             }
             Place::Height(height) => (self.written_shape(id, service), *height),
         };
@@ -110,7 +110,7 @@ impl Compiler {
                 mirror_body: mirroring.mirror_body,
                 body_bytes_max: mirroring.body_bytes_max,
             },
-            ServiceKind::Broken(why) => Shape::Broken(why.as_str().into()),
+            ServiceKind::Broken(why) => Shape::Broken { why: why.as_str().into(), told: true },
         }
     }
 

@@ -13,6 +13,7 @@
 //! ```
 
 mod changes;
+mod check;
 mod children;
 mod define;
 mod node;
@@ -32,8 +33,10 @@ use super::registry::Registry;
 use super::stats::{ChildStats, Scope, Stats};
 use super::table::Table;
 use super::{Internal, Model, View};
+use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::base::limits::ControlLimits;
+use crate::config;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
 use crate::service::rotation::Rotation;
@@ -59,6 +62,8 @@ pub struct Compiler {
     offers: Offers,
     children: Vec<Child>,
     dynamic: Dynamic,
+    /// What is wrong between the definitions.
+    between: Vec<Diagnostic>,
     routing: Routing,
     entry_stats: Vec<Arc<Scope>>,
     /// By weights: those laid out for the build under way.
@@ -97,17 +102,18 @@ impl Compiler {
             offers: Offers::new(children.iter().map(|child| Arc::clone(&child.name))),
             entry_stats: (0..entries).map(|_| Arc::default()).collect(),
             view: View::empty(Arc::clone(&fixed)),
-            fixed,
             limits,
             stats,
             registry: Registry::default(),
             slots: Slots::default(),
             servers: Servers::default(),
             children,
+            between: config::between(&Dynamic::default(), Some(&fixed)),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
             rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },
+            fixed,
         };
         compiler.define_internal();
         compiler
@@ -126,6 +132,10 @@ impl Compiler {
         }
         if !same_services {
             self.define_written(&dynamic.services);
+        }
+        if !same_routing || !same_services {
+            self.between = config::between(&dynamic, Some(&self.fixed));
+            self.pending.problems = true;
         }
         self.dynamic = dynamic;
     }

@@ -4,7 +4,6 @@ use super::Compiler;
 use super::slots::{Part, Seat, Shape};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
-use crate::base::name::{MULTICLUSTER, split};
 use crate::service::failover::Side;
 use crate::service::rotation::{self, Rotation};
 use crate::service::stale::Freshness;
@@ -23,7 +22,7 @@ impl Compiler {
         let standing = self.standing(id);
         let turns = self.weights(id, standing).map(|weights| self.turns(id, standing, weights));
         let kind = self.node_kind(id, turns.unwrap_or_default());
-        let (condition, problems) = self.judge(id);
+        let (condition, faults) = self.judge(id);
         let slot = self.slots.get(id);
         let node = ServiceNode {
             id,
@@ -33,25 +32,27 @@ impl Compiler {
             stats: Arc::clone(&slot.stats),
         };
         let (was, was_condition) = (self.slots.standing(id), slot.condition);
-        if slot.problems != problems {
+        if slot.faults != faults {
             self.pending.problems = true;
-            self.note_problems(id, problems.is_empty());
+            self.note_problems(id, faults.is_empty());
         }
         let slot = self.slots.get_mut(id);
         slot.condition = condition;
-        slot.problems = problems;
+        slot.faults = faults;
         self.slots.set_standing(id, standing);
         self.show(id);
+        let mut explained_anew = false;
         let old = self.view.services.get(id.0);
         if !old.is_some_and(|old| same_node(old, &node)) {
+            explained_anew = matches!(node.kind, NodeKind::Unavailable(_));
             self.view.services.set(id.0, Some(Arc::new(node)));
             self.pending.changed = true;
         }
-        if was != standing || was_condition != condition {
+        if was != standing || was_condition != condition || explained_anew {
             self.slots.touch_parents(id);
             self.note_child(id);
         }
-        if was_condition != condition && !self.slots.get(id).routers.is_empty() {
+        if was_condition != condition || explained_anew {
             self.slots.conditions_changed.insert(id);
         }
     }
@@ -71,7 +72,7 @@ impl Compiler {
             name: Arc::clone(&slot.name),
             definition: definition.clone(),
             condition: slot.condition,
-            errors: slot.problems.iter().map(|problem| problem.text.clone()).collect(),
+            errors: slot.faults.iter().map(|fault| fault.text.clone()).collect(),
             used_by: slot.routers.iter().filter_map(|at| self.routing.name(*at)).collect(),
         });
         let services = &mut self.view.model.services;
@@ -84,7 +85,7 @@ impl Compiler {
     fn standing(&self, id: ServiceId) -> Standing {
         let of = |id: &ServiceId| self.slots.standing(*id);
         match &self.slots.get(id).shape {
-            Shape::Missing | Shape::Broken(_) => Standing::Down,
+            Shape::Missing | Shape::Broken { .. } => Standing::Down,
             Shape::Internal(_) => Standing::Up,
             Shape::Balancer { seats, .. } => {
                 Standing::best(seats.iter().map(|seat| (self.seat_standing(seat), seat.weight)))
@@ -117,7 +118,7 @@ impl Compiler {
         let slot = self.slots.get(id);
         match &slot.shape {
             Shape::Missing => NodeKind::Unavailable(self.why_missing(id)),
-            Shape::Broken(why) => NodeKind::Unavailable(Arc::clone(why)),
+            Shape::Broken { why, .. } => NodeKind::Unavailable(Arc::clone(why)),
             Shape::Internal(internal) => NodeKind::Internal(*internal),
             Shape::Balancer { seats, pass_host } => NodeKind::Balancer {
                 turns,
@@ -166,7 +167,7 @@ impl Compiler {
             | Shape::Failover { .. }
             | Shape::Mirroring { .. }
             | Shape::Internal(_)
-            | Shape::Broken(_) => None,
+            | Shape::Broken { .. } => None,
         }
     }
 
@@ -193,17 +194,6 @@ impl Compiler {
         };
         self.rotations.insert(weights, Arc::clone(&rotation));
         Turns { rotation, ticket }
-    }
-
-    fn why_missing(&self, id: ServiceId) -> Arc<str> {
-        let slot = self.slots.get(id);
-        match split(&slot.name) {
-            Some((alias, MULTICLUSTER)) => match self.offers.clash(alias) {
-                Some(clash) => clash.into(),
-                None => format!("no child offers {}", slot.name).into(),
-            },
-            _ => format!("service {} does not exist", slot.name).into(),
-        }
     }
 }
 

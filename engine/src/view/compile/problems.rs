@@ -10,9 +10,31 @@ use crate::config::typed::{Place, Service, ServiceKind};
 use crate::view::model::{Condition, Definition};
 use std::sync::Arc;
 
+/// Services of the process that the static configuration switches on.
+const INTERNAL: [&str; 3] = ["api@internal", "ping@internal", "prometheus@internal"];
+
+/// What is wrong with a definition. Checking documents tells of what is wrong between them; told
+/// here is only what depends on children and limits.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Fault {
+    pub(super) text: String,
+    pub(super) told: Option<Diagnostic>,
+}
+
+impl Fault {
+    pub(super) fn silent(text: impl Into<String>) -> Self {
+        Self { text: text.into(), told: None }
+    }
+
+    pub(super) fn told(problem: Diagnostic, place: &Place) -> Self {
+        let told = Some(problem.at(&place.file, place.line, place.column));
+        Self { text: told.iter().map(|problem| problem.text.clone()).collect(), told }
+    }
+}
+
 impl Compiler {
     /// Whether a service does what it says, and what it leaves out.
-    pub(super) fn judge(&self, id: ServiceId) -> (Condition, Vec<Diagnostic>) {
+    pub(super) fn judge(&self, id: ServiceId) -> (Condition, Vec<Fault>) {
         let slot = self.slots.get(id);
         let service = match &slot.definition {
             None => return (Condition::Disabled, Vec::new()),
@@ -21,77 +43,83 @@ impl Compiler {
                 Definition::Child { .. } | Definition::Aggregate { .. } | Definition::Internal(_),
             ) => return (Condition::Enabled, Vec::new()),
         };
-        if let Shape::Broken(why) = &slot.shape {
-            return (Condition::Disabled, self.broken_problem(service, why));
+        if let Shape::Broken { why, told } = &slot.shape {
+            let problem = Diagnostic::error("deep-service", path(service), &**why);
+            let fault =
+                if *told { Fault::silent(&**why) } else { Fault::told(problem, &service.place) };
+            return (Condition::Disabled, vec![fault]);
         }
-        let mut problems = Vec::new();
+        let mut faults = Vec::new();
         let mut works = false;
         for (field, place, below) in parts(service, &slot.shape) {
-            let below = self.slots.get(below);
-            if below.condition == Condition::Disabled {
-                let exists = !matches!(below.shape, Shape::Missing);
-                problems.push(self.left_out(service, &field, place, &below.name, exists));
+            if self.slots.get(below).condition == Condition::Disabled {
+                let path = format!("{}.{field}", path(service));
+                faults.push(self.left_out(path, place, below));
             } else {
                 works = true;
             }
         }
-        if problems.is_empty() {
-            return (Condition::Enabled, problems);
+        if faults.is_empty() {
+            return (Condition::Enabled, faults);
         }
         self.stats.control.marks.hit(Mark::MemberLeftOut);
         let needs_main = matches!(slot.shape, Shape::Mirroring { main, .. }
             if self.slots.get(main).condition == Condition::Disabled);
         let condition = if works && !needs_main { Condition::Warning } else { Condition::Disabled };
-        (condition, problems)
+        (condition, faults)
     }
 
-    /// A service that could not be read was explained where it was read.
-    fn broken_problem(&self, service: &Service, why: &str) -> Vec<Diagnostic> {
-        if matches!(service.kind, ServiceKind::Broken(_)) {
-            return Vec::new();
+    fn left_out(&self, path: String, place: &Place, below: ServiceId) -> Fault {
+        let slot = self.slots.get(below);
+        match &slot.shape {
+            Shape::Missing => self.missing(below, path, place),
+            Shape::Balancer { .. }
+            | Shape::Weighted(_)
+            | Shape::Failover { .. }
+            | Shape::Mirroring { .. }
+            | Shape::Internal(_)
+            | Shape::Broken { .. } => {
+                let text = format!("{} cannot serve, and is left out", slot.name);
+                Fault::told(Diagnostic::warning("broken-service", path, text), place)
+            }
         }
-        let problem = Diagnostic::error("service-cycle", path(service), why);
-        vec![at(problem, &service.place)]
     }
 
-    fn left_out(
-        &self,
-        service: &Service,
-        field: &str,
-        place: &Place,
-        name: &str,
-        exists: bool,
-    ) -> Diagnostic {
-        let path = format!("{}.{field}", path(service));
-        let is_offer = matches!(split(name), Some((_, MULTICLUSTER)));
-        let clash = split(name).and_then(|(alias, _)| self.offers.clash(alias));
-        let problem = match (exists, is_offer, clash) {
-            (true, ..) => {
-                Diagnostic::error("broken-service", path, format!("{name} cannot serve: left out"))
+    /// A reference at `path` to a service that nobody defines.
+    pub(super) fn missing(&self, id: ServiceId, path: String, place: &Place) -> Fault {
+        let text = self.why_missing(id);
+        match self.offered_name(id) {
+            Some(alias) if self.offers.clash(alias).is_some() => {
+                Fault::told(Diagnostic::error("name-clash", path, &*text), place)
             }
-            (false, true, Some(clash)) => {
-                Diagnostic::error("name-clash", path, format!("{name} is left out: {clash}"))
+            Some(_) if !self.children.is_empty() => {
+                Fault::told(Diagnostic::warning("not-offered", path, &*text), place)
             }
-            (false, true, None) => Diagnostic::warning(
-                "not-offered",
-                path,
-                format!("no child offers {name}: left out"),
-            ),
-            (false, false, _) => {
-                let text = format!("service {name} does not exist: left out");
-                self.suggest(Diagnostic::error("unknown-service", path, text), name)
+            None if INTERNAL.contains(&&*self.slots.get(id).name) => {
+                let problem = Diagnostic::error("internal-off", path, &*text);
+                Fault::told(problem.help("switch it on in the static configuration"), place)
             }
-        };
-        at(problem, place)
+            Some(_) | None => Fault::silent(&*text),
+        }
     }
 
-    /// Adds the name that was probably meant.
-    pub(super) fn suggest(&self, problem: Diagnostic, name: &str) -> Diagnostic {
-        const LOOK_AMONG: usize = 1_000;
-        let names = self.slots.by_name.iter().map(|(name, _)| &**name).take(LOOK_AMONG);
-        match crate::base::nearest::nearest(name, names) {
-            Some(near) => problem.help(format!("did you mean {near}?")),
-            None => problem,
+    /// The name of a service that children could offer, without its provider.
+    fn offered_name(&self, id: ServiceId) -> Option<&str> {
+        match split(&self.slots.get(id).name) {
+            Some((name, MULTICLUSTER)) => Some(name),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Why a request to a service that nobody defines gets 503.
+    pub(super) fn why_missing(&self, id: ServiceId) -> Arc<str> {
+        let name = &self.slots.get(id).name;
+        match self.offered_name(id) {
+            None => format!("there is no service {name}").into(),
+            Some(alias) => match self.offers.clash(alias) {
+                Some(clash) => clash.into(),
+                None => format!("no child offers {name}").into(),
+            },
         }
     }
 
@@ -100,9 +128,10 @@ impl Compiler {
         if !std::mem::take(&mut self.pending.problems) {
             return;
         }
-        let mut all: Vec<Diagnostic> = self.routing.problems().cloned().collect();
+        let mut all = self.between.clone();
+        all.extend(self.routing.problems().cloned());
         for id in &self.slots.with_problems {
-            all.extend(self.slots.get(*id).problems.iter().cloned());
+            all.extend(self.slots.get(*id).faults.iter().filter_map(|fault| fault.told.clone()));
         }
         all.extend(self.offer_problems());
         all.sort_by(|a, b| place_of(a).cmp(&place_of(b)));
@@ -146,10 +175,6 @@ fn place_of(problem: &Diagnostic) -> (&str, u32, u32, &str, &str) {
 fn path(service: &Service) -> String {
     let name = split(&service.name).map_or(&*service.name, |(name, _)| name);
     format!("http.services.{name}")
-}
-
-pub(super) fn at(problem: Diagnostic, place: &Place) -> Diagnostic {
-    problem.at(&place.file, place.line, place.column)
 }
 
 /// Where a service names others, and which.

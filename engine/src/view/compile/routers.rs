@@ -1,12 +1,12 @@
 //! One router: where it is in effect, through what it goes, and what is wrong with it.
 
 use super::Compiler;
-use super::problems::at;
+use super::problems::Fault;
 use super::slots::Shape;
 use super::uplinks::UplinkState;
 use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
-use crate::base::name::{MULTICLUSTER, normalised, split};
+use crate::base::name::{normalised, split};
 use crate::config::fixed::{EntryPoint, Fixed};
 use crate::config::references::Middlewares;
 use crate::config::typed::{MiddlewareKind, Place, Router};
@@ -26,16 +26,15 @@ pub(super) struct RouterState {
     using: Vec<Arc<str>>,
     /// Whatever becomes of its service.
     condition: Condition,
-    errors: Vec<String>,
-    problems: Vec<Diagnostic>,
+    faults: Vec<Fault>,
     /// About its service, as of now.
-    service_problem: Option<Diagnostic>,
+    service_fault: Option<Fault>,
     pub(super) info: Arc<RouterInfo>,
 }
 
 impl RouterState {
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.problems.iter().chain(&self.service_problem)
+        self.faults.iter().chain(&self.service_fault).filter_map(|fault| fault.told.as_ref())
     }
 }
 
@@ -62,8 +61,8 @@ impl Compiler {
         } else {
             offered_mounts(router, uplinks, &mut found)
         };
-        if mounts.is_empty() && found.errors.is_empty() {
-            found.error("no-entry-point", "entryPoints", "it is in effect nowhere", router);
+        if mounts.is_empty() && found.faults.is_empty() {
+            found.nowhere(router);
         }
         let service = (!router.service.is_empty()).then(|| self.hold_service(&router.service));
         let mut routes = BTreeMap::new();
@@ -73,7 +72,7 @@ impl Compiler {
             routes.entry(group).or_insert_with(|| {
                 let steps = middle.steps(group, &router.middlewares, self.routing.routers.len());
                 steps.unwrap_or_else(|why| {
-                    found.error("unknown-middleware", "middlewares", &why, router);
+                    found.breaks(why);
                     Arc::new([])
                 })
             });
@@ -104,26 +103,16 @@ impl Compiler {
             return default_entries(&self.fixed).into_iter().map(|at| (at, None)).collect();
         }
         let mut mounts = Vec::new();
-        for (position, name) in (0..).zip(&router.entry_points) {
-            let place = format!("entryPoints[{position}]");
+        for name in &router.entry_points {
             let is = |entry: &EntryPoint| entry.name == *name;
             if let Some(at) = self.fixed.entry_points.iter().position(is) {
                 mounts.push((at, None));
             } else if self.fixed.uplink_entry_points.iter().any(is) {
-                let text = format!("{name} is an entry point of uplinks");
-                found.error("uplink-entry-point", &place, &text, router);
+                found.breaks(format!("{name} is an entry point of uplinks"));
             } else if self.fixed.refused_entry_points.contains(name) {
-                found.warning(
-                    "refused-entry-point",
-                    &place,
-                    &format!("{name} does not serve"),
-                    router,
-                );
+                found.lacks(format!("the entry point {name} is refused"));
             } else {
-                let names = self.fixed.entry_points.iter().map(|entry| &*entry.name);
-                let near = crate::base::nearest::nearest(name, names);
-                let text = format!("there is no entry point {name}");
-                found.warning_with_help("unknown-entry-point", &place, &text, near, router);
+                found.lacks(format!("there is no entry point {name}"));
             }
         }
         mounts.sort_unstable();
@@ -144,57 +133,50 @@ impl Compiler {
         if positions.is_empty() && !all {
             return;
         }
+        let mut changed = all;
         for at in positions {
-            let (info, problem) = self.judge_router(at);
+            let (info, fault) = self.judge_router(at);
             let router = &mut self.routing.routers[at];
             if *router.info != info {
                 router.info = Arc::new(info);
+                changed = true;
             }
-            self.pending.problems |= router.service_problem != problem;
-            router.service_problem = problem;
+            self.pending.problems |= router.service_fault != fault;
+            router.service_fault = fault;
         }
-        self.view.model.routers =
-            self.routing.routers.iter().map(|router| Arc::clone(&router.info)).collect();
-        self.pending.changed = true;
-        self.refresh_adverts();
+        if changed {
+            self.view.model.routers =
+                self.routing.routers.iter().map(|router| Arc::clone(&router.info)).collect();
+            self.pending.changed = true;
+            self.refresh_adverts();
+        }
     }
 
-    fn judge_router(&self, position: usize) -> (RouterInfo, Option<Diagnostic>) {
+    fn judge_router(&self, position: usize) -> (RouterInfo, Option<Fault>) {
         let router = &self.routing.routers[position];
         let mut info = RouterInfo {
             definition: Arc::clone(&router.definition),
             condition: router.condition,
-            errors: router.errors.clone(),
+            errors: router.faults.iter().map(|fault| fault.text.clone()).collect(),
             using: router.using.clone(),
         };
-        let Some(service) = router.service.map(|id| self.slots.get(id)) else {
-            return (info, None);
-        };
+        let fault = router.service.and_then(|id| self.service_fault(id, &router.definition));
+        if let Some(fault) = &fault {
+            info.condition = Condition::Disabled;
+            info.errors.push(fault.text.clone());
+        }
+        (info, fault)
+    }
+
+    fn service_fault(&self, id: ServiceId, router: &Router) -> Option<Fault> {
+        let service = self.slots.get(id);
         if service.condition != Condition::Disabled {
-            return (info, None);
+            return None;
         }
-        info.condition = Condition::Disabled;
-        let is_missing = matches!(service.shape, Shape::Missing);
-        let text = match (is_missing, split(&service.name)) {
-            (true, Some((alias, MULTICLUSTER))) => match self.offers.clash(alias) {
-                Some(clash) => format!("{} is not made: {clash}", service.name),
-                None => format!("no child offers {}", service.name),
-            },
-            (true, _) => format!("service {} does not exist", service.name),
-            (false, _) => format!("service {} cannot serve", service.name),
-        };
-        info.errors.push(text.clone());
-        if !is_missing {
-            return (info, None);
+        if !matches!(service.shape, Shape::Missing) {
+            return Some(Fault::silent(format!("service {} cannot serve", service.name)));
         }
-        let path = field_path(&router.definition, "service");
-        let is_offer = matches!(split(&service.name), Some((_, MULTICLUSTER)));
-        let problem = if is_offer {
-            Diagnostic::warning("not-offered", path, text)
-        } else {
-            self.suggest(Diagnostic::error("unknown-service", path, text), &service.name)
-        };
-        (info, Some(at(problem, &router.definition.place)))
+        Some(self.missing(id, field_path(router, "service"), &router.place))
     }
 
     /// Routers that the process brings along.
@@ -249,31 +231,17 @@ fn offered_mounts(
     found: &mut Findings,
 ) -> Vec<(usize, Option<usize>)> {
     if !router.entry_points.is_empty() && router.broken.is_empty() {
-        let text = "a router that is offered through uplinks must not set entryPoints";
-        found.error("uplink-router", "entryPoints", text, router);
+        found.breaks("a router that is offered through uplinks must not set entryPoints".into());
     }
     let mut mounts = Vec::new();
     for (position, name) in (0..).zip(&router.uplinks) {
         let key = normalised(name);
-        let place = format!("uplinks[{position}]");
         match uplinks.iter().position(|uplink| uplink.key == key) {
             Some(at) if uplinks[at].works => {
                 mounts.extend(uplinks[at].entries.iter().map(|entry| (*entry, Some(at))));
             }
-            Some(_) => {
-                found.warning(
-                    "broken-uplink",
-                    &place,
-                    &format!("uplink {name} is not in effect"),
-                    router,
-                );
-            }
-            None => {
-                let names = uplinks.iter().map(|uplink| &*uplink.name);
-                let near = crate::base::nearest::nearest(name, names);
-                let text = format!("there is no uplink {name}");
-                found.warning_with_help("unknown-uplink", &place, &text, near, router);
-            }
+            Some(_) => found.lacks_uplink(position, name, router),
+            None => found.lacks(format!("there is no uplink {name}")),
         }
     }
     mounts.sort_unstable();
@@ -290,54 +258,55 @@ fn field_path(router: &Router, field: &str) -> String {
 /// What is found out about a router while it is compiled.
 struct Findings {
     condition: Condition,
-    errors: Vec<String>,
-    problems: Vec<Diagnostic>,
+    faults: Vec<Fault>,
 }
 
 impl Findings {
     fn of(router: &Router) -> Self {
-        let is_broken = !router.broken.is_empty() || router.rule.is_none();
-        let condition = if is_broken { Condition::Disabled } else { Condition::Enabled };
-        let mut errors = router.broken.clone();
-        if router.service.is_empty() && errors.is_empty() {
-            errors.push("it names no service".into());
+        let mut found = Self { condition: Condition::Enabled, faults: Vec::new() };
+        for error in &router.broken {
+            found.breaks(error.clone());
         }
-        let condition = if errors.is_empty() { condition } else { Condition::Disabled };
-        Self { condition, errors, problems: Vec::new() }
+        if router.service.is_empty() && router.broken.is_empty() {
+            found.breaks("it names no service".into());
+        }
+        if router.rule.is_none() && router.broken.is_empty() {
+            found.breaks("it has no rule".into());
+        }
+        found
     }
 
-    fn error(&mut self, code: &'static str, field: &str, text: &str, router: &Router) {
+    /// The router must not serve.
+    fn breaks(&mut self, text: String) {
         self.condition = Condition::Disabled;
-        self.errors.push(text.to_owned());
-        let problem = Diagnostic::error(code, field_path(router, field), text);
-        self.problems.push(at(problem, &router.place));
+        self.faults.push(Fault::silent(text));
     }
 
-    fn warning(&mut self, code: &'static str, field: &str, text: &str, router: &Router) {
-        self.warning_with_help(code, field, text, None, router);
-    }
-
-    /// An error about a part: the router works without it.
-    fn warning_with_help(
-        &mut self,
-        code: &'static str,
-        field: &str,
-        text: &str,
-        near: Option<&str>,
-        router: &Router,
-    ) {
+    /// The router works without a part.
+    fn lacks(&mut self, text: String) {
         self.condition = self.condition.max(Condition::Warning);
-        self.errors.push(text.to_owned());
-        let mut problem = Diagnostic::error(code, field_path(router, field), text);
-        if let Some(near) = near {
-            problem = problem.help(format!("did you mean {near}?"));
-        }
-        self.problems.push(at(problem, &router.place));
+        self.faults.push(Fault::silent(text));
+    }
+
+    fn lacks_uplink(&mut self, position: usize, name: &str, router: &Router) {
+        self.condition = self.condition.max(Condition::Warning);
+        let path = field_path(router, &format!("uplinks[{position}]"));
+        let text = format!("uplink {name} is not in effect");
+        let problem = Diagnostic::warning("broken-uplink", path, text);
+        self.faults.push(Fault::told(problem, &router.place));
+    }
+
+    fn nowhere(&mut self, router: &Router) {
+        self.condition = Condition::Disabled;
+        let path = field_path(router, "entryPoints");
+        let text = "there is no entry point where it could be in effect";
+        let problem = Diagnostic::error("no-entry-point", path, text);
+        self.faults.push(Fault::told(problem, &router.place));
     }
 
     /// For the operator who sees a 503.
     fn explanation(&self, router: &Router) -> String {
-        let why = self.errors.first().map_or("it cannot serve", String::as_str);
+        let why = self.faults.first().map_or("it cannot serve", |fault| &fault.text);
         format!("router {}: {why}", router.name)
     }
 
@@ -351,7 +320,7 @@ impl Findings {
         let info = RouterInfo {
             definition: Arc::clone(router),
             condition,
-            errors: self.errors.clone(),
+            errors: self.faults.iter().map(|fault| fault.text.clone()).collect(),
             using: using.clone(),
         };
         RouterState {
@@ -360,9 +329,8 @@ impl Findings {
             service,
             using,
             condition,
-            errors: self.errors,
-            problems: self.problems,
-            service_problem: None,
+            faults: self.faults,
+            service_fault: None,
             info: Arc::new(info),
         }
     }

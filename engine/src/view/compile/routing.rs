@@ -23,8 +23,8 @@ pub(super) struct Routing {
     /// Sorted by name.
     pub(super) routers: Vec<RouterState>,
     pub(super) uplinks: Vec<UplinkState>,
-    /// Of uplinks and middlewares; those of routers are with them.
-    pub(super) own_problems: Vec<Diagnostic>,
+    /// About uplinks that nobody serves.
+    pub(super) idle: Vec<Diagnostic>,
 }
 
 impl Routing {
@@ -34,7 +34,7 @@ impl Routing {
 
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
         let of_routers = self.routers.iter().flat_map(RouterState::problems);
-        self.own_problems.iter().chain(of_routers)
+        self.idle.iter().chain(of_routers)
     }
 }
 
@@ -47,7 +47,7 @@ impl Compiler {
         let mut routers = dynamic.routers.clone();
         routers.extend(self.internal_routers());
         routers.sort_by(|a, b| a.name.cmp(&b.name));
-        let (uplinks, mut problems) = self.resolve_uplinks(&dynamic.uplinks);
+        let uplinks = self.resolve_uplinks(&dynamic.uplinks);
         let mut middle = Middle::new(Middlewares::new(&dynamic.middlewares), &self.fixed);
         let before = std::mem::take(&mut self.routing);
         let mut tables: BTreeMap<(usize, Option<usize>), Routes> = BTreeMap::new();
@@ -62,9 +62,8 @@ impl Compiler {
             self.mount(router, &compiled, &mut tables);
             self.routing.routers.push(compiled.state);
         }
-        self.show_middlewares(&dynamic, middle, &mut problems);
+        self.show_middlewares(&dynamic, middle);
         self.routing.uplinks = uplinks;
-        self.routing.own_problems = problems;
         self.release_routers(before);
         let names: BTreeSet<&str> = self.routing.routers.iter().map(|r| &*r.name).collect();
         self.registry.keep_routers(|name| names.contains(name));
@@ -149,12 +148,7 @@ impl Compiler {
         self.fixed.entry_points.get(at).unwrap_or_else(of_uplinks)
     }
 
-    fn show_middlewares(
-        &mut self,
-        dynamic: &Dynamic,
-        middle: Middle<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    fn show_middlewares(&mut self, dynamic: &Dynamic, middle: Middle<'_>) {
         let used_by = middle.into_used_by();
         let middlewares = Middlewares::new(&dynamic.middlewares);
         let mut infos = Vec::new();
@@ -162,14 +156,6 @@ impl Compiler {
             let name = [definition.name.clone()];
             let result = middlewares.unroll(&name, &mut BTreeSet::new());
             let errors: Vec<String> = result.err().into_iter().collect();
-            if let [error] = errors.as_slice()
-                && !matches!(definition.kind, crate::config::typed::MiddlewareKind::Broken(_))
-            {
-                let name = definition.name.split('@').next().unwrap_or_default();
-                let path = format!("http.middlewares.{name}.chain");
-                let problem = Diagnostic::error("bad-chain", path, error.clone());
-                problems.push(super::problems::at(problem, &definition.place));
-            }
             let names = used_by.get(&*definition.name).into_iter().flatten();
             infos.push(Arc::new(MiddlewareInfo {
                 definition: Arc::clone(definition),

@@ -59,6 +59,10 @@ impl Servers {
         self.list.get_mut(id.0 as usize)?.as_mut()
     }
 
+    pub(super) fn targets(&self) -> impl Iterator<Item = TargetId> {
+        self.list.iter().flatten().map(|server| server.target)
+    }
+
     pub(super) fn target(&self, id: ServerId) -> Option<TargetId> {
         self.get(id).map(|server| server.target)
     }

@@ -3,8 +3,8 @@
 //! A name that is referred to has a slot whether or not anybody defines it: references need not be
 //! resolved again when a child appears, and a request that meets an undefined service gets 503.
 
+use super::problems::Fault;
 use super::{Compiler, Ids};
-use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::config::typed::FailoverErrors;
 use crate::service::standing::Standing;
@@ -41,13 +41,13 @@ pub(super) struct Slot {
     /// Above the ranks of all that this refers to.
     rank: u32,
     /// One entry per reference.
-    parents: Vec<ServiceId>,
+    pub(super) parents: Vec<ServiceId>,
     /// Positions of routers that name it.
     pub(super) routers: Vec<u32>,
     pub(super) condition: Condition,
     pub(super) ticket: Arc<Ticket>,
     pub(super) stats: Arc<Scope>,
-    pub(super) problems: Vec<Diagnostic>,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl Default for Slot {
@@ -62,7 +62,7 @@ impl Default for Slot {
             condition: Condition::Disabled,
             ticket: Arc::default(),
             stats: Arc::default(),
-            problems: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }
@@ -89,7 +89,11 @@ pub(super) enum Shape {
         body_bytes_max: Option<u64>,
     },
     Internal(Internal),
-    Broken(Arc<str>),
+    /// `told` if checking the documents explains it.
+    Broken {
+        why: Arc<str>,
+        told: bool,
+    },
 }
 
 /// A server's place in a balancer.
@@ -119,7 +123,7 @@ impl Shape {
             Self::Failover { .. } => "failover",
             Self::Mirroring { .. } => "mirroring",
             Self::Internal(_) => "internal",
-            Self::Broken(_) => "broken",
+            Self::Broken { .. } => "broken",
         }
     }
 
@@ -130,13 +134,13 @@ impl Shape {
             Self::Mirroring { main, mirrors, .. } => {
                 std::iter::once(*main).chain(mirrors.iter().map(|mirror| mirror.service)).collect()
             }
-            Self::Missing | Self::Balancer { .. } | Self::Internal(_) | Self::Broken(_) => {
+            Self::Missing | Self::Balancer { .. } | Self::Internal(_) | Self::Broken { .. } => {
                 Vec::new()
             }
         }
     }
 
-    fn servers(&self) -> impl Iterator<Item = ServerId> {
+    pub(super) fn servers(&self) -> impl Iterator<Item = ServerId> {
         let seats = match self {
             Self::Balancer { seats, .. } => seats.as_slice(),
             Self::Missing
@@ -144,7 +148,7 @@ impl Shape {
             | Self::Failover { .. }
             | Self::Mirroring { .. }
             | Self::Internal(_)
-            | Self::Broken(_) => &[],
+            | Self::Broken { .. } => &[],
         };
         seats.iter().map(|seat| seat.server)
     }
@@ -162,6 +166,14 @@ impl Slots {
             self.standings.resize(at + 1, Standing::Down);
         }
         &mut self.list[at]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ServiceId, &Slot)> {
+        (0..).zip(&self.list).map(|(at, slot)| (ServiceId(at), slot))
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.touched.is_empty()
     }
 
     pub(super) fn standing(&self, id: ServiceId) -> Standing {

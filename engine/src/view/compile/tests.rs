@@ -79,6 +79,7 @@ impl World {
 
     fn build(&mut self) -> bool {
         self.last = self.compiler.build();
+        self.compiler.check();
         if let Some(build) = &self.last {
             assert_eq!(build.view.epoch, self.view.epoch + 1);
             self.view = build.view.clone();

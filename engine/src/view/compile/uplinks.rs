@@ -1,9 +1,9 @@
 //! What this instance offers to its parents.
 
 use super::Compiler;
-use super::problems::at;
 use crate::base::diag::Diagnostic;
 use crate::base::name::normalised;
+use crate::config::fixed::EntryPoint;
 use crate::config::typed::Uplink;
 use crate::uplink::advert::{self, Advert};
 use crate::view::model::Condition;
@@ -24,23 +24,17 @@ pub(super) struct UplinkState {
 }
 
 impl Compiler {
-    pub(super) fn resolve_uplinks(
-        &self,
-        uplinks: &[Arc<Uplink>],
-    ) -> (Vec<UplinkState>, Vec<Diagnostic>) {
-        let mut problems = Vec::new();
+    pub(super) fn resolve_uplinks(&self, uplinks: &[Arc<Uplink>]) -> Vec<UplinkState> {
         let mut by_key: BTreeMap<String, Vec<&Arc<Uplink>>> = BTreeMap::new();
         for uplink in uplinks {
             by_key.entry(normalised(&uplink.name).into_owned()).or_default().push(uplink);
         }
         let mut states = Vec::new();
         for (key, same) in by_key {
+            // A parent could not tell them apart.
             let is_alone = same.len() == 1;
-            for uplink in &same {
-                if !is_alone {
-                    problems.push(clash(uplink, &same, &key));
-                }
-                let entries = self.uplink_entries(uplink, &mut problems);
+            for uplink in same {
+                let entries = self.uplink_entries(uplink);
                 states.push(UplinkState {
                     name: uplink.name.as_str().into(),
                     key: key.clone(),
@@ -50,44 +44,26 @@ impl Compiler {
                 });
             }
         }
-        (states, problems)
+        states
     }
 
-    /// Empty if the uplink must not be in effect.
-    fn uplink_entries(&self, uplink: &Uplink, problems: &mut Vec<Diagnostic>) -> Vec<usize> {
+    /// Empty if the uplink must not be in effect: one that names an ordinary entry point would be
+    /// open to clients.
+    fn uplink_entries(&self, uplink: &Uplink) -> Vec<usize> {
         let ordinary = self.fixed.entry_points.len();
         let of_uplinks = &self.fixed.uplink_entry_points;
-        let mut problem = |field: &str, code: &'static str, text: String| {
-            let path = format!("http.uplinks.{}{field}", uplink.name);
-            problems.push(at(Diagnostic::error(code, path, text), &uplink.place));
-        };
-        if of_uplinks.is_empty() {
-            let text = "there is no uplink entry point: see hub.uplinkEntryPoints";
-            problem("", "no-uplink-entry-point", text.into());
-            return Vec::new();
-        }
         if uplink.entry_points.is_empty() {
             let marked = of_uplinks.iter().any(|entry| entry.as_default);
             let chosen = (ordinary..).zip(of_uplinks).filter(|(_, e)| e.as_default || !marked);
             return chosen.map(|(at, _)| at).collect();
         }
-        let mut entries = Vec::new();
-        let mut is_isolated = true;
-        for (position, name) in (0..).zip(&uplink.entry_points) {
-            let field = format!(".entryPoints[{position}]");
-            if let Some(found) = of_uplinks.iter().position(|entry| entry.name == *name) {
-                entries.push(ordinary + found);
-            } else if self.fixed.entry_points.iter().any(|entry| entry.name == *name) {
-                let text =
-                    format!("{name} is not an uplink entry point: the uplink is not offered");
-                problem(&field, "ordinary-entry-point", text);
-                is_isolated = false;
-            } else {
-                let text = format!("there is no uplink entry point {name}");
-                problem(&field, "unknown-entry-point", text);
-            }
+        let is_ordinary =
+            |name: &String| self.fixed.entry_points.iter().any(|entry| entry.name == *name);
+        if uplink.entry_points.iter().any(is_ordinary) {
+            return Vec::new();
         }
-        if is_isolated { entries } else { Vec::new() }
+        let named = |entry: &EntryPoint| uplink.entry_points.contains(&entry.name);
+        (ordinary..).zip(of_uplinks).filter(|(_, e)| named(e)).map(|(at, _)| at).collect()
     }
 
     /// The answer to `GET /api/uplinks` on one entry point: uplinks in effect there that some
@@ -158,31 +134,23 @@ impl Compiler {
     /// An uplink that nobody serves is not offered: a parent would send requests into 404s.
     fn warn_of_idle_uplinks(&mut self) {
         let served = self.served_uplinks();
+        let names = self.routing.routers.iter().flat_map(|router| &router.definition.uplinks);
+        let named: BTreeSet<String> = names.map(|name| normalised(name).into_owned()).collect();
         let idle: Vec<Diagnostic> = self
             .routing
             .uplinks
             .iter()
             .filter(|uplink| uplink.works && !served.contains(&uplink.key))
+            .filter(|uplink| named.contains(&uplink.key))
             .map(|uplink| {
                 let path = format!("http.uplinks.{}", uplink.name);
-                let text = "no router serves this uplink: it is not offered";
+                let text = "all its routers are disabled, so it is not advertised";
+                let place = &uplink.definition.place;
                 let problem = Diagnostic::warning("idle-uplink", path, text);
-                at(problem, &uplink.definition.place)
+                problem.at(&place.file, place.line, place.column)
             })
             .collect();
-        let problems = &mut self.routing.own_problems;
-        problems.retain(|problem| problem.code != "idle-uplink");
-        problems.extend(idle);
-        self.pending.problems = true;
+        self.pending.problems |= self.routing.idle != idle;
+        self.routing.idle = idle;
     }
-}
-
-fn clash(uplink: &Uplink, same: &[&Arc<Uplink>], key: &str) -> Diagnostic {
-    let names: Vec<&str> = same.iter().map(|uplink| &*uplink.name).collect();
-    let text = format!(
-        "uplinks {} are one name when compared ({key}): none is offered",
-        names.join(" and ")
-    );
-    let path = format!("http.uplinks.{}", uplink.name);
-    at(Diagnostic::error("name-clash", path, text), &uplink.place)
 }

@@ -143,7 +143,7 @@ fn of_two_equal_aliases_neither_is_made_and_both_uplinks_still_serve() {
         world.said(),
         format!(
             "error: a-b-c@multicluster: {why}\n\
-             d.yml:1:18: warning: http.routers.r.service: a-b-c@multicluster is not made: {why}"
+             d.yml:1:18: error: http.routers.r.service: {why}"
         )
     );
     assert!(world.hits(Mark::AliasClash) > 0);
