@@ -2,5 +2,6 @@
 
 mod command;
 mod conformance;
+mod examples;
 mod smoke;
 mod world;

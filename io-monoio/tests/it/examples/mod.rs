@@ -1,0 +1,79 @@
+//! Every folder of `examples/` as it stands: real processes, real sockets, and answers counted at
+//! the origins.
+
+mod stage;
+
+use stage::Stage;
+
+#[test]
+fn weighted_children_share_as_their_weights_say() {
+    let stage = Stage::set("weighted", 1, "yml");
+    assert_eq!(stage.served(100, "/", &[]), (90, 10));
+    assert_eq!(stage.requests(), [90, 10]);
+}
+
+#[test]
+fn per_child_routes_reach_one_child_each() {
+    let stage = Stage::set("per-child", 2, "yml");
+    assert_eq!(stage.served(10, "/one/", &[]), (10, 0));
+    assert_eq!(stage.served(10, "/two/", &[]), (0, 10));
+}
+
+#[test]
+fn parent_weights_override_those_of_the_children() {
+    let stage = Stage::set("parent-weights", 3, "yml");
+    assert_eq!(stage.served(100, "/", &[]), (90, 10));
+    assert_eq!(stage.requests(), [90, 10]);
+}
+
+#[test]
+fn failover_moves_to_the_second_child_and_back() {
+    let mut stage = Stage::set("failover", 4, "toml");
+    stage.until("child 1 serves", |stage| stage.served(10, "/", &[]) == (10, 0));
+    stage.stop("child-1");
+    stage.until("child 2 takes over", |stage| stage.served(10, "/", &[]) == (0, 10));
+    assert_eq!(stage.served(50, "/", &[]), (0, 50));
+    stage.start("child-1");
+    stage.until("child 1 is back", |stage| stage.served(10, "/", &[]) == (10, 0));
+    assert_eq!(stage.served(50, "/", &[]), (50, 0));
+}
+
+#[test]
+fn mirroring_copies_every_tenth_request() {
+    let stage = Stage::set("mirroring", 5, "yml");
+    let before = stage.requests();
+    assert_eq!(stage.served(100, "/", &[]), (100, 0));
+    assert_eq!(stage.origins[0].requests() - before[0], 100);
+    stage.until("mirrors arrive", |stage| stage.origins[1].requests() - before[1] >= 10);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(stage.origins[1].requests() - before[1], 10);
+}
+
+#[test]
+fn canary_follows_the_file() {
+    let stage = Stage::set("canary", 6, "yml");
+    assert_eq!(stage.served(100, "/", &[]), (90, 10));
+    stage.edit("parent-dynamic.yml", &[("weight: 90", "weight: 50"), ("weight: 10", "weight: 50")]);
+    stage.until("the new weights hold", |stage| stage.served(20, "/", &[]) == (10, 10));
+    assert_eq!(stage.served(100, "/", &[]), (50, 50));
+}
+
+#[test]
+fn a_header_steers_to_the_first_child() {
+    let stage = Stage::set("header-steered", 7, "yml");
+    assert_eq!(stage.served(100, "/", &[]), (50, 50));
+    assert_eq!(stage.served(100, "/", &["X-Route-To: primary"]), (100, 0));
+}
+
+#[test]
+fn the_prefix_is_taken_off() {
+    let stage = Stage::set("strip-prefix", 8, "yml");
+    let (first, second) = stage.served(10, "/banking/accounts?of=7", &[]);
+    assert_eq!((first, second), (5, 5));
+    for origin in &stage.origins {
+        let head = origin.last_head();
+        assert!(head.starts_with("GET /accounts?of=7 HTTP/1.1\r\n"), "{head}");
+        assert!(head.to_lowercase().contains("\r\nx-forwarded-prefix: /banking\r\n"), "{head}");
+    }
+    assert_eq!(stage.get("/accounts", &[]).status, 404);
+}
