@@ -67,10 +67,11 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `file:line:column: error: path: text (help)`, leaving out what is unknown.
+    /// `file:line:column: error: path: text (help)`, leaving out what is unknown. One line,
+    /// whatever the document holds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.file.is_empty() {
-            write!(f, "{}:", self.file)?;
+            write!(f, "{}:", Visible(&self.file))?;
             if self.line != 0 {
                 write!(f, "{}:{}:", self.line, self.column)?;
             }
@@ -81,12 +82,41 @@ impl fmt::Display for Diagnostic {
             Severity::Error => "error: ",
         })?;
         if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+            write!(f, "{}: ", Visible(&self.path))?;
         }
-        f.write_str(&self.text)?;
+        Visible(&self.text).fmt(f)?;
         if !self.help.is_empty() {
-            write!(f, " ({})", self.help)?;
+            write!(f, " ({})", Visible(&self.help))?;
         }
         Ok(())
+    }
+}
+
+/// Text with its control characters escaped.
+struct Visible<'a>(&'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(char::is_control) {
+            let (plain, from) = rest.split_at(at);
+            let mut letters = from.chars();
+            f.write_str(plain)?;
+            letters.next().map_or(Ok(()), |control| control.escape_default().fmt(f))?;
+            rest = letters.as_str();
+        }
+        f.write_str(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_whatever_it_speaks_of() {
+        let problem =
+            Diagnostic::warning("x", "a.\u{1b}[2J", "ü\r\nb\n").help("\u{85}").at("f", 1, 2);
+        assert_eq!(problem.to_string(), "f:1:2: warning: a.\\u{1b}[2J: ü\\r\\nb\\n (\\u{85})");
     }
 }

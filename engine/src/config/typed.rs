@@ -1,5 +1,5 @@
-//! The dynamic configuration: routers, services, middlewares and uplinks, after validation
-//! (semantics §1; the uplink seed). Values are in range; references are names, not yet resolved.
+//! The dynamic configuration: routers, services, middlewares and uplinks, after validation.
+//! Values are in range; references are names, not yet resolved.
 
 use crate::base::time::Span;
 use crate::config::fixed::{Authority, Scheme};
@@ -145,7 +145,7 @@ pub struct Mirror {
     pub place: Place,
 }
 
-/// An active check (the uplink seed's table; semantics §6.1).
+/// An active check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HealthCheck {
     /// Path and query, resolved against the server's URL.
@@ -207,7 +207,7 @@ pub enum MiddlewareKind {
     Broken(String),
 }
 
-/// Custom fields: an empty value deletes (semantics §1.4).
+/// Custom fields: an empty value deletes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HeadersEdit {
     pub request: Vec<(String, String)>,
