@@ -28,8 +28,8 @@ pub struct Book {
     pub short_linger: bool,
     /// Something has happened that health checks may have noticed.
     pub unhealthy: Option<Time>,
-    /// Children have been polled with success, whatever happened since.
-    pub discovered: bool,
+    /// Polls and probes may fail for want of room.
+    pub control_tight: bool,
     /// Names may be unresolved until then.
     pub unresolved_until: Time,
 }
@@ -65,7 +65,7 @@ impl Book {
     pub fn response_edits(&self, probe: &Probe) -> Vec<Vec<(String, String)>> {
         let edits = |fate: Fate| match fate {
             Fate::Routed(routed) => Some(routed.response_edits),
-            Fate::Nowhere | Fate::Broken { .. } => None,
+            Fate::Nowhere | Fate::Broken { .. } | Fate::Unclean { .. } => None,
         };
         self.fates(probe).into_iter().filter_map(edits).collect()
     }
@@ -87,7 +87,8 @@ impl Book {
             match document.service(plain).map(|service| &service.kind) {
                 Some(Kind::Balancer { servers, check, passive, .. }) => {
                     let named = servers.iter().any(|at| at.url.contains(".test"));
-                    let checked = check.is_some() && self.unhealthy.is_some();
+                    let troubled = self.unhealthy.is_some() || self.control_tight;
+                    let checked = check.is_some() && troubled;
                     checked || *passive || (named && now < self.unresolved_until)
                 }
                 Some(Kind::Weighted(members)) => members.iter().any(|(_, weight)| *weight == 0),

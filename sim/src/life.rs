@@ -181,7 +181,9 @@ impl World {
         let (book, documents) = (&self.book, &self.book.documents);
         let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
             Fate::Nowhere => None,
-            Fate::Broken { router } | Fate::Routed(Routed { router, .. }) => Some(router),
+            Fate::Broken { router }
+            | Fate::Unclean { router }
+            | Fate::Routed(Routed { router, .. }) => Some(router),
         };
         self.choices.judge_routes(&self.ledger, &router, &mut self.net);
         let percent = |record: &oracle::choice::Record, service: &str| {

@@ -14,6 +14,10 @@ pub enum Fate {
     Broken {
         router: String,
     },
+    /// Its middlewares leave no clean path: 400.
+    Unclean {
+        router: String,
+    },
     Routed(Routed),
 }
 
@@ -58,7 +62,13 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     if !exists(document, &router.service) {
         return Fate::Broken { router: name };
     }
-    Fate::Routed(apply(router, name, &steps, path, query))
+    let routed = apply(router, name.clone(), &steps, path, query);
+    let (path, _) = split(&routed.target);
+    let dots = |segment: &str| segment == "." || segment == "..";
+    if !routed.stripped.is_empty() && path.split('/').any(dots) {
+        return Fate::Unclean { router: name };
+    }
+    Fate::Routed(routed)
 }
 
 fn exists(document: &Document, service: &str) -> bool {

@@ -323,6 +323,9 @@ impl Asking {
 
     fn draw_target(&self, chance: &mut Stream) -> String {
         let mut target = chance.pick(&self.prefixes).clone();
+        if chance.one_in(24) {
+            target.push_str("..");
+        }
         for _ in 0..chance.below(3) {
             let pieces = ["/a", "/items", "/7", "/x-y_z", "/%7Euser", "/"];
             let piece = *chance.pick(&pieces);

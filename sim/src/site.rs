@@ -23,6 +23,8 @@ pub struct Site {
     pub control_limits: ControlLimits,
     /// Some bound is so tight that requests are turned away.
     pub tight: bool,
+    /// Polls and probes may fail for want of room.
+    pub control_tight: bool,
     /// Inputs that a machine takes at once.
     pub batch: usize,
     pub attackers: u16,
@@ -88,6 +90,8 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
     let startup = parent_startup(chance, two_entries, default_only, &children, &servers);
     let (limits, tight) =
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
+    let (control_limits, control_tight) =
+        if with_limits { draw_control_limits(chance) } else { (ControlLimits::default(), false) };
     let asking = Asking {
         entries: if two_entries { vec![web, extra] } else { vec![web] },
         hosts: vec!["shop.test".into(), "other.test:80".into(), "SHOP.test".into()],
@@ -109,7 +113,8 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         asking,
         clients,
         limits,
-        control_limits: ControlLimits::default(),
+        control_limits,
+        control_tight,
         tight,
         batch: *chance.pick(&[64, 1, 4, 1_000]),
         attackers: 1,
@@ -233,15 +238,18 @@ fn parent_startup(
         if default_only && name == "web" {
             line!(out, "    asDefault: true");
         }
-        line!(out, "    transport:\n      respondingTimeouts:\n        readTimeout: 120s");
+        line!(out, "    transport:\n      respondingTimeouts:");
+        line!(out, "        readTimeout: {}s", chance.pick(&[120, 8]));
+        line!(out, "        writeTimeout: {}s", chance.pick(&[0, 0, 12]));
         line!(out, "        idleTimeout: {}s", chance.pick(&[180, 30, 5]));
         line!(out, "      lifeCycle:\n        graceTimeOut: {}s", chance.pick(&[10, 3]));
     }
     let idle = chance.pick(&["0", "0", "-1", "1"]);
     let timeouts = format!(
         "maxIdleConnsPerHost: {idle}, forwardingTimeouts: {{dialTimeout: 5s, \
-         idleConnTimeout: {}s}}",
-        chance.pick(&[90, 2])
+         idleConnTimeout: {}s, responseHeaderTimeout: {}s}}",
+        chance.pick(&[90, 2]),
+        chance.pick(&[0, 0, 6])
     );
     if !children.is_empty() {
         line!(out, "hub:\n  providers:\n    multicluster:");
@@ -255,6 +263,12 @@ fn parent_startup(
         };
         line!(out, "        c{n}:\n          address: \"http://{addr}\"");
         line!(out, "          serversTransport: {{{timeouts}}}");
+        let policy = *chance.pick(&["", "demote", "withdraw", "decay"]);
+        if !policy.is_empty() {
+            let over = if policy == "decay" { ", over: 4s" } else { "" };
+            let policy = format!("{{policy: {policy}, after: 5s{over}}}");
+            line!(out, "          tieline: {{onStale: {policy}}}");
+        }
     }
     line!(out, "providers:\n  providersThrottleDuration: {}ms", chance.pick(&[100, 2_000]));
     line!(out, "  file:\n    filename: /parent.yml");
@@ -284,6 +298,12 @@ fn draw_document(
         let kind = draw_tree(chance, &names);
         services.push(Service { name: format!("tree{n}"), kind });
     }
+    if chance.one_in(8) {
+        for (name, next) in [("round0", "round1"), ("round1", "round0")] {
+            let kind = Kind::Weighted(vec![(next.into(), 1)]);
+            services.push(Service { name: name.into(), kind });
+        }
+    }
     let middlewares = draw_middlewares(chance);
     let routers = draw_routers(chance, &services, children, &middlewares);
     Document { version: 1, routers, services, middlewares, uplinks: Vec::new() }
@@ -300,7 +320,8 @@ fn draw_balancer(chance: &mut Stream, servers: &[Origin], mirror: usize) -> Kind
             true => format!("http://{name}.test:8080"),
             false => format!("http://{}", server.addr),
         };
-        backends.push(Backend { server: number(n), url, weight: small(chance.between(1, 5)) });
+        let weight = if chance.one_in(12) { 70_001 } else { small(chance.between(1, 5)) };
+        backends.push(Backend { server: number(n), url, weight });
     }
     Kind::Balancer {
         servers: backends,
@@ -375,7 +396,7 @@ fn draw_routers(
     middlewares: &[Middleware],
 ) -> Vec<Router> {
     let mut targets: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
-    targets.retain(|name| name != "shadow");
+    targets.retain(|name| name != "shadow" && !name.starts_with("round"));
     if !children.is_empty() {
         targets.extend(UPLINKS.iter().map(|name| format!("{name}@multicluster")));
     }
@@ -482,10 +503,32 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.log_bytes, &[1, 300]);
     set(&mut limits.linger_bytes, &[0, 100]);
     let loose = limits;
-    set(&mut limits.large_pages_max, &[8, 20, 60]);
+    set(&mut limits.large_pages_max, &[1, 3, 8, 20]);
     set(&mut limits.clients_max, &[1, 3]);
     set(&mut limits.upstreams_max, &[1, 2, 4]);
     set(&mut limits.waiters_per_target, &[1, 2]);
     set(&mut limits.conns_per_target, &[1, 2]);
+    (limits, limits != loose)
+}
+
+/// Bounds of a control machine; whether polls and probes may fail for want of room.
+fn draw_control_limits(chance: &mut Stream) -> (ControlLimits, bool) {
+    let mut limits = ControlLimits::default();
+    if !chance.one_in(3) {
+        return (limits, false);
+    }
+    let mut set = |field: &mut u32, choices: &[u32]| {
+        if chance.one_in(4) {
+            *field = *chance.pick(choices);
+        }
+    };
+    set(&mut limits.polls_max, &[1]);
+    set(&mut limits.probes_max, &[1, 2]);
+    set(&mut limits.resolves_max, &[1]);
+    set(&mut limits.large_page_bytes, &[64, 700]);
+    set(&mut limits.small_page_bytes, &[64]);
+    let loose = limits;
+    set(&mut limits.large_pages_max, &[0, 1]);
+    set(&mut limits.collected_bytes, &[0, 100]);
     (limits, limits != loose)
 }

@@ -266,6 +266,7 @@ impl Script {
             .expect("writing to a string");
         }
         body.push(']');
-        Self { body, etag: Some(format!("\"v{version}\"")) }
+        let tagged = uplinks.len() != 1;
+        Self { body, etag: tagged.then(|| format!("\"v{version}\"")) }
     }
 }

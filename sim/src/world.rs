@@ -149,6 +149,7 @@ impl World {
             self.servers.push(server);
         }
         self.book.tight = self.site.tight;
+        self.book.control_tight = self.site.control_tight;
         let usual = engine::base::limits::Limits::default().linger_bytes;
         self.book.short_linger = self.site.limits.linger_bytes < usual;
         let parent = self.site.parent.clone();

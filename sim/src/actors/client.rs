@@ -196,7 +196,8 @@ impl Client {
 
     fn send(&mut self, scene: &mut Scene<'_>, asking: &Asking) {
         let conn = self.conn.as_mut().expect("connected before");
-        if conn.open.len() == 1 {
+        if conn.open.len() == 1 && scene.net.faults.active() {
+            scene.net.faults.injected(Kind::ClientPipelines);
             scene.net.faults.observed(Kind::ClientPipelines);
         }
         let (meant, want) = asking.draw(scene.workload, conn.entry);

@@ -84,7 +84,9 @@ enum What {
         id: ProbeId,
         arrival: usize,
     },
-    Health,
+    Health {
+        redirected: bool,
+    },
     Poll {
         known: Option<String>,
     },
@@ -301,7 +303,7 @@ impl Server {
         }
         if target.starts_with("/health") {
             scene.ledger.health_probes += 1;
-            return What::Health;
+            return What::Health { redirected: target != "/health" };
         }
         let name = &self.name;
         let start = &head.start;
@@ -331,7 +333,7 @@ impl Server {
                 Kind::PollWrongStatus,
                 Kind::PollCut,
             ],
-            What::Health | What::Stranger => &[],
+            What::Health { .. } | What::Stranger => &[],
         };
         let fault = kinds.iter().copied().find(|kind| scene.net.faults.strikes(*kind))?;
         if let What::Probe { id, arrival } = reading.what
@@ -363,7 +365,7 @@ impl Server {
         };
         let want = match reading.what {
             What::Probe { id, .. } => scene.ledger.get(id).map(|probe| probe.want),
-            What::Health | What::Poll { .. } | What::Stranger => None,
+            What::Health { .. } | What::Poll { .. } | What::Stranger => None,
         };
         let early = want.is_some_and(|want| want.early);
         if reading.answered {
@@ -399,8 +401,8 @@ impl Server {
                     return;
                 }
             }
-            What::Health => {
-                if !self.answer_health(scene, conn) {
+            What::Health { redirected } => {
+                if !self.answer_health(scene, conn, redirected) {
                     conn.state = State::Mute;
                     return;
                 }
@@ -418,11 +420,14 @@ impl Server {
         conn.state = if whole { State::Idle } else { State::Reading(reading) };
     }
 
-    fn answer_health(&mut self, scene: &mut Scene<'_>, conn: &mut Conn) -> bool {
+    fn answer_health(&mut self, scene: &mut Scene<'_>, conn: &mut Conn, redirected: bool) -> bool {
         let good = self.health == Health::Good;
         self.health_log.push((scene.net.now, good));
         let out = conn.sender.buffer();
         match self.health {
+            Health::Good if !redirected && self.actor.is_multiple_of(3) => out.extend_from_slice(
+                b"HTTP/1.1 302 There\r\nlocation: /health/there\r\ncontent-length: 0\r\n\r\n",
+            ),
             Health::Good => out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
             Health::Bad => out.extend_from_slice(b"HTTP/1.1 503 Bad\r\ncontent-length: 0\r\n\r\n"),
             Health::Silent => return false,

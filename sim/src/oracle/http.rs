@@ -99,7 +99,9 @@ pub fn on_arrival(
         .map(|fate| match fate {
             Fate::Routed(routed) => head_problem(probe, routed, target, head),
             Fate::Nowhere => Some("no route at all".into()),
-            Fate::Broken { router } => Some(format!("a broken router {router}")),
+            Fate::Broken { router } | Fate::Unclean { router } => {
+                Some(format!("router {router}, which must not serve it"))
+            }
         })
         .map_while(|problem| problem)
         .collect();
@@ -303,6 +305,7 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
     let expected = |fate: &Fate| match fate {
         Fate::Nowhere => answer.status == 404,
         Fate::Broken { .. } => answer.status == 503,
+        Fate::Unclean { .. } => matches!(answer.status, 400 | 503),
         Fate::Routed(routed) => match answer.status {
             503 => scene.book.may_lack_servers(routed, probe.started),
             502 => probe.started < scene.book.unresolved_until,

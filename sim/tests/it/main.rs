@@ -1,3 +1,6 @@
 //! Runs of simulated worlds.
 
+mod meta;
 mod relay;
+mod scenarios;
+mod swarm;

@@ -1,0 +1,78 @@
+//! Plays that found a mistake once, told again with a plan of their own: each asserts that the
+//! rare place is reached and that nothing is broken there.
+
+use engine::base::mark::Mark;
+use sim::entropy::{Entropy, RunId};
+use sim::fault::{Kind, Plan};
+use sim::life::Report;
+use sim::site::{self, Site};
+use sim::trace::Text;
+use sim::world::World;
+
+/// Plays some seeds with one plan and a changed cast, until the mark has been hit in one.
+#[track_caller]
+fn reaches(mark: Mark, plan: &Plan, change: impl Fn(&mut Site)) {
+    let mut hits = 0;
+    for seed in 0..40 {
+        let report = play(seed, plan, &change);
+        let found: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "seed {seed}:\n{}", found.join("\n"));
+        hits += report.marks[mark as usize];
+        if hits > 0 {
+            return;
+        }
+    }
+    panic!("{} was never reached", mark.name());
+}
+
+fn play(seed: u64, plan: &Plan, change: impl Fn(&mut Site)) -> Report {
+    let run = RunId::new(seed);
+    let mut entropy = Entropy::new(run);
+    let mut site = site::draw(&mut entropy.topology, false);
+    change(&mut site);
+    let mut world = World::of_site(run, site, plan.clone(), entropy, Text::Off);
+    world.live();
+    world.report()
+}
+
+/// A head that arrives in several reads was copied after it had been read, and everything that
+/// was remembered by its place in the bytes was lost: path, host, the protocol of an upgrade.
+#[test]
+fn a_head_in_pieces_is_remembered_as_it_was_read() {
+    let plan = Plan::QUIET.with(Kind::ByteByByte, 2);
+    reaches(Mark::HeadInPieces, &plan, |site| site.asking.upgrades = true);
+}
+
+/// A client whose wait for a connection was over kept the old deadline in the wheel.
+#[test]
+fn a_client_that_waited_for_a_connection_has_its_own_deadline() {
+    reaches(Mark::WaitedForConnection, &Plan::QUIET, |site| {
+        site.limits.conns_per_target = 1;
+        site.tight = true;
+    });
+}
+
+/// Bytes of a poll's answer stayed counted when the connection ended within the answer.
+#[test]
+fn an_answer_cut_by_the_end_of_the_connection_is_given_back() {
+    let plan = Plan::QUIET.with(Kind::PollCut, 2).with(Kind::PollGarbage, 5);
+    for seed in 0..12 {
+        let report = play(seed, &plan, |_| {});
+        assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
+    }
+}
+
+#[test]
+fn a_short_write_goes_on_where_it_stopped() {
+    let plan = Plan::QUIET.with(Kind::ShortWrite, 2).with(Kind::ShortRead, 3);
+    reaches(Mark::ShortWriteResumed, &plan, |_| {});
+}
+
+#[test]
+fn an_instance_that_drains_leaves_nothing_behind() {
+    let plan = Plan::QUIET.with(Kind::Drain, 3);
+    for seed in 0..10 {
+        let report = play(seed, &plan, |_| {});
+        assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
+    }
+}
