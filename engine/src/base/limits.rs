@@ -56,7 +56,7 @@ pub struct Limits {
     pub log_age: Span,
     /// Levels of nested services a request walks.
     pub service_depth: u32,
-    /// Hops between clusters before a request is a loop (decision 19).
+    /// Hops between clusters before a request is a loop.
     pub hops_max: u32,
 }
 
@@ -117,7 +117,7 @@ pub struct ControlLimits {
     pub large_page_bytes: u32,
     /// Large pages.
     pub large_pages_max: u32,
-    /// Bytes of the answer to a poll, head not counted (decision 11).
+    /// Bytes of the answer to a poll, head not counted.
     pub poll_body_bytes: u32,
     /// Bytes of a response head.
     pub head_bytes: u32,

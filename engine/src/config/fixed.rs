@@ -53,7 +53,7 @@ impl Default for Fixed {
 pub struct Settings {
     /// Worker threads; 0 means one per core.
     pub workers: u32,
-    /// This instance's name in the hop header (decision 19); empty means drawn at start.
+    /// This instance's name in the hop header; empty means drawn at start.
     pub instance: String,
 }
 
@@ -150,7 +150,7 @@ pub struct Child {
     pub on_stale: OnStale,
 }
 
-/// What to do with a child whose polls fail (decision 13).
+/// What to do with a child whose polls fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnStale {
     #[default]
@@ -199,7 +199,7 @@ pub struct Transport {
     pub write_timeout: Span,
 }
 
-/// Connections kept for reuse (decision 15), per process.
+/// Connections kept for reuse, per process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum IdleConns {
     UpTo(u32),

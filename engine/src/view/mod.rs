@@ -56,7 +56,7 @@ pub struct EntryView {
 pub enum Offer {
     /// Routers that name this entry point, or none and it is a default.
     Routes(Arc<RouteTable>),
-    /// Uplinks only (decision 12): chosen by `X-Uplink-Name`, then by the routers of that uplink.
+    /// Uplinks only: chosen by `X-Uplink-Name`, then by the routers of that uplink.
     Uplinks { uplinks: Vec<UplinkRoutes>, advert: Arc<Advertised> },
 }
 
@@ -93,7 +93,7 @@ pub struct Route {
 #[derive(Clone, Debug)]
 pub enum Destination {
     Service(ServiceId),
-    /// Answers 503 in place (decision 6). The text is for the operator.
+    /// Answers 503 in place. The text is for the operator.
     Broken(Arc<str>),
 }
 
