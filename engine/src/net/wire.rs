@@ -197,7 +197,8 @@ impl Wire {
 
     /// The earliest deadline.
     pub fn deadline(&self) -> Time {
-        self.deadlines.iter().copied().min().unwrap_or(Time::NEVER)
+        let earliest = self.deadlines.iter().fold(u64::MAX, |min, at| min.min(at.nanos()));
+        Time::from_nanos(earliest)
     }
 
     /// What the earliest deadline is about.

@@ -92,7 +92,7 @@ impl Worker {
                     self.begin(id, &head, HeadBytes::Page(front.part(0..bytes)));
                 }
                 Ok(Parsed::Partial) => {
-                    client.partial.bytes.extend_from_slice(front.bytes());
+                    client.partial.extend(front.bytes());
                     conn.wire.inbox.skip(front.len());
                 }
                 Err(misbehaved) => self.tell_off(id, misbehaved),
@@ -107,37 +107,22 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("an advancing client has its slot");
         let Role::Client(client) = &mut conn.role else { return Reading::Starved };
         let front = conn.wire.inbox.front().cloned().expect("there is something to read");
-        let before = client.partial.bytes.len();
-        client.partial.bytes.extend_from_slice(front.bytes());
-        let mut progress = client.partial.progress;
-        let mut whole = client.partial.take();
+        let (before, whole) = client.partial.extend(front.bytes());
+        let progress = &mut client.partial.progress;
         let mut scratch = Scratch::new();
-        match parse::request_head(&whole, &mut progress, bounds, &mut scratch) {
-            Ok(Parsed::Complete { bytes, .. }) => {
+        match parse::request_head(&whole, progress, bounds, &mut scratch) {
+            Ok(Parsed::Complete { head, bytes }) => {
+                client.partial.clear();
                 conn.wire.inbox.skip(bytes - before);
-                whole.truncate(bytes);
-                self.begin_grown(id, &Rc::new(whole), bounds);
+                self.begin(id, &head, HeadBytes::Grown(Rc::clone(&whole), bytes));
             }
-            Ok(Parsed::Partial) => {
-                conn.wire.inbox.skip(front.len());
-                client.partial.bytes = std::mem::take(&mut whole);
-                client.partial.progress = progress;
+            Ok(Parsed::Partial) => conn.wire.inbox.skip(front.len()),
+            Err(misbehaved) => {
+                client.partial.clear();
+                self.tell_off(id, misbehaved);
             }
-            Err(misbehaved) => self.tell_off(id, misbehaved),
         }
         Reading::Moved
-    }
-
-    /// Begins with a head that came in pieces. It is read where it is kept: an exchange remembers
-    /// parts of a head by where they lie in the kept bytes.
-    fn begin_grown(&mut self, id: ConnId, whole: &Rc<Vec<u8>>, bounds: Bounds) {
-        let mut scratch = Scratch::new();
-        let mut progress = parse::Progress::default();
-        let parsed = parse::request_head(whole, &mut progress, bounds, &mut scratch);
-        let Ok(Parsed::Complete { head, .. }) = parsed else {
-            unreachable!("a head that was read once can be read again")
-        };
-        self.begin(id, &head, HeadBytes::Grown(Rc::clone(whole)));
     }
 
     /// The client will send nothing more, and no request is being served.

@@ -6,6 +6,7 @@ use crate::base::time::{Span, Time};
 use crate::h1::parse::Progress;
 use crate::net::wire::Wire;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -52,19 +53,27 @@ pub(super) enum Talk {
 /// A head that did not come in one page.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    pub(super) bytes: Vec<u8>,
+    bytes: Option<Rc<Vec<u8>>>,
     pub(super) progress: Progress,
 }
 
 impl Partial {
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_none()
     }
 
-    /// The bytes, and room for the next head.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        self.progress = Progress::default();
-        std::mem::take(&mut self.bytes)
+    /// Adds a piece; how many bytes there were before it, and all of them, which whoever reads a
+    /// head from them may keep.
+    pub(super) fn extend(&mut self, piece: &[u8]) -> (usize, Rc<Vec<u8>>) {
+        let bytes = self.bytes.get_or_insert_default();
+        let before = bytes.len();
+        Rc::make_mut(bytes).extend_from_slice(piece);
+        (before, Rc::clone(bytes))
+    }
+
+    /// Makes room for the next head.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 

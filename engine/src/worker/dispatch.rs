@@ -279,6 +279,7 @@ impl Worker {
         out.head.clear();
         let outgoing = Outgoing {
             head,
+            bytes: exchange.asking.head.bytes(),
             target: &out.target,
             authority: target.authority,
             peer: exchange.peer.ip(),

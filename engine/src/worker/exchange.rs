@@ -40,15 +40,15 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) enum HeadBytes {
     Page(Slice),
-    /// It did not fit a page.
-    Grown(Rc<Vec<u8>>),
+    /// It did not come in one page; so many of these bytes are the head.
+    Grown(Rc<Vec<u8>>, usize),
 }
 
 impl HeadBytes {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Page(slice) => slice.bytes(),
-            Self::Grown(bytes) => bytes,
+            Self::Grown(bytes, len) => &bytes[..*len],
         }
     }
 }

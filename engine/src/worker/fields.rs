@@ -10,6 +10,7 @@ use crate::service::middleware::{self, Step};
 use crate::view::ServerNode;
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Tells a child which uplink a request is for.
 pub(super) const UPLINK_NAME: &str = "X-Uplink-Name";
@@ -72,6 +73,8 @@ impl Managed {
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
     pub(super) head: &'a RequestHead<'a>,
+    /// What `head` was read from.
+    pub(super) bytes: &'a [u8],
     /// Path and query after the middlewares.
     pub(super) target: &'a str,
     /// What the client called us.
@@ -146,6 +149,7 @@ struct Present {
 
 fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool) -> Present {
     let mut present = Present::default();
+    let mut lines = Lines::of(request.bytes);
     let edits = request.steps.iter().any(|step| matches!(step, Step::Headers(_)));
     for field in request.head.end_to_end() {
         match Known::of(field.name) {
@@ -167,8 +171,9 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
         if is_nominated_managed(request, field) {
             continue;
         }
-        put_field(out, field.name, field.value);
+        lines.pass(out, field);
     }
+    lines.flush(out);
     present
 }
 
@@ -313,16 +318,71 @@ fn port_of(authority: &str) -> &str {
 }
 
 pub(super) fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            for (at, octet) in ip.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                put_number(out, u64::from(octet));
-            }
+    let ip = match ip.to_canonical() {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(ip) => return write!(out, "{ip}").expect("a vector takes every byte"),
+    };
+    let mut text = [b'.'; 16];
+    let mut end = 0;
+    for octet in ip.octets() {
+        if octet >= 100 {
+            text[end] = b'0' + octet / 100;
+            end += 1;
         }
-        IpAddr::V6(ip) => write!(out, "{ip}").expect("a vector takes every byte"),
+        if octet >= 10 {
+            text[end] = b'0' + octet / 10 % 10;
+            end += 1;
+        }
+        text[end] = b'0' + octet % 10;
+        end += 2;
+    }
+    out.extend_from_slice(&text[..end - 1]);
+}
+
+/// Field lines passed on as they came: neighbours are copied in one piece.
+struct Lines<'a> {
+    whole: &'a [u8],
+    run: Range<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(whole: &'a [u8]) -> Self {
+        Self { whole, run: 0..0 }
+    }
+
+    fn pass(&mut self, out: &mut Vec<u8>, field: &Field<'_>) {
+        let Some(line) = self.line(field) else {
+            self.flush(out);
+            put_field(out, field.name, field.value);
+            return;
+        };
+        if line.start != self.run.end {
+            self.flush(out);
+            self.run.start = line.start;
+        }
+        self.run.end = line.end;
+    }
+
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.whole[self.run.clone()]);
+        self.run = 0..0;
+    }
+
+    /// The line of a field that was read from these bytes.
+    fn line(&self, field: &Field<'_>) -> Option<Range<usize>> {
+        let begin = self.whole.as_ptr() as usize;
+        let start = (field.name.as_ptr() as usize).checked_sub(begin)?;
+        let name_end = start + field.name.len();
+        let value_end = match field.value {
+            [] => name_end,
+            value => (value.as_ptr() as usize).checked_sub(begin)? + value.len(),
+        };
+        let rest = self.whole.get(value_end..)?;
+        let end = match rest {
+            [b'\r', b'\n', ..] => value_end + 2,
+            rest => value_end + rest.iter().position(|b| *b == b'\n')? + 1,
+        };
+        (name_end <= self.whole.len()).then_some(start..end)
     }
 }
 
@@ -346,6 +406,7 @@ pub(super) enum Persist {
 /// Writes the head of a response, final or interim, for the client.
 pub(super) fn write_response(
     out: &mut Vec<u8>,
+    bytes: &[u8],
     head: &ResponseHead<'_>,
     steps: &[Step],
     framing: Framing,
@@ -353,12 +414,14 @@ pub(super) fn write_response(
 ) {
     write_status_line(out, head.status, head.reason);
     let edits = steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    let mut lines = Lines::of(bytes);
     for field in head.end_to_end() {
         let decided = edits && middleware::decides_response(steps, field.name.as_bytes());
         if !decided {
-            put_field(out, field.name, field.value);
+            lines.pass(out, field);
         }
     }
+    lines.flush(out);
     write_edits(out, steps);
     write_framing(out, framing, head.framing);
     if let Some(upgrade) = head.upgrade {
@@ -420,4 +483,40 @@ pub(super) fn is_loop(all: &[Field<'_>], instance: &str, hops_max: u32) -> bool 
 /// The value of `X-Uplink-Name`, in this very spelling.
 pub(super) fn uplink_name<'a>(all: &[Field<'a>]) -> Option<&'a [u8]> {
     fields::first(all, UPLINK_NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_everybody_writes_them() {
+        for text in ["1.2.3.4", "10.200.30.0", "255.255.255.255", "0.0.0.0", "2001:db8::7"] {
+            let mut out = Vec::new();
+            put_ip(&mut out, text.parse().expect("an address"));
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
+        let mut out = Vec::new();
+        put_ip(&mut out, "::ffff:192.0.2.1".parse().expect("an address"));
+        assert_eq!(out, b"192.0.2.1");
+    }
+
+    #[test]
+    fn ports_are_found_behind_names_and_brackets() {
+        for (authority, port) in
+            [("a", "80"), ("a:81", "81"), ("[::1]", "80"), ("[::1]:82", "82"), ("a:", "80")]
+        {
+            assert_eq!(port_of(authority), port, "{authority}");
+        }
+    }
+
+    #[test]
+    fn managed_fields_are_known_with_underscores_too() {
+        for name in ["X-Forwarded-For", "x_forwarded_for", "X_Forwarded-For"] {
+            assert_eq!(Managed::of(name), Some(Managed::For), "{name}");
+        }
+        for name in ["X-Forwarded-Fo", "XXForwardedXFor", "X-Forwarded_", "Forwarded"] {
+            assert_eq!(Managed::of(name), None, "{name}");
+        }
+    }
 }

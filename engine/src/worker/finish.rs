@@ -119,6 +119,7 @@ impl Worker {
     fn record(&mut self, exchange: &Exchange) {
         let asking = &exchange.asking;
         let bytes = asking.head.bytes();
+        let logged = self.access.is_some();
         let part = |range: &Range<u32>| &bytes[range.start as usize..range.end as usize];
         let tunnel = exchange.phase == Phase::Tunnel;
         let protocol =
@@ -141,7 +142,7 @@ impl Worker {
             method: part(&asking.method),
             target: part(&asking.target),
             authority: part(&asking.host),
-            request_fields: after_first_line(bytes),
+            request_fields: if logged { after_first_line(bytes) } else { b"" },
             origin_fields: exchange
                 .response_head
                 .as_ref()

@@ -44,10 +44,10 @@ impl Worker {
                 Ok(Parsed::Complete { head, bytes }) => {
                     partial.progress = parse::Progress::default();
                     conn.wire.inbox.skip(bytes);
-                    self.on_response(key, &head, HeadBytes::Page(front.part(0..bytes)));
+                    self.on_response(key, &head, &HeadBytes::Page(front.part(0..bytes)));
                 }
                 Ok(Parsed::Partial) => {
-                    partial.bytes.extend_from_slice(front.bytes());
+                    partial.extend(front.bytes());
                     conn.wire.inbox.skip(front.len());
                 }
                 Err(misbehaved) => self.on_garbage(key, misbehaved.what),
@@ -55,21 +55,15 @@ impl Worker {
             return true;
         }
         self.accounts.mine().marks.hit(Mark::ResponseHeadInPieces);
-        let before = partial.bytes.len();
-        partial.bytes.extend_from_slice(front.bytes());
-        let mut progress = partial.progress;
-        let mut whole = partial.take();
-        match parse::response_head(&whole, asked, &mut progress, bounds, &mut scratch) {
+        let (before, whole) = partial.extend(front.bytes());
+        let progress = &mut partial.progress;
+        match parse::response_head(&whole, asked, progress, bounds, &mut scratch) {
             Ok(Parsed::Complete { head, bytes }) => {
+                partial.clear();
                 conn.wire.inbox.skip(bytes - before);
-                let kept = HeadBytes::Grown(Rc::new(whole[..bytes].to_vec()));
-                self.on_response(key, &head, kept);
+                self.on_response(key, &head, &HeadBytes::Grown(Rc::clone(&whole), bytes));
             }
-            Ok(Parsed::Partial) => {
-                conn.wire.inbox.skip(front.len());
-                partial.bytes = std::mem::take(&mut whole);
-                partial.progress = progress;
-            }
+            Ok(Parsed::Partial) => conn.wire.inbox.skip(front.len()),
             Err(misbehaved) => self.on_garbage(key, misbehaved.what),
         }
         true
@@ -82,25 +76,25 @@ impl Worker {
         self.fail(key, 502);
     }
 
-    fn on_response(&mut self, key: Key, head: &ResponseHead<'_>, bytes: HeadBytes) {
+    fn on_response(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
         if is_interim(head.status) {
-            self.on_interim(key, head);
+            self.on_interim(key, head, bytes);
             return;
         }
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         exchange.origin_status = head.status;
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
-            exchange.response_head = Some(bytes);
+            exchange.response_head = Some(bytes.clone());
         }
         self.report(key, head.status < 500);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         if exchange.judged && self.switch_side(key, head.status) {
             return;
         }
-        self.relay_head(key, head);
+        self.relay_head(key, head, bytes);
     }
 
-    fn on_interim(&mut self, key: Key, head: &ResponseHead<'_>) {
+    fn on_interim(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
         let interim_max = self.limits.interim_max;
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         exchange.interims += 1;
@@ -118,7 +112,14 @@ impl Worker {
         self.mark(Mark::InterimRelayed);
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
-        fields::write_response(&mut out, head, &[], Framing::Empty, Persist::Silently);
+        fields::write_response(
+            &mut out,
+            bytes.bytes(),
+            head,
+            &[],
+            Framing::Empty,
+            Persist::Silently,
+        );
         self.put_head(client, &out);
         self.scratch.head = out;
         self.touch(client);
@@ -140,7 +141,7 @@ impl Worker {
     }
 
     /// Passes the final head on; from here on the client has its answer.
-    fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>) {
+    fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
         let draining = self.is_draining();
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let upstream = exchange.upstream.expect("an answered exchange has its connection");
@@ -175,7 +176,7 @@ impl Worker {
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let out = &mut self.scratch.head;
         out.clear();
-        fields::write_response(out, head, steps, framing, persist);
+        fields::write_response(out, bytes.bytes(), head, steps, framing, persist);
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }
