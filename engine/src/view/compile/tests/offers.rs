@@ -287,3 +287,16 @@ fn a_child_shows_what_it_offers() {
     assert_eq!(shown(&world), "a 1 true a-c1@multicluster, b 7 false b-c1@multicluster");
     assert_eq!(world.view.children.len(), 2);
 }
+
+#[test]
+fn weights_too_large_for_one_period_still_give_everybody_a_turn() {
+    let mut world = World::parent(2);
+    world.adverts(1, &weighing(1_000_000));
+    world.adverts(2, &weighing(1));
+    let NodeKind::Weighted { turns, .. } = &world.node("shop@multicluster").kind else {
+        panic!("an aggregate is weighted");
+    };
+    let turns = turns.rotation.turns();
+    assert_eq!((turns.len(), turns.iter().filter(|turn| **turn == 1).count()), (4_097, 1));
+    assert!(world.hits(Mark::PeriodScaled) > 0);
+}
