@@ -205,6 +205,12 @@ impl Faults {
         self.now = now;
     }
 
+    /// A fault that struck before the clock leapt is felt only now.
+    pub fn felt(&mut self, kind: Kind, now: Time) {
+        self.now = now;
+        self.last[kind as usize] = Some(now);
+    }
+
     /// When this fault struck last.
     pub fn last(&self, kind: Kind) -> Option<Time> {
         self.last[kind as usize]

@@ -123,6 +123,7 @@ impl World {
                 _ => Span::millis(self.net.faults.chance.size(30_000)),
             };
             self.net.jump(span);
+            self.net.faults.felt(Kind::TimeJump, self.net.now);
         }
     }
 

@@ -52,6 +52,8 @@ struct Conn {
     tunnel: Option<Tunnel>,
     /// Does not read for now.
     deaf: bool,
+    /// What it has been guilty of.
+    rude: Option<Kind>,
     /// Bytes per trickle; everything at once if absent.
     trickle: Option<usize>,
     leave_after: Option<u64>,
@@ -184,6 +186,7 @@ impl Client {
             ends: VecDeque::new(),
             tunnel: None,
             deaf: false,
+            rude: None,
             trickle: None,
             leave_after,
             last: false,
@@ -224,10 +227,11 @@ impl Client {
                 .net
                 .after(Span::millis(1_000), Event::Timer { actor: self.actor, token: CONTINUE });
         }
-        self.be_rude(scene, id);
+        scene.ledger.get_mut(id).expect("just opened").rude = conn.rude;
+        self.be_rude(scene);
     }
 
-    fn be_rude(&mut self, scene: &mut Scene<'_>, id: ProbeId) {
+    fn be_rude(&mut self, scene: &mut Scene<'_>) {
         let conn = self.conn.as_mut().expect("connected before");
         let rude = if scene.net.faults.strikes(Kind::ClientTrickles) {
             let step = usize::try_from(scene.net.faults.chance.between(1, 60)).expect("small");
@@ -250,7 +254,11 @@ impl Client {
             return;
         };
         scene.net.faults.observed(rude);
-        scene.ledger.get_mut(id).expect("just opened").rude = Some(rude);
+        // Whatever shares the connection shares its pace.
+        for open in &conn.open {
+            scene.ledger.get_mut(*open).expect("an open probe").rude = Some(rude);
+        }
+        conn.rude = Some(rude);
     }
 
     fn go_on(&mut self, scene: &mut Scene<'_>) {
@@ -327,9 +335,12 @@ impl Client {
             let ended = if how == Ended::Closed { Ended::Answered } else { Ended::Cut };
             scene.ledger.end(tunnel.id, now, ended);
         }
+        let mut ending = conn.ending;
         if conn.status != 0
             && let Some(id) = conn.open.pop_front()
         {
+            // An answer that cannot be finished takes down what waits behind it.
+            ending = true;
             let whole = conn.reader.reads_until_close() && how == Ended::Closed;
             if whole {
                 self.end_answer(scene, conn, id);
@@ -337,7 +348,7 @@ impl Client {
                 scene.ledger.end(id, now, Ended::Cut);
             }
         }
-        let how = if conn.ending { Ended::Skipped } else { how };
+        let how = if ending { Ended::Skipped } else { how };
         for id in conn.open.drain(..) {
             scene.ledger.end(id, now, how);
         }

@@ -8,7 +8,7 @@ use crate::net::Net;
 use engine::base::id::{ServerId, ServiceId};
 use engine::base::time::Time;
 use engine::service::rotation::Rotation;
-use engine::view::status::Health;
+use engine::view::status::{ChildPhase, Health};
 use engine::view::{NodeKind, ServiceNode, Side, View};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -289,7 +289,9 @@ fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Optio
     } else {
         Side::Fallback
     };
-    if side != expected {
+    // A child that has not been heard of for long may be demoted behind fresh ones.
+    let demoted = view.status.children.iter().any(|child| child.phase == ChildPhase::Overdue);
+    if side != expected && !demoted {
         return Some(format!("side {side:?}, but {of_main:?} against {of_fallback:?}"));
     }
     let right = match turn {
