@@ -61,6 +61,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The most one worker holds in pages, kept bodies included: they are clones of large pages.
+    /// What a connection or an exchange takes beside its pages is below a kibibyte each.
+    pub fn memory_max(&self) -> u64 {
+        let small = u64::from(self.small_pages_max()) * u64::from(self.small_page_bytes);
+        let large = u64::from(self.large_pages_max) * u64::from(self.large_page_bytes);
+        let connections = u64::from(self.clients_max) + u64::from(self.upstreams_max);
+        let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
+        small + large + (connections + exchanges) * 1024 + 2 * u64::from(self.log_bytes)
+    }
+
     /// Small pages per worker: one that waits to be read and one that is written per connection.
     pub fn small_pages_max(&self) -> u32 {
         (self.clients_max.saturating_add(self.upstreams_max)).saturating_mul(2).max(4)

@@ -241,7 +241,7 @@ fn interim_responses_are_passed_on_up_to_a_limit() {
     pair.got(origin);
     pair.send(origin, hints);
     assert!(pair.got(client).starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
-    assert_eq!(pair.count(Mark::InterimsExceeded), 1);
+    assert_eq!((pair.count(Mark::InterimsExceeded), pair.count(Mark::InterimRelayed)), (1, 2));
     pair.nothing_more();
 }
 
@@ -293,5 +293,31 @@ fn the_rest_of_a_large_request_is_not_waited_for() {
     pair.send(client, "POST /nowhere HTTP/1.1\r\nHost: s\r\nContent-Length: 999999999\r\n\r\n");
     assert!(pair.got(client).contains("Connection: close\r\n"));
     assert_eq!(pair.ended(client), "shut");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_server_that_stops_reading_may_still_answer() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, "POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\npart");
+    let origin = pair.dialed();
+    pair.plug(origin);
+    pair.send(client, "more");
+    assert_eq!((pair.got(client).as_str(), pair.count(Mark::UploadRefused)), ("", 1));
+    pair.send(origin, "HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nmuch");
+    assert!(pair.got(client).ends_with("Connection: close\r\n\r\nmuch"));
+    assert_eq!((pair.ended(client), pair.ended(origin)), ("shut", "aborted"));
+    pair.nothing_more();
+}
+
+#[test]
+fn a_client_may_leave_while_the_rest_of_its_request_is_thrown_away() {
+    let mut pair = Pair::new(&Plan::bare());
+    let client = pair.open();
+    pair.send(client, "POST /nowhere HTTP/1.1\r\nHost: s\r\nContent-Length: 6\r\n\r\nabc");
+    assert!(pair.got(client).starts_with("HTTP/1.1 404 Not Found\r\n"));
+    pair.fin(client);
+    assert_eq!((pair.ended(client), pair.count(Mark::DiscardCut)), ("closed", 1));
     pair.nothing_more();
 }

@@ -296,4 +296,5 @@ fn failures_and_the_first_success_after_them_are_reported() {
     pair.send(client, GET);
     pair.send(origin, OK);
     assert_eq!(pair.reports, [Report::Failed { server, at }, Report::Recovered { server, at }]);
+    assert_eq!((pair.count(Mark::ServerFailed), pair.count(Mark::ServerRecovered)), (1, 1));
 }

@@ -41,6 +41,8 @@ struct Socket {
     written: Vec<u8>,
     /// The play does not read.
     deaf: bool,
+    /// What the worker writes fails.
+    plugged: bool,
     shut: bool,
     closed: Option<Close>,
     /// Its dial fails: there is no socket, unless the worker closes before it hears so.
@@ -156,6 +158,11 @@ impl Pair {
     pub(crate) fn deafen(&mut self, end: End, deaf: bool) {
         self.sockets.get_mut(&end.0).expect("an open end").deaf = deaf;
         self.run();
+    }
+
+    /// From now on nothing can be written to this end, though it may still speak.
+    pub(crate) fn plug(&mut self, end: End) {
+        self.sockets.get_mut(&end.0).expect("an open end").plugged = true;
     }
 
     /// What the worker wrote since the last call.
@@ -452,7 +459,7 @@ impl Pair {
         let mut batch = Batch::new();
         self.worker.gather(conn, &mut batch);
         let socket = self.sockets.get_mut(&conn).expect("a socket");
-        if socket.reset {
+        if socket.reset || socket.plugged {
             return Outcome::Failed(Fault::Reset);
         }
         let most = draw(&mut self.chance, self.write_max);
