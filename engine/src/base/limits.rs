@@ -42,6 +42,9 @@ pub struct Limits {
     pub conns_per_target: u32,
     /// Bytes of request bodies kept for mirrors and for failover by status.
     pub kept_bytes: u32,
+    /// Bytes of request heads that outgrew their page, of all clients together: each may be as
+    /// long as its entry point allows, but not all of them at once.
+    pub grown_head_bytes: u32,
     /// Mirrored requests under way.
     pub mirrors_max: u32,
     /// A mirrored request that took longer is given up.
@@ -68,7 +71,8 @@ impl Limits {
         let large = u64::from(self.large_pages_max) * u64::from(self.large_page_bytes);
         let connections = u64::from(self.clients_max) + u64::from(self.upstreams_max);
         let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
-        small + large + (connections + exchanges) * 1024 + 2 * u64::from(self.log_bytes)
+        let heads = u64::from(self.grown_head_bytes);
+        small + large + heads + (connections + exchanges) * 1024 + 2 * u64::from(self.log_bytes)
     }
 
     /// Small pages per worker: one that waits to be read and one that is written per connection.
@@ -98,6 +102,7 @@ impl Default for Limits {
             waiters_per_target: 1_024,
             conns_per_target: 1_024,
             kept_bytes: 64 * 1024 * 1024,
+            grown_head_bytes: 64 * 1024 * 1024,
             mirrors_max: 1_024,
             mirror_timeout: Span::secs(30),
             linger: Span::secs(2),

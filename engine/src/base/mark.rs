@@ -49,6 +49,7 @@ marks! {
     FilesRefused "the configuration files could not be read at all",
     HeadInPieces "a request head came in several pages",
     HealthFlipped "an active check reached a new verdict",
+    HeadsOvergrown "all request heads together grew over their limit",
     HeldBack "a side was not read because the other did not keep up",
     IdleClientClosed "an idle client connection was closed",
     IdleUpstreamClosed "an idle connection to a server was closed",

@@ -92,8 +92,10 @@ impl Worker {
                     self.begin(id, &head, HeadBytes::Page(front.part(0..bytes)));
                 }
                 Ok(Parsed::Partial) => {
+                    self.grown_bytes += front.len() as u64;
                     client.partial.extend(front.bytes());
                     conn.wire.inbox.skip(front.len());
+                    self.check_grown(id);
                 }
                 Err(misbehaved) => self.tell_off(id, misbehaved),
             }
@@ -107,6 +109,7 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("an advancing client has its slot");
         let Role::Client(client) = &mut conn.role else { return Reading::Starved };
         let front = conn.wire.inbox.front().cloned().expect("there is something to read");
+        self.grown_bytes += front.len() as u64;
         let (before, whole) = client.partial.extend(front.bytes());
         let progress = &mut client.partial.progress;
         let mut scratch = Scratch::new();
@@ -116,13 +119,25 @@ impl Worker {
                 conn.wire.inbox.skip(bytes - before);
                 self.begin(id, &head, HeadBytes::Grown(Rc::clone(&whole), bytes));
             }
-            Ok(Parsed::Partial) => conn.wire.inbox.skip(front.len()),
+            Ok(Parsed::Partial) => {
+                conn.wire.inbox.skip(front.len());
+                self.check_grown(id);
+            }
             Err(misbehaved) => {
+                self.grown_bytes -= client.partial.len() as u64;
                 client.partial.clear();
                 self.tell_off(id, misbehaved);
             }
         }
         Reading::Moved
+    }
+
+    /// Turns a client away when all heads together have grown too much.
+    fn check_grown(&mut self, id: ConnId) {
+        if self.grown_bytes > u64::from(self.limits.grown_head_bytes) {
+            self.mark(Mark::HeadsOvergrown);
+            self.tell_off(id, Misbehaved::client(What::HeadTooLarge));
+        }
     }
 
     /// The client will send nothing more, and no request is being served.

@@ -62,6 +62,10 @@ impl Partial {
         self.bytes.is_none()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+    }
+
     /// Adds a piece; how many bytes there were before it, and all of them, which whoever reads a
     /// head from them may keep.
     pub(super) fn extend(&mut self, piece: &[u8]) -> (usize, Rc<Vec<u8>>) {

@@ -51,7 +51,10 @@ impl Worker {
                 let key = self.open_exchange(id, head, &target, bytes);
                 self.direct(key, head, &target);
             }
-            Err(what) => self.tell_off(id, Misbehaved::client(what)),
+            Err(what) => {
+                self.grown_bytes -= bytes.grown();
+                self.tell_off(id, Misbehaved::client(what));
+            }
         }
         self.scratch.rewritten = rewritten;
     }

@@ -45,6 +45,14 @@ pub(super) enum HeadBytes {
 }
 
 impl HeadBytes {
+    /// Bytes held beside pages.
+    pub(super) fn grown(&self) -> u64 {
+        match self {
+            Self::Page(_) => 0,
+            Self::Grown(bytes, _) => bytes.len() as u64,
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Page(slice) => slice.bytes(),

@@ -83,6 +83,8 @@ impl Worker {
         }
         if exchange.client.is_none() {
             self.mirrors -= 1;
+        } else {
+            self.grown_bytes -= exchange.asking.head.grown();
         }
         self.record(&exchange);
         Some(exchange)

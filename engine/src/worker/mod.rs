@@ -102,6 +102,8 @@ pub struct Worker {
     waiting_large: u32,
     /// Bytes of request bodies kept for mirrors and replays.
     kept_bytes: u64,
+    /// Bytes of request heads that outgrew their page.
+    grown_bytes: u64,
     /// Requests so far.
     serial: u64,
     drain: Option<Draining>,
@@ -170,6 +172,7 @@ impl Worker {
             mirrors: 0,
             waiting_large: 0,
             kept_bytes: 0,
+            grown_bytes: 0,
             serial: 0,
             drain: None,
             access,

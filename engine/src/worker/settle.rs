@@ -101,6 +101,8 @@ impl Worker {
         match &mut conn.role {
             Role::Client(client) => {
                 let entry = client.entry;
+                self.grown_bytes -= client.partial.len() as u64;
+                client.partial.clear();
                 self.clients -= 1;
                 self.count_clients(entry, -1);
             }

@@ -104,6 +104,11 @@ impl Worker {
             }
         }
         assert_eq!(mirrors, self.mirrors, "mirrors are counted");
+        let partial = self.conns.iter().filter_map(|(_, conn)| conn.client());
+        let partial = partial.map(|client| client.partial.len() as u64).sum::<u64>();
+        let asked = self.exchanges.iter().filter(|(_, exchange)| exchange.client.is_some());
+        let asked = asked.map(|(_, exchange)| exchange.asking.head.grown()).sum::<u64>();
+        assert_eq!(partial + asked, self.grown_bytes, "grown heads are counted");
         if self.exchanges.is_empty() {
             assert_eq!(self.kept_bytes, 0, "nothing is kept for nobody");
         }

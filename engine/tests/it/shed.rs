@@ -145,3 +145,20 @@ fn without_pages_idle_connections_go_first() {
     pair.got(origin);
     pair.nothing_more();
 }
+
+#[test]
+fn heads_that_grow_too_much_together_are_refused() {
+    let limits = Limits { grown_head_bytes: 40, ..Limits::default() };
+    let mut pair = Pair::with(&Plan::one_origin(), limits);
+    let [first, second] = [pair.open(), pair.open()];
+    pair.send(first, "GET / HTTP/1.1\r\nHost: first");
+    pair.send(second, "GET / HTTP/1.1\r\nHost: second");
+    assert!(pair.got(second).starts_with("HTTP/1.1 431 "));
+    assert_eq!(pair.count(Mark::HeadsOvergrown), 1);
+    pair.fin(second);
+    pair.send(first, "\r\n\r\n");
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(first), OK);
+    pair.nothing_more();
+}
