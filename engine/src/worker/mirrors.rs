@@ -143,6 +143,10 @@ impl Worker {
             return Some(MirrorSkip::TooMany);
         }
         let limit = body?;
+        // Its head still announces a body of which the end was never seen.
+        if !main.up.is_over() {
+            return Some(MirrorSkip::ClientGone);
+        }
         let sent = main.up.bytes;
         if limit.is_some_and(|max| sent > max) {
             return Some(MirrorSkip::BodyTooLarge);
