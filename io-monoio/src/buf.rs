@@ -27,31 +27,33 @@ unsafe impl IoBufMut for OnePage {
     }
 }
 
-/// The unwritten ends of several pages, on loan to one vectored read.
+/// The unwritten ends of several pages, on loan to one vectored read. Kept and reused.
+#[derive(Default)]
 pub(crate) struct Pages {
     pages: Vec<Page>,
     slots: Vec<iovec>,
 }
 
 impl Pages {
-    /// `slots` is any empty vector: it is given back by [`Pages::into_parts`].
-    pub(crate) fn new(mut pages: Vec<Page>, mut slots: Vec<iovec>) -> Self {
-        slots.clear();
-        slots.extend(pages.iter_mut().map(|page| {
+    pub(crate) fn fill(&mut self, pages: Vec<Page>) {
+        self.pages = pages;
+        self.slots.clear();
+        self.slots.extend(self.pages.iter_mut().map(|page| {
             let spare = page.spare_mut();
             iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() }
         }));
-        Self { pages, slots }
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<Page>, Vec<iovec>) {
-        (self.pages, self.slots)
+    /// The pages again. What is left points nowhere.
+    pub(crate) fn take(&mut self) -> Vec<Page> {
+        self.slots.clear();
+        std::mem::take(&mut self.pages)
     }
 }
 
 // SAFETY: each slot was taken from a page that this value owns and that nobody touches while the
 // value exists; memory of pages and of `slots` lies on the heap and stays when the value moves.
-unsafe impl IoVecBufMut for Pages {
+unsafe impl IoVecBufMut for Box<Pages> {
     fn write_iovec_ptr(&mut self) -> *mut iovec {
         self.slots.as_mut_ptr()
     }
@@ -111,7 +113,7 @@ impl Chunks {
 
 // SAFETY: each slot points into a chunk that this value owns, as for `OneChunk`; the kernel only
 // reads through it; memory of `slots` lies on the heap and stays when the value moves.
-unsafe impl IoVecBuf for Chunks {
+unsafe impl IoVecBuf for Box<Chunks> {
     fn read_iovec_ptr(&self) -> *const iovec {
         self.slots.as_ptr()
     }
@@ -167,7 +169,7 @@ mod tests {
     }
 
     /// Plays the kernel: copies `bytes` to where the slots point.
-    fn scatter(pages: &mut Pages, mut bytes: &[u8]) {
+    fn scatter(pages: &mut Box<Pages>, mut bytes: &[u8]) {
         let total = bytes.len();
         let first = pages.write_iovec_ptr();
         for at in 0..pages.write_iovec_len() {
@@ -200,9 +202,10 @@ mod tests {
     fn a_vectored_read_fills_pages_in_order() {
         let pool = pool();
         let lent = vec![page(&pool, b"ab"), page(&pool, b""), page(&pool, b"")];
-        let mut pages = Pages::new(lent, Vec::new());
+        let mut pages = Box::<Pages>::default();
+        pages.fill(lent);
         scatter(&mut pages, b"cdefghijk");
-        let (pages, _) = pages.into_parts();
+        let pages = pages.take();
         let got: Vec<&[u8]> = pages.iter().map(Page::bytes).collect();
         assert_eq!(got, [&b"abcdefgh"[..], b"ijk", b""]);
     }
@@ -210,7 +213,7 @@ mod tests {
     #[test]
     fn a_vectored_write_shows_every_chunk_and_can_be_used_again() {
         let pool = pool();
-        let mut chunks = Chunks::default();
+        let mut chunks = Box::<Chunks>::default();
         for text in ["first", "second"] {
             let mut list =
                 vec![Chunk::Static(text.as_bytes()), Chunk::Page(page(&pool, b"!").freeze())];

@@ -2,8 +2,8 @@
 //! and nothing is allocated per operation, and no pending read or write is ever dropped: a
 //! dropped one may have taken bytes from the stream.
 
-use crate::bell::{Bell, Inbox};
-use crate::buf::{Borrowable, Chunks, OneChunk, OnePage, Pages};
+use crate::bell::Bell;
+use crate::buf::{Borrowable, OneChunk, OnePage};
 use crate::fault;
 use crate::ports::{Offer, Ports};
 use engine::base::id::ConnId;
@@ -45,6 +45,12 @@ impl Port {
             begun: Cell::new(0),
             closing: Cell::new(None),
         })
+    }
+
+    /// Takes the socket in, for others to act on.
+    pub(crate) fn open(&self, stream: TcpStream) -> (Reader, Writer) {
+        self.socket.lend(&stream);
+        stream.into_split()
     }
 
     pub(crate) fn recv(&self, lent: Lent) {
@@ -89,12 +95,12 @@ impl Port {
         self.bell.ring();
     }
 
-    /// Runs `operation` to its end, counted.
-    async fn busy<T>(&self, operation: impl Future<Output = T>) -> T {
+    fn begin(&self) {
         self.begun.set(self.begun.get() + 1);
-        let result = operation.await;
+    }
+
+    fn end(&self) {
         self.begun.set(self.begun.get() - 1);
-        result
     }
 
     /// The next request of one kind; `None` once the port is closing.
@@ -116,29 +122,33 @@ impl Port {
 
     /// What a failed operation is to the machine: once it asked to close, every end is its own
     /// doing.
-    fn failure(&self, error: &io::Error) -> Outcome {
+    fn failure(&self, error: &io::Error) -> Fault {
         match self.closing.get() {
-            Some(_) => Outcome::Failed(Fault::Cancelled),
-            None => Outcome::Failed(fault::of(error)),
+            Some(_) => Fault::Cancelled,
+            None => fault::of(error),
         }
     }
 }
 
-/// The life of an accepted connection.
-pub(crate) async fn serve(port: Rc<Port>, ports: Rc<Ports>, stream: TcpStream) {
-    transfer(&port, &ports, stream).await;
+type Reader = OwnedReadHalf<TcpStream>;
+type Writer = OwnedWriteHalf<TcpStream>;
+
+/// The life of an accepted connection. The socket comes in halves, because a task stores what it
+/// is given twice, and they are small.
+pub(crate) async fn serve(port: Rc<Port>, ports: Rc<Ports>, reader: Reader, writer: Writer) {
+    transfer(&port, &ports, reader, writer).await;
     ports.closed(&port);
 }
 
 /// The life of a connection that is to be dialed.
 pub(crate) async fn dial(port: Rc<Port>, ports: Rc<Ports>, to: SocketAddr) {
     match connect(&port, to).await {
-        Ok(stream) => {
+        Ok((reader, writer)) => {
             ports.inbox.done(port.conn, OpKind::Connect, Outcome::Connected);
-            transfer(&port, &ports, stream).await;
+            transfer(&port, &ports, reader, writer).await;
         }
-        Err(outcome) => {
-            ports.inbox.done(port.conn, OpKind::Connect, outcome);
+        Err(fault) => {
+            ports.inbox.failed(port.conn, OpKind::Connect, fault);
             if port.closing.get().is_none() {
                 ports.forget(&port);
                 return;
@@ -149,7 +159,7 @@ pub(crate) async fn dial(port: Rc<Port>, ports: Rc<Ports>, to: SocketAddr) {
 }
 
 /// Dropping a pending connect is safe: nothing was read, and the runtime cancels it.
-async fn connect(port: &Port, to: SocketAddr) -> Result<TcpStream, Outcome> {
+async fn connect(port: &Port, to: SocketAddr) -> Result<(Reader, Writer), Fault> {
     let mut connecting = pin!(TcpStream::connect_addr(to));
     let result = poll_fn(|cx| {
         if port.closing.get().is_some() {
@@ -162,15 +172,13 @@ async fn connect(port: &Port, to: SocketAddr) -> Result<TcpStream, Outcome> {
     let stream = result.map_err(|error| port.failure(&error))?;
     // Fails only on a socket that is already dead, which the first operation will tell.
     drop(stream.set_nodelay(true));
-    Ok(stream)
+    Ok(port.open(stream))
 }
 
-async fn transfer(port: &Port, ports: &Ports, stream: TcpStream) {
-    port.socket.lend(&stream);
-    let (reader, writer) = stream.into_split();
+async fn transfer(port: &Port, ports: &Ports, reader: Reader, writer: Writer) {
     let (reader, writer) = {
-        let (mut reads, mut writes) =
-            (pin!(read(port, &ports.inbox, ports, reader)), pin!(write(port, ports, writer)));
+        let mut reads = pin!(read(port, ports, reader));
+        let mut writes = pin!(write(port, ports, writer));
         let (mut read_half, mut write_half) = (None, None);
         poll_fn(|cx| {
             if read_half.is_none()
@@ -197,56 +205,48 @@ async fn transfer(port: &Port, ports: &Ports, stream: TcpStream) {
     drop(port.socket.release(stream));
 }
 
-async fn read(
-    port: &Port,
-    inbox: &Inbox,
-    ports: &Ports,
-    mut half: OwnedReadHalf<TcpStream>,
-) -> OwnedReadHalf<TcpStream> {
+async fn read(port: &Port, ports: &Ports, mut half: Reader) -> Reader {
     while let Some(lent) = port.asked(&port.lent).await {
+        port.begin();
         let (result, lent) = match lent {
             Lent::One(page) => {
-                let (result, one) = port.busy(half.read(OnePage(page))).await;
+                let (result, one) = half.read(OnePage(page)).await;
                 (result, Lent::One(one.0))
             }
             Lent::Many(pages) => {
-                let pages = Pages::new(pages, ports.spare.slots());
-                let (result, pages) = port.busy(half.readv(pages)).await;
-                let (pages, slots) = pages.into_parts();
-                ports.spare.keep_slots(slots);
-                (result, Lent::Many(pages))
+                let (result, pages) = half.readv(ports.spare.pages(pages)).await;
+                (result, Lent::Many(ports.spare.keep_pages(pages)))
             }
         };
+        port.end();
         let outcome = match result {
             Ok(0) if port.closing.get().is_some() => Outcome::Failed(Fault::Cancelled),
             Ok(_) => Outcome::Received(lent),
-            Err(error) => port.failure(&error),
+            Err(error) => Outcome::Failed(port.failure(&error)),
         };
-        inbox.done(port.conn, OpKind::Recv, outcome);
+        ports.inbox.done(port.conn, OpKind::Recv, outcome);
     }
     if port.lent.take().is_some() {
-        inbox.failed(port.conn, OpKind::Recv, Fault::Cancelled);
+        ports.inbox.failed(port.conn, OpKind::Recv, Fault::Cancelled);
     }
     half
 }
 
-async fn write(
-    port: &Port,
-    ports: &Ports,
-    mut half: OwnedWriteHalf<TcpStream>,
-) -> OwnedWriteHalf<TcpStream> {
+async fn write(port: &Port, ports: &Ports, mut half: Writer) -> Writer {
     while let Some(offer) = port.asked(&port.offer).await {
+        port.begin();
         let result = match offer {
-            Offer::One(chunk) => port.busy(half.write(OneChunk(chunk))).await.0,
+            Offer::One(chunk) => half.write(OneChunk(chunk)).await.0,
             Offer::Many(chunks) => {
-                let (result, chunks): (_, Chunks) = port.busy(half.writev(chunks)).await;
+                let (result, chunks) = half.writev(chunks).await;
                 ports.spare.keep_chunks(chunks);
                 result
             }
         };
+        port.end();
         let outcome = match result {
             Ok(count) => Outcome::Sent(u32::try_from(count).expect("a batch is below 4 GiB")),
-            Err(error) => port.failure(&error),
+            Err(error) => Outcome::Failed(port.failure(&error)),
         };
         ports.inbox.done(port.conn, OpKind::Send, outcome);
     }
@@ -254,4 +254,28 @@ async fn write(
         ports.inbox.failed(port.conn, OpKind::Send, Fault::Cancelled);
     }
     half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Runtime, block_on};
+    use std::net::TcpListener;
+
+    #[test]
+    fn tasks_of_a_connection_are_small() {
+        let size = block_on(Runtime::Uring, 256, async {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("it is bound");
+            let stream = TcpStream::connect_addr(address).await.expect("it listens");
+            let (port, ports) = (Port::new(ConnId { slot: 0, generation: 0 }), Ports::new(vec![]));
+            let (reader, writer) = port.open(stream);
+            let serving = size_of_val(&serve(port.clone(), ports.clone(), reader, writer));
+            let dialing = size_of_val(&dial(port, ports, address));
+            (serving, dialing, size_of::<Port>())
+        });
+        let (serving, dialing, port) = size.expect("this machine offers rings");
+        assert!(serving + port <= 768, "{serving} + {port}");
+        assert!(dialing + port <= 800, "{dialing} + {port}");
+    }
 }

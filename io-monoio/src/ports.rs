@@ -1,13 +1,12 @@
 //! All sockets of one machine: turns effects into operations, and operations into inputs.
 
 use crate::bell::Inbox;
-use crate::buf::Chunks;
+use crate::buf::{Chunks, Pages};
 use crate::listen::Listener;
 use crate::port::{self, Port};
 use engine::base::id::{ConnId, ListenerId};
-use engine::base::page::Chunk;
+use engine::base::page::{Chunk, Page};
 use engine::boundary::{Batch, Close, Fault, Machine, OpKind, Outcome};
-use libc::iovec;
 use monoio::net::TcpStream;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -27,29 +26,36 @@ pub(crate) struct Ports {
 /// What one write offers.
 pub(crate) enum Offer {
     One(Chunk),
-    Many(Chunks),
+    Many(Box<Chunks>),
 }
 
-/// Lists for vectored operations, kept for reuse.
+/// Lists for vectored operations, kept for reuse. Boxed, so that the task of a connection that
+/// never needs them is not as large as if it did.
 #[derive(Default)]
 pub(crate) struct Spare {
     batch: RefCell<Batch>,
-    chunks: RefCell<Vec<Chunks>>,
-    slots: RefCell<Vec<Vec<iovec>>>,
+    #[expect(clippy::vec_box, reason = "the boxes themselves are reused")]
+    chunks: RefCell<Vec<Box<Chunks>>>,
+    #[expect(clippy::vec_box, reason = "the boxes themselves are reused")]
+    pages: RefCell<Vec<Box<Pages>>>,
 }
 
 impl Spare {
-    pub(crate) fn slots(&self) -> Vec<iovec> {
-        self.slots.borrow_mut().pop().unwrap_or_default()
+    pub(crate) fn pages(&self, pages: Vec<Page>) -> Box<Pages> {
+        let mut list = self.pages.borrow_mut().pop().unwrap_or_default();
+        list.fill(pages);
+        list
     }
 
-    pub(crate) fn keep_slots(&self, slots: Vec<iovec>) {
-        self.slots.borrow_mut().push(slots);
+    pub(crate) fn keep_pages(&self, mut list: Box<Pages>) -> Vec<Page> {
+        let pages = list.take();
+        self.pages.borrow_mut().push(list);
+        pages
     }
 
-    pub(crate) fn keep_chunks(&self, mut chunks: Chunks) {
-        chunks.clear();
-        self.chunks.borrow_mut().push(chunks);
+    pub(crate) fn keep_chunks(&self, mut list: Box<Chunks>) {
+        list.clear();
+        self.chunks.borrow_mut().push(list);
     }
 }
 
@@ -76,7 +82,8 @@ impl Ports {
     /// `stream` was accepted for `conn`.
     pub(crate) fn accepted(self: &Rc<Self>, conn: ConnId, stream: TcpStream, peer: SocketAddr) {
         let port = self.open(conn);
-        monoio::spawn(port::serve(port, self.clone(), stream));
+        let (reader, writer) = port.open(stream);
+        monoio::spawn(port::serve(port, self.clone(), reader, writer));
         self.inbox.done(conn, OpKind::Accept, Outcome::Accepted { peer });
     }
 
