@@ -78,13 +78,13 @@ impl Files {
             "http:\n  uplinks:\n    banking:\n      weight: {weight}\n      healthCheck:\n        \
              path: /health\n        interval: 1s\n        timeout: 1s\n  routers:\n    \
              banking:\n      rule: \"PathPrefix(`/`)\"\n      service: banking\n      uplinks:\n        \
-             - banking\n  services:\n    banking:\n      loadBalancer:\n        servers:\n          \
-             - url: \"http://{origin}\"\n"
+             - banking\n  services:\n    banking:\n      loadBalancer:\n        \
+             servers:\n          - url: \"http://{origin}\"\n"
         );
         write(&folder.join("dynamic.yml"), &dynamic)?;
         let text = format!(
-            "hub:\n  uplinkEntryPoints:\n    multicluster:\n      address: \"127.0.0.1:{port}\"\n      \
-             asDefault: true\n  providers:\n    multicluster: {{}}\nproviders:\n  file:\n    \
+            "hub:\n  uplinkEntryPoints:\n    multicluster:\n      address: \
+             \"127.0.0.1:{port}\"\n      asDefault: true\n  providers:\n    multicluster: {{}}\nproviders:\n  file:\n    \
              filename: \"{}\"\n",
             folder.join("dynamic.yml").display(),
         );
