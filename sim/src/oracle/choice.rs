@@ -64,15 +64,19 @@ pub struct Record {
     pub choices: Vec<(String, u64, u16)>,
 }
 
+/// What draws tickets: an instance, its life, the service.
+type Drawer = (String, u64, String);
+
 /// What the logs have said.
 #[derive(Debug, Default)]
 pub struct Choices {
     pub records: BTreeMap<ProbeId, Vec<Record>>,
-    /// Tickets by instance, life and service.
-    tickets: BTreeMap<(String, u64, String), BTreeSet<u64>>,
+    /// By gateway, life and service, and by the epoch since which that service has existed: one
+    /// that was withdrawn and comes back begins anew.
+    tickets: BTreeMap<(Drawer, u64), BTreeSet<u64>>,
     /// Tickets that were drawn for nothing, and that no line tells: nobody could serve, or a
     /// failover took the other side after a bad answer.
-    untold: BTreeMap<(String, u64, String), u64>,
+    untold: BTreeMap<Drawer, u64>,
     pub lines: u64,
 }
 
@@ -190,7 +194,8 @@ impl Choices {
         }
         if drawn {
             let of = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
-            if !self.tickets.entry(of).or_default().insert(ticket) {
+            let born = born(&gateway.views, view.epoch, &choice.service);
+            if !self.tickets.entry((of, born)).or_default().insert(ticket) {
                 wrong(Oracle::C2, "the ticket was drawn before".into());
             }
         }
@@ -198,7 +203,7 @@ impl Choices {
 
     /// C2 at the end: tickets have no gaps, if every log line has been read.
     pub fn judge_gaps(&self, complete: &dyn Fn(&str, u64) -> bool, net: &mut Net) {
-        for ((gateway, life, service), tickets) in &self.tickets {
+        for (((gateway, life, service), _), tickets) in &self.tickets {
             let drawn = tickets.len() as u64;
             let last = tickets.last().copied().unwrap_or(0);
             let of = (gateway.clone(), *life, service.clone());
@@ -266,6 +271,16 @@ impl Choices {
             }
         }
     }
+}
+
+/// The first epoch of those without a gap up to `epoch` in which `service` could choose.
+fn born(views: &BTreeMap<u64, Arc<View>>, epoch: u64, service: &str) -> u64 {
+    let chooses = |view: &View| {
+        let node = view.services.iter().find(|node| *node.name == *service);
+        node.is_some_and(|node| !matches!(node.kind, NodeKind::Unavailable(_)))
+    };
+    let back = views.range(..=epoch).rev().take_while(|(_, view)| chooses(view));
+    back.last().map_or(epoch, |(epoch, _)| *epoch)
 }
 
 fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {

@@ -26,6 +26,9 @@ pub enum Excused {
     /// The answer came before the request had ended and the server closed: the rest of the request
     /// meets a reset that may overtake the answer.
     EarlyClose,
+    /// It waited, on the connection of a request that ended with an excuse and took the connection
+    /// with it, and reached nobody.
+    Behind(ProbeId),
     /// The instance was told to stop, or crashed.
     Stopped,
     /// A bound drawn for this run was reached.
@@ -365,6 +368,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if scene.book.short_linger && matches!(ended, Ended::Reset | Ended::Cut | Ended::Closed) {
         return Some(Excused::Bound);
     }
+    if let Some(before) = behind(scene, probe) {
+        return Some(Excused::Behind(before));
+    }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
     }
@@ -372,6 +378,24 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
         return Some(excuse);
     }
     struck(scene, probe.started, end).map(Excused::Fault)
+}
+
+/// The excused request whose connection this one, sent before that ended, was lost with.
+fn behind(scene: &Scene<'_>, probe: &Probe) -> Option<ProbeId> {
+    let (end, ended) = probe.end?;
+    let lost = matches!(ended, Ended::Reset | Ended::Closed);
+    if !lost || probe.answer.is_some() || !probe.arrivals.is_empty() {
+        return None;
+    }
+    let shared = |before: &&Probe| {
+        let broke = |(at, how)| at == end && matches!(how, Ended::Reset | Ended::Cut);
+        before.client == probe.client
+            && before.id < probe.id
+            && probe.started < end
+            && before.end.is_some_and(broke)
+    };
+    let before = scene.ledger.probes.iter().find(shared)?;
+    excuse(scene, before.id).map(|_| before.id)
 }
 
 fn struck(scene: &Scene<'_>, started: Time, _end: Time) -> Option<Kind> {
