@@ -153,7 +153,8 @@ impl Peer {
             Shape::Closed => ("closed", 0),
             Shape::Fresh => ("fresh", 0),
             Shape::Paced(rate) => ("paced", rate),
-            Shape::Idle => ("idle", 0),
+            // One after the other: all at once would measure what a burst leaves behind.
+            Shape::Idle => ("idle", 4_000),
         };
         let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let numbers = [case.connections, rate, millis, case.response_bytes, case.upload_bytes];
