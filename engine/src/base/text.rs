@@ -10,14 +10,18 @@ pub fn number(value: u64, out: &mut Vec<u8>) {
 
 /// Appends a number in decimal with zeros in front up to `width` digits.
 pub fn padded(value: u64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let (mut at, mut rest) = (digits.len(), value);
-    while rest > 0 || digits.len() - at < width.min(20) {
+    out.extend_from_slice(decimal(value, width, &mut [0; 20]));
+}
+
+/// A number in decimal with zeros in front up to `width` digits, 20 at most.
+pub fn decimal(value: u64, width: usize, room: &mut [u8; 20]) -> &[u8] {
+    let (mut at, mut rest) = (room.len(), value);
+    while rest > 0 || room.len() - at < width.min(20) {
         at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
+        room[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
         rest /= 10;
     }
-    out.extend_from_slice(&digits[at..]);
+    &room[at..]
 }
 
 /// Appends `2026-11-21T06:30:00.000000001Z` for nanoseconds since 1970.

@@ -3,6 +3,7 @@
 
 use super::chunked::LINE_END;
 use crate::base::page::Page;
+use crate::base::text::decimal;
 use crate::http::fields::Field;
 use crate::http::status;
 
@@ -48,17 +49,7 @@ impl<'a> Writer<'a> {
     }
 
     pub fn put_number(&mut self, number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        loop {
-            start -= 1;
-            digits[start] = b"0123456789"[usize::try_from(rest % 10).expect("a digit")];
-            rest /= 10;
-            if rest == 0 {
-                return self.put(&digits[start..]);
-            }
-        }
+        self.put(decimal(number, 1, &mut [0; 20]));
     }
 
     /// The first line of a request.

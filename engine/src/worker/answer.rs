@@ -9,6 +9,7 @@ use super::log::AccessLines;
 use crate::base::id::ConnId;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
+use crate::base::text::number;
 use crate::http::framing::Asked;
 use crate::http::head::Version;
 use crate::http::status::reason;
@@ -111,7 +112,7 @@ impl Worker {
         head.extend_from_slice(&self.scratch.edits);
         if answer.status != 304 && answer.status != 204 {
             head.extend_from_slice(b"Content-Length: ");
-            put_number(&mut head, answer.body.len() as u64);
+            number(answer.body.len() as u64, &mut head);
             head.extend_from_slice(b"\r\n");
         }
         write_persist(&mut head, persist);
@@ -133,20 +134,5 @@ impl Worker {
         }
         self.on_no_page(id);
         false
-    }
-}
-
-pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b"0123456789"[usize::try_from(rest % 10).expect("a digit")];
-        rest /= 10;
-        if rest == 0 {
-            out.extend_from_slice(&digits[start..]);
-            return;
-        }
     }
 }

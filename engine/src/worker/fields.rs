@@ -1,6 +1,6 @@
 //! What a request head becomes on its way to a server, and a response head on its way to a client.
 
-use super::answer::put_number;
+use crate::base::text::number;
 use crate::config::fixed::{AppendFor, EntryPoint};
 use crate::http::fields::{self, Field, Known};
 use crate::http::framing::Framing;
@@ -206,7 +206,7 @@ fn write_framing(out: &mut Vec<u8>, framing: Framing, came: Framing) {
         Framing::Chunked => put_field(out, "Transfer-Encoding", b"chunked"),
         Framing::Length(length) if !matches!(came, Framing::Length(_)) => {
             out.extend_from_slice(b"Content-Length: ");
-            put_number(out, length);
+            number(length, out);
             out.extend_from_slice(b"\r\n");
         }
         Framing::Length(_) | Framing::Empty | Framing::UntilClose | Framing::Tunnel => {}
@@ -452,7 +452,7 @@ pub(super) fn write_persist(out: &mut Vec<u8>, persist: Persist) {
 
 pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    put_number(out, u64::from(status));
+    number(u64::from(status), out);
     out.push(b' ');
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
