@@ -2,5 +2,4 @@
 
 pub mod chunked;
 pub mod parse;
-pub mod state;
 pub mod write;
