@@ -31,6 +31,8 @@
 pub mod base;
 pub mod boundary;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod control;
 pub mod h1;
 pub mod http;

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("uplink", &["base", "config"]),
     ("view", &["base", "http", "config", "rule", "service", "uplink"]),
     ("boundary", &["base", "view"]),
+    ("conformance", &["base", "boundary"]),
     ("net", &["base", "http", "h1", "boundary"]),
     ("worker", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),
     ("control", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),

@@ -3,7 +3,8 @@
 mod bell;
 mod buf;
 pub mod clock;
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 mod core;
 mod fault;
 mod files;

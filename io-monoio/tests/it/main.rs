@@ -1,7 +1,6 @@
 //! The driver over real sockets.
 
 mod command;
-mod conformance;
 mod examples;
 mod smoke;
 mod world;

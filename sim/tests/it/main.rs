@@ -1,5 +1,6 @@
 //! Runs of simulated worlds.
 
+mod conformance;
 mod meta;
 mod relay;
 mod scenarios;

@@ -1,7 +1,5 @@
-//! The production driver on the stage, with loopback sockets for the peer.
+//! The scenarios that every driver plays, on this one: loopback sockets for the peer, both runtimes.
 
-use super::toy::{Script, Toy, pattern};
-use super::{Act, Scenario, Step};
 use crate::clock::Clock;
 use crate::core;
 use crate::helper::{Helper, Line, Sink};
@@ -10,6 +8,7 @@ use crate::listen::{self, Listener};
 use crate::ports::Ports;
 use crate::runtime::{Runtime, block_on, hearing};
 use crate::slot::{Mailbox, Post};
+use engine::conformance::{Act, SCENARIOS, Scenario, Script, Step, Toy, pattern};
 use monoio::io::{AsyncReadRent, AsyncReadRentExt, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use std::future::poll_fn;
@@ -20,8 +19,18 @@ use std::time::Duration;
 /// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[test]
+fn the_ring_carries_out_every_scenario() {
+    SCENARIOS.iter().for_each(|scenario| play(scenario, Runtime::Uring));
+}
+
+#[test]
+fn epoll_carries_out_every_scenario() {
+    SCENARIOS.iter().for_each(|scenario| play(scenario, Runtime::Legacy));
+}
+
 /// Plays `scenario`; panics at the first outcome that is not the expected one.
-pub fn play(scenario: &'static Scenario, runtime: Runtime) {
+fn play(scenario: &'static Scenario, runtime: Runtime) {
     block_on(runtime, 256, async move {
         monoio::time::timeout(PATIENCE, Stage::set(runtime).play(scenario))
             .await

@@ -9,8 +9,8 @@ use super::Scenario;
 use super::Seen;
 use super::Seen::{Accepted, Closed, Connected, End, Failed, Received, SentAll, SentSome};
 use super::Step::{self, See};
-use engine::boundary::Close::{Abort, Gentle};
-use engine::boundary::{Fault, OpKind};
+use crate::boundary::Close::{Abort, Gentle};
+use crate::boundary::{Fault, OpKind};
 
 const fn ask(what: Ask) -> Step {
     Step::Ask(what)
@@ -21,7 +21,7 @@ const fn peer(what: Act) -> Step {
 }
 
 /// More than any socket buffers.
-const FLOOD: u32 = 16 << 20;
+pub(super) const FLOOD: u32 = 16 << 20;
 
 const RECV_CANCELLED: Seen = Failed(OpKind::Recv, Fault::Cancelled);
 const SEND_CANCELLED: Seen = Failed(OpKind::Send, Fault::Cancelled);
@@ -226,11 +226,11 @@ pub const SCENARIOS: &[Scenario] = &[
             ask(Accept),
             peer(Act::Connect),
             See(&[Accepted]),
-            ask(Send(20_000, 2)),
+            ask(Send(12_000, 2)),
             See(&[SentAll]),
             ask(Close(Gentle)),
             See(&[Closed]),
-            peer(Read(20_000)),
+            peer(Read(12_000)),
             peer(ReadEnd),
         ],
     },

@@ -1,16 +1,14 @@
 //! What every driver must do alike: scenarios as data, and a toy machine to play them on. The
 //! production driver plays them over real sockets, a simulated one over its own network, and both
-//! must see the same outcomes in the same order.
+//! must see the same outcomes in the same order. Only drivers' tests ask for this feature.
 
-mod real;
 mod scenarios;
 mod toy;
 
-pub use real::play;
 pub use scenarios::SCENARIOS;
-pub use toy::{Script, Toy};
+pub use toy::{Script, Toy, pattern};
 
-use engine::boundary::{Close, Fault, OpKind};
+use crate::boundary::{Close, Fault, OpKind};
 
 /// One play between a machine with one connection and the peer at its other end.
 #[derive(Clone, Copy, Debug)]

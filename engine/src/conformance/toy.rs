@@ -1,19 +1,22 @@
 //! The machine that plays scenarios: it asks for what it is told to and writes down what it sees.
 
+use super::scenarios::FLOOD;
 use super::{Ask, Seen, Step};
-use engine::base::id::{ConnId, ListenerId};
-use engine::base::page::{Chunk, PageSize, Pool};
-use engine::base::time::Time;
-use engine::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, Outcome};
+use crate::base::id::{ConnId, ListenerId};
+use crate::base::page::{Chunk, PageSize, Pool};
+use crate::base::time::Time;
+use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, Outcome};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
-const CONN: ConnId = ConnId { slot: 0, generation: 0 };
 const LISTENER: ListenerId = ListenerId(0);
+
+/// The longest message; shorter ones are its beginning.
+static MESSAGE: LazyLock<Arc<[u8]>> = LazyLock::new(|| (0..FLOOD).map(pattern).collect());
 
 /// A machine with one connection and one listener, directed through its [`Script`].
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Script(Rc<RefCell<Inner>>);
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
+    /// Its one slot; every opening is a generation of its own.
+    conn: ConnId,
     /// Where the peer listens, and where nobody does.
     peer: SocketAddr,
     nobody: SocketAddr,
@@ -43,6 +48,7 @@ impl Toy {
     pub fn new(peer: SocketAddr, nobody: SocketAddr) -> (Self, Script) {
         let script = Script(Rc::new(RefCell::new(Inner {
             pool: Pool::new(1, 1, 4096, 16),
+            conn: ConnId { slot: 0, generation: 0 },
             peer,
             nobody,
             todo: Vec::new(),
@@ -59,8 +65,11 @@ impl Toy {
 impl Script {
     /// Queues an effect, which the driver gets at its next turn: an [`Input::Changed`] makes one.
     pub fn ask(&self, ask: Ask) {
-        let conn = CONN;
         let mut inner = self.0.borrow_mut();
+        if matches!(ask, Ask::Accept | Ask::Connect | Ask::ConnectToNobody) {
+            inner.conn.generation += 1;
+        }
+        let conn = inner.conn;
         let effect = match ask {
             Ask::Accept => Effect::Accept { conn, listener: LISTENER },
             Ask::Connect => Effect::Connect { conn, to: inner.peer },
@@ -114,10 +123,10 @@ impl Script {
 impl Inner {
     fn recv(&mut self, pages: u32, bytes: u32) -> Effect {
         self.lend = (pages, bytes);
-        Effect::Recv { conn: CONN }
+        Effect::Recv { conn: self.conn }
     }
 
-    fn page(&self, bytes: u32) -> engine::base::page::Page {
+    fn page(&self, bytes: u32) -> crate::base::page::Page {
         let mut page = self.pool.take(PageSize::Large).expect("sixteen pages are enough");
         let unwanted = page.spare() - bytes as usize;
         page.advance(unwanted);
@@ -180,13 +189,12 @@ impl Machine for Toy {
         let mut inner = self.0.0.borrow_mut();
         let (bytes, chunks) = inner.gather;
         inner.sending = bytes;
+        // Numbered through the whole message, so that order can be checked.
         let each = bytes / chunks;
         for at in 0..chunks {
             let last = at + 1 == chunks;
-            let length = if last { bytes - at * each } else { each };
-            // Numbered through the whole message, so that order can be checked.
-            let bytes: Arc<[u8]> = (0..length).map(|k| pattern(at * each + k)).collect();
-            out.push(Chunk::shared(bytes));
+            let (start, end) = (at * each, if last { bytes } else { (at + 1) * each });
+            out.push(Chunk::Shared { bytes: MESSAGE.clone(), start, end });
         }
     }
 
@@ -198,6 +206,6 @@ impl Machine for Toy {
 }
 
 /// The byte at this place of every message, both ways.
-pub(super) fn pattern(at: u32) -> u8 {
+pub fn pattern(at: u32) -> u8 {
     u8::try_from(at % 251).expect("below 251")
 }
