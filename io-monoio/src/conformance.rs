@@ -1,4 +1,4 @@
-//! The scenarios that every driver plays, on this one: loopback sockets for the peer, both runtimes.
+//! The scenarios that every driver plays, on this one: over loopback, on both runtimes.
 
 use crate::clock::Clock;
 use crate::core;

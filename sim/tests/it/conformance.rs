@@ -117,9 +117,8 @@ impl Stage {
         match act {
             Act::Connect => {
                 let owner = Owner::Actor(PEER);
-                let end = self.until(|stage| {
-                    stage.net.connect(addr(2, 0).ip(), owner, addr(1, 80)).ok()
-                });
+                let end =
+                    self.until(|stage| stage.net.connect(addr(2, 0).ip(), owner, addr(1, 80)).ok());
                 self.peer = Some(end);
             }
             Act::Accept => self.peer = Some(self.until(|stage| stage.incoming.pop())),
@@ -134,14 +133,18 @@ impl Stage {
             Act::ReadEnd => self.until(|stage| match stage.look() {
                 Read::End => Some(()),
                 Read::Nothing => None,
-                other => panic!("{other:?} instead of a clean end"),
+                other @ (Read::Bytes(_) | Read::Reset) => {
+                    panic!("{other:?} instead of a clean end")
+                }
             }),
-            Act::ReadReset => self.until(|stage| loop {
-                match stage.look() {
-                    Read::Reset => return Some(()),
-                    Read::End => panic!("a clean end instead of a reset"),
-                    Read::Bytes(_) => {}
-                    Read::Nothing => return None,
+            Act::ReadReset => self.until(|stage| {
+                loop {
+                    match stage.look() {
+                        Read::Reset => return Some(()),
+                        Read::End => panic!("a clean end instead of a reset"),
+                        Read::Bytes(_) => {}
+                        Read::Nothing => return None,
+                    }
                 }
             }),
             Act::Shut => self.net.shut(self.end()),
@@ -168,7 +171,7 @@ impl Stage {
                 self.read += got;
             }
             Read::Nothing => {}
-            other => panic!("{other:?} before {count} bytes"),
+            other @ (Read::End | Read::Reset) => panic!("{other:?} before {count} bytes"),
         }
         (self.read == count).then_some(())
     }
