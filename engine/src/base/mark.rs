@@ -105,6 +105,7 @@ marks! {
     TunnelOpened "a connection was upgraded",
     UncleanPath "a stripped prefix left a path that is not clean",
     UnknownServes "only servers whose check had not answered could serve",
+    UplinkUnknown "a parent asked for an uplink that is not there, or not yet",
     UploadRefused "a server stopped reading a request",
     WaitedForConnection "a request waited for a connection",
     WaitedTooLong "a request waited too long for a connection",

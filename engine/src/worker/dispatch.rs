@@ -37,6 +37,8 @@ enum Routed {
     To(RouteRef),
     /// The list of uplinks was asked for.
     Advert(Arc<Advertised>),
+    /// A parent names an uplink that this worker's view does not have, or no longer.
+    Undiscovered,
     Nowhere,
 }
 
@@ -162,6 +164,10 @@ impl Worker {
                 }
             }
             Routed::Advert(advert) => self.answer_advert(key, head, &advert),
+            Routed::Undiscovered => {
+                self.mark(Mark::UplinkUnknown);
+                self.answer(key, &Answer::text(503, "no such uplink\n"));
+            }
             Routed::Nowhere => self.answer(key, &Answer::text(404, "404 page not found\n")),
         }
     }
@@ -387,10 +393,11 @@ fn route(view: &View, entry: EntryId, info: &RequestInfo<'_>, head: &RequestHead
                 None => (uplinks.len() == 1).then_some(0),
                 Some(name) => uplinks.iter().position(|it| same_name(it.name.as_bytes(), name)),
             };
-            let Some(found) = found.and_then(|at| u16::try_from(at).ok()) else {
-                return Routed::Nowhere;
-            };
-            found
+            match found.and_then(|at| u16::try_from(at).ok()) {
+                Some(found) => found,
+                None if named.is_some() => return Routed::Undiscovered,
+                None => return Routed::Nowhere,
+            }
         }
     };
     let position = table_of(view, entry, uplink).and_then(|table| table.find_at(info));

@@ -36,13 +36,30 @@ fn the_name_chooses_the_uplink_and_stays_here() {
 }
 
 #[test]
-fn an_unknown_name_is_not_found_and_so_is_none_where_there_are_several() {
+fn an_unknown_name_is_unavailable_and_none_where_there_are_several_is_not_found() {
     let mut pair = Pair::new(&child(&["shop", "cart"]));
-    for fields in ["X-Uplink-Name: shopping\r\n", "X-Uplink-Name: \r\n", ""] {
+    for fields in ["X-Uplink-Name: shopping\r\n", "X-Uplink-Name: \r\n"] {
         let got = pair.answer(&get("/x", fields));
-        assert!(got.starts_with("HTTP/1.1 404 Not Found\r\n"), "{fields}");
+        assert!(got.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{fields}: {got}");
+        assert!(got.ends_with("\r\n\r\nno such uplink\n"), "{got}");
     }
+    assert!(pair.answer(&get("/x", "")).starts_with("HTTP/1.1 404 Not Found\r\n"));
+    assert_eq!(pair.count(Mark::UplinkUnknown), 2);
     pair.nothing_more();
+}
+
+#[test]
+fn a_worker_that_has_not_heard_of_an_uplink_is_only_unavailable() {
+    let mut pair = Pair::new(&child(&["bank"]));
+    let asked = get("/", "X-Uplink-Name: shop\r\n");
+    assert!(pair.answer(&asked).starts_with("HTTP/1.1 503 "));
+    let mut newer = child(&["bank", "shop"]);
+    newer.epoch = 2;
+    pair.publish(&newer);
+    let client = pair.open();
+    pair.send(client, &asked);
+    let origin = pair.dialed();
+    assert_eq!(pair.address(origin).to_string(), "10.0.1.1:8080");
 }
 
 #[test]
