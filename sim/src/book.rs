@@ -7,7 +7,7 @@ use crate::model::{self, Fate, Routed};
 use crate::oracle::http::Excused;
 use crate::plan::{Document, Kind};
 use engine::base::time::{Span, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub struct Book {
@@ -18,20 +18,24 @@ pub struct Book {
     pub documents: Vec<Document>,
     /// The oldest version that some worker of the parent still serves.
     pub oldest: u32,
+    /// The epoch of the oldest view that some worker of the parent still serves.
+    pub oldest_epoch: u64,
+    /// Balancers with a server that has no address, by the epoch of the parent's view.
+    pub unresolved: BTreeMap<u64, BTreeSet<String>>,
     pub mirrors: BTreeSet<u16>,
     /// Instances were stopped from and until.
     pub stops: Vec<(Time, Time)>,
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,
+    /// When a worker gave up a request that had waited for one of few connections.
+    pub waited_out: Vec<Time>,
     /// A connection that was told off is not listened to for long: its answer may be lost.
     pub short_linger: bool,
     /// Something has happened that health checks may have noticed.
     pub unhealthy: Option<Time>,
     /// Polls and probes may fail for want of room.
     pub control_tight: bool,
-    /// Names may be unresolved until then.
-    pub unresolved_until: Time,
 }
 
 /// How long a stop is felt: clients come back, children are polled and probed again.
@@ -75,21 +79,30 @@ impl Book {
     }
 
     /// Whether a service may have nobody to serve just now.
-    pub fn may_lack_servers(&self, routed: &Routed, now: Time) -> bool {
-        self.documents.iter().any(|document| self.may_lack(document, &routed.service, now))
+    pub fn may_lack_servers(&self, routed: &Routed) -> bool {
+        self.documents.iter().any(|document| self.may_lack(document, &routed.service))
     }
 
-    fn may_lack(&self, document: &Document, service: &str, now: Time) -> bool {
+    /// Whether some view that may be in force since `epoch` has a server without an address below
+    /// this service: a worker learns late of a name that has been resolved.
+    pub fn may_lack_addresses(&self, routed: &Routed, epoch: u64) -> bool {
+        let mut names = BTreeSet::new();
+        for document in &self.documents {
+            names.remove(&routed.service);
+            model::below(document, &routed.service, &mut names);
+        }
+        self.unresolved.range(epoch..).any(|(_, lacking)| !lacking.is_disjoint(&names))
+    }
+
+    fn may_lack(&self, document: &Document, service: &str) -> bool {
         let mut names = BTreeSet::new();
         model::below(document, service, &mut names);
         names.iter().any(|name| {
             let plain = name.trim_end_matches("@file");
             match document.service(plain).map(|service| &service.kind) {
-                Some(Kind::Balancer { servers, check, passive, .. }) => {
-                    let named = servers.iter().any(|at| at.url.contains(".test"));
+                Some(Kind::Balancer { check, passive, .. }) => {
                     let troubled = self.unhealthy.is_some() || self.control_tight;
-                    let checked = check.is_some() && troubled;
-                    checked || *passive || (named && now < self.unresolved_until)
+                    (check.is_some() && troubled) || *passive
                 }
                 Some(Kind::Weighted(members)) => members.iter().any(|(_, weight)| *weight == 0),
                 Some(Kind::Failover { .. } | Kind::Mirroring { .. }) => false,

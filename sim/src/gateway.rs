@@ -13,10 +13,10 @@ use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{Answer, Close, Document as FileText, Input, Job};
 use engine::config::fixed_from_file;
 use engine::control::Control;
-use engine::view::View;
 use engine::view::stats::Stats;
+use engine::view::{NodeKind, ServerNode, ServiceNode, View};
 use engine::worker::{Setup, Worker};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ pub struct Gateway {
     pub views: BTreeMap<u64, Arc<View>>,
     versions: BTreeMap<u64, u32>,
     shed: u64,
+    waited: u64,
     pub up: bool,
     pub draining: bool,
     /// Marks of earlier lives.
@@ -75,6 +76,14 @@ impl Gateway {
         std::mem::replace(&mut self.shed, now) != now
     }
 
+    /// Whether a request waited in vain for a connection since the last call.
+    pub fn note_waited(&mut self) -> bool {
+        let waited =
+            |worker: &engine::view::stats::WorkerStats| worker.marks.count(Mark::WaitedTooLong);
+        let now: u64 = self.stats.workers.iter().map(waited).sum();
+        std::mem::replace(&mut self.waited, now) != now
+    }
+
     /// Counts of all marks, of this life and earlier ones.
     pub fn marks_now(&self) -> Vec<u64> {
         let mut marks = self.marks.clone();
@@ -89,6 +98,20 @@ impl Gateway {
     pub fn document(&self) -> &Document {
         self.documents.last().expect("an instance has a document")
     }
+}
+
+/// Balancers with a server that has no address in this view.
+pub fn unresolved(view: &View) -> BTreeSet<String> {
+    let lost = |at: &ServerNode| view.targets.get(at.target.0).is_none_or(|it| it.addrs.is_empty());
+    let lacks = |node: &&Arc<ServiceNode>| match &node.kind {
+        NodeKind::Balancer { servers, .. } => servers.iter().any(|server| lost(server)),
+        NodeKind::Weighted { .. }
+        | NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => false,
+    };
+    view.services.iter().filter(lacks).map(|node| node.name.to_string()).collect()
 }
 
 fn version(view: &View) -> u32 {
@@ -112,6 +135,7 @@ impl World {
             views: BTreeMap::new(),
             versions: BTreeMap::new(),
             shed: 0,
+            waited: 0,
             up: false,
             draining: false,
             marks: Vec::new(),
@@ -123,7 +147,6 @@ impl World {
 
     fn start(&mut self, number: usize) {
         let now = self.net.now;
-        self.book.unresolved_until = self.book.unresolved_until.max(now + Span::millis(200));
         let gateway = &mut self.gateways[number];
         let instance = gateway.instance.clone();
         let (fixed, problems) = fixed_from_file("startup.yml", &instance.startup);
@@ -138,6 +161,7 @@ impl World {
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
         gateway.shed = 0;
+        gateway.waited = 0;
         gateway.views.clear();
         gateway.versions.clear();
         gateway.hosts.clear();
@@ -164,6 +188,7 @@ impl World {
         }
         let gateway = &mut self.gateways[number];
         gateway.note_view(&view, now, &mut self.net.verdict);
+        self.note_unresolved(number, &view);
         let listeners: Vec<SocketAddr> =
             view.entries.iter().map(|entry| entry.settings.address).collect();
         self.plug(number, Role::Control, Box::new(control), Vec::new());
@@ -176,6 +201,12 @@ impl World {
                 stats: Arc::clone(&stats),
             });
             self.plug(number, Role::Worker(index), Box::new(worker), listeners.clone());
+        }
+    }
+
+    pub(crate) fn note_unresolved(&mut self, gateway: usize, view: &View) {
+        if gateway == 0 {
+            self.book.unresolved.insert(view.epoch, unresolved(view));
         }
     }
 
@@ -205,6 +236,8 @@ impl World {
         }
         if number == 0 {
             self.book.oldest = 0;
+            self.book.oldest_epoch = 0;
+            self.book.unresolved.clear();
         }
     }
 
@@ -231,7 +264,6 @@ impl World {
         let mut delay = Span::micros(50 + self.net.chance.below(2_000));
         if matches!(what, Job::Resolve { .. }) && self.net.faults.strikes(Kind::NameSlow) {
             self.net.faults.observed(Kind::NameSlow);
-            self.book.unresolved_until = self.net.now + Span::secs(60);
             delay = Span::millis(self.net.faults.chance.between(500, 20_000));
         }
         self.send(delay, Parcel::Job { host, job, what });
@@ -253,7 +285,6 @@ impl World {
     fn resolve(&mut self, host: &str) -> Answer {
         if self.net.faults.strikes(Kind::NameFails) {
             self.net.faults.observed(Kind::NameFails);
-            self.book.unresolved_until = self.net.now + Span::secs(60);
             return Answer::Resolved(Err("no such host".into()));
         }
         let name = host.trim_end_matches(".test");

@@ -28,6 +28,8 @@ pub struct Probe {
     pub calm: bool,
     /// The oldest version of the document that some worker served when it was sent.
     pub oldest: u32,
+    /// The epoch of the oldest view that some worker served when it was sent.
+    pub oldest_epoch: u64,
     /// Deliberate rudeness of the client.
     pub rude: Option<Kind>,
 }
@@ -150,6 +152,7 @@ impl Ledger {
             end: None,
             calm: false,
             oldest: 0,
+            oldest_epoch: 0,
             rude: None,
         });
         self.probes.last_mut().expect("just pushed")

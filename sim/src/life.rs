@@ -98,7 +98,6 @@ impl World {
         self.run_until(now + recovery, |_| false);
         self.book.stops.clear();
         self.book.unhealthy = None;
-        self.book.unresolved_until = Time::ZERO;
         self.calm = true;
         for client in 0..self.clients.len() {
             self.clients[client].left = CALM_REQUESTS;

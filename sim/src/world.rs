@@ -266,22 +266,26 @@ impl World {
         if gateway.note_shed() {
             self.book.shed_at = Some(self.net.now);
         }
+        if gateway.note_waited() {
+            self.book.waited_out.push(self.net.now);
+        }
         if self.hosts[number as usize].gateway == 0 {
-            self.book.oldest = self.oldest_version();
+            self.book.oldest_epoch = self.oldest_epoch();
+            self.book.oldest = self.gateways[0].version_of(self.book.oldest_epoch);
         }
     }
 
-    /// The oldest document that a running worker of the parent serves.
-    fn oldest_version(&self) -> u32 {
+    /// The oldest view that a running worker of the parent serves.
+    fn oldest_epoch(&self) -> u64 {
         let workers = self.hosts.iter().enumerate().filter(|(_, host)| {
             host.gateway == 0 && host.machine.is_some() && matches!(host.role, Role::Worker(_))
         });
-        let version = |(number, host): (usize, &Host)| {
+        let epoch = |(number, host): (usize, &Host)| {
             let number = u16::try_from(number).expect("a run has few hosts");
             let told = self.net.port(number).is_told();
-            if told { self.gateways[0].version_of(host.given) } else { self.book.oldest }
+            if told { host.given } else { self.book.oldest_epoch }
         };
-        workers.map(version).min().unwrap_or(self.book.oldest)
+        workers.map(epoch).min().unwrap_or(self.book.oldest_epoch)
     }
 
     fn errand(&mut self, number: u16, effect: Effect) {
@@ -341,6 +345,7 @@ impl World {
         let gateway = host.gateway;
         let now = self.net.now;
         self.gateways[gateway].note_view(&view, now, &mut self.net.verdict);
+        self.note_unresolved(gateway, &view);
         for worker in self.gateways[gateway].hosts.clone().into_iter().skip(1) {
             let delay = self.cross_delay();
             self.send(delay, Parcel::View { host: worker, view: Arc::clone(&view) });

@@ -211,6 +211,7 @@ impl Client {
         probe.started = now;
         probe.calm = calm;
         probe.oldest = scene.book.oldest;
+        probe.oldest_epoch = scene.book.oldest_epoch;
         let (id, meant) = (probe.id, probe.meant.clone());
         let out = conn.sender.buffer();
         write_head(out, id, &meant, last, expect);

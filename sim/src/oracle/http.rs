@@ -26,6 +26,11 @@ pub enum Excused {
     /// The answer came before the request had ended and the server closed: the rest of the request
     /// meets a reset that may overtake the answer.
     EarlyClose,
+    /// Its server had answered in full when the reset of a later request of its connection, which
+    /// has an excuse, overtook the answer.
+    Overtaken(ProbeId),
+    /// It waited for one of few connections until its time was over.
+    WaitedOut,
     /// It waited, on the connection of a request that ended with an excuse and took the connection
     /// with it, and reached nobody.
     Behind(ProbeId),
@@ -310,8 +315,8 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
         Fate::Broken { .. } => answer.status == 503,
         Fate::Unclean { .. } => matches!(answer.status, 400 | 503),
         Fate::Routed(routed) => match answer.status {
-            503 => scene.book.may_lack_servers(routed, probe.started),
-            502 => probe.started < scene.book.unresolved_until,
+            503 => scene.book.may_lack_servers(routed),
+            502 => scene.book.may_lack_addresses(routed, probe.oldest_epoch),
             _ => false,
         },
     };
@@ -350,9 +355,8 @@ const HARD: &[(Kind, Span)] = &[
     (Kind::OriginDiesInBody, Span::secs(10)),
 ];
 
-fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
-    let probe = scene.ledger.get(id)?;
-    let (end, ended) = probe.end?;
+/// What somebody did to this very request.
+fn own_excuse(probe: &Probe) -> Option<Excused> {
     if probe.rude.is_some() {
         return Some(Excused::ClientLeft);
     }
@@ -362,14 +366,25 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let early_close = probe.want.early
         && (probe.want.close || probe.want.framing == Frame::UntilClose)
         && probe.meant.body != BodyKind::None;
-    if early_close {
-        return Some(Excused::EarlyClose);
+    early_close.then_some(Excused::EarlyClose)
+}
+
+fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
+    let probe = scene.ledger.get(id)?;
+    let (end, ended) = probe.end?;
+    if let Some(excuse) = own_excuse(probe) {
+        return Some(excuse);
     }
     if scene.book.short_linger && matches!(ended, Ended::Reset | Ended::Cut | Ended::Closed) {
         return Some(Excused::Bound);
     }
-    if let Some(before) = behind(scene, probe) {
-        return Some(Excused::Behind(before));
+    if let Some(excuse) = shared(scene, probe) {
+        return Some(excuse);
+    }
+    let waited_out = |at: &Time| probe.started <= *at && *at <= end;
+    let gave_up = probe.answer.as_ref().is_some_and(|answer| answer.status == 504);
+    if gave_up && scene.book.waited_out.iter().any(waited_out) {
+        return Some(Excused::WaitedOut);
     }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
@@ -380,22 +395,26 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     struck(scene, probe.started, end).map(Excused::Fault)
 }
 
-/// The excused request whose connection this one, sent before that ended, was lost with.
-fn behind(scene: &Scene<'_>, probe: &Probe) -> Option<ProbeId> {
+/// The excuse of another request whose connection this one was lost with: of an earlier one that
+/// this one waited behind, or of a later one that took back an answer on its way.
+fn shared(scene: &Scene<'_>, probe: &Probe) -> Option<Excused> {
     let (end, ended) = probe.end?;
-    let lost = matches!(ended, Ended::Reset | Ended::Closed);
-    if !lost || probe.answer.is_some() || !probe.arrivals.is_empty() {
+    if !matches!(ended, Ended::Reset | Ended::Closed) || probe.answer.is_some() {
         return None;
     }
-    let shared = |before: &&Probe| {
-        let broke = |(at, how)| at == end && matches!(how, Ended::Reset | Ended::Cut);
-        before.client == probe.client
-            && before.id < probe.id
-            && probe.started < end
-            && before.end.is_some_and(broke)
-    };
-    let before = scene.ledger.probes.iter().find(shared)?;
-    excuse(scene, before.id).map(|_| before.id)
+    let broke = |(at, how)| at == end && matches!(how, Ended::Reset | Ended::Cut);
+    let others = scene.ledger.probes.iter().filter(|other| {
+        other.client == probe.client && other.started < end && other.end.is_some_and(broke)
+    });
+    let answered = probe.arrivals.iter().any(|arrival| arrival.whole && arrival.answered);
+    let mut excused = others.filter_map(|other| match other.id {
+        id if id < probe.id && probe.arrivals.is_empty() => {
+            excuse(scene, id).map(|_| Excused::Behind(id))
+        }
+        id if id > probe.id && answered => own_excuse(other).map(|_| Excused::Overtaken(id)),
+        _ => None,
+    });
+    excused.next()
 }
 
 fn struck(scene: &Scene<'_>, started: Time, _end: Time) -> Option<Kind> {
