@@ -3,5 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "glommio")]
+pub mod on_glommio;
 pub mod rig;
 pub mod world;

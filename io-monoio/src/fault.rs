@@ -3,7 +3,7 @@
 use engine::boundary::Fault;
 use std::io;
 
-pub(crate) fn of(error: &io::Error) -> Fault {
+pub fn of(error: &io::Error) -> Fault {
     let Some(code) = error.raw_os_error() else { return Fault::Other(0) };
     match code {
         libc::ECONNREFUSED => Fault::Refused,

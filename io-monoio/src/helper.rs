@@ -104,6 +104,14 @@ impl Helper {
     }
 }
 
+/// Does `job` here and now, for a driver that has its own place for what may block.
+pub fn perform(job: Job) -> Answer {
+    match job {
+        Job::Resolve { host } => Answer::Resolved(resolve(&host)),
+        Job::Load { path } => Answer::Loaded(files::load(&path)),
+    }
+}
+
 fn named(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(run)
 }

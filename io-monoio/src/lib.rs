@@ -6,7 +6,7 @@ pub mod clock;
 #[cfg(test)]
 mod conformance;
 mod core;
-mod fault;
+pub mod fault;
 mod files;
 pub mod gateway;
 pub mod helper;

@@ -5,9 +5,12 @@
 //! Needs the binaries `nginx`, `haproxy` and `taskset` (Debian packages nginx-light, haproxy,
 //! util-linux) and a release build of `tieline`. Peers that are missing are left out, and said so.
 //!
-//! `cargo run --release -p benches --bin compare -- [--rounds N] [--case NAME] [--seconds S]`
+//! `cargo run --release -p benches --bin compare -- [--rounds N] [--case NAME] [--peer NAME]
+//! [--seconds S]`. With `--features glommio` the same machines on glommio are a peer of their own.
 
 mod cases;
+#[cfg(feature = "glommio")]
+mod glommio;
 mod latency;
 mod load;
 mod origin;
@@ -48,6 +51,8 @@ fn main() -> ExitCode {
     let result = match words.first().map(String::as_str) {
         Some("origin") => origin::run(&words[1..]),
         Some("relay") => relay::run(&words[1..]),
+        #[cfg(feature = "glommio")]
+        Some("glommio") => glommio::run(&words[1..]),
         Some("load") => load::run(&words[1..]),
         _ => options(&words).and_then(|options| compare(&options)),
     };
@@ -82,7 +87,7 @@ fn compare(options: &Options) -> Result<(), String> {
     let mut cases = Case::all();
     cases.retain(|case| options.case.as_ref().is_none_or(|name| case.name.starts_with(name)));
     let mut peers = Vec::new();
-    for kind in peers::Kind::ALL {
+    for &kind in peers::Kind::ALL {
         if options.peer.as_ref().is_some_and(|name| name != kind.name()) {
             continue;
         }

@@ -18,10 +18,19 @@ pub(crate) enum Kind {
     Nginx,
     Haproxy,
     Relay,
+    #[cfg(feature = "glommio")]
+    Glommio,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Tieline, Self::Nginx, Self::Haproxy, Self::Relay];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Tieline,
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Relay,
+        #[cfg(feature = "glommio")]
+        Self::Glommio,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -29,6 +38,8 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Relay => "relay",
+            #[cfg(feature = "glommio")]
+            Self::Glommio => "glommio",
         }
     }
 }
@@ -100,11 +111,14 @@ impl Peer {
             fs::write(&path, text).map_err(|error| error.to_string())?;
             Ok(path.display().to_string())
         };
+        let tieline = |name: &str| {
+            let routes = file(&format!("{name}-dynamic.yml"), tieline_dynamic(origin))?;
+            file(&format!("{name}.yml"), tieline_static(port, &routes))
+        };
         let pid_file = folder.join("nginx.pid").display().to_string();
         let process = match kind {
             Kind::Tieline => {
-                let routes = file("dynamic.yml", tieline_dynamic(origin))?;
-                let config = file("static.yml", tieline_static(port, &routes))?;
+                let config = tieline("tieline")?;
                 let program = beside("tieline")?;
                 Process::start(PROXY_CPU, &program, &["run", "--configFile", &config], port)?
             }
@@ -119,6 +133,11 @@ impl Peer {
             Kind::Relay => {
                 let words = ["relay", &port.to_string(), &origin.to_string()];
                 Process::start(PROXY_CPU, &itself()?, &words, port)?
+            }
+            #[cfg(feature = "glommio")]
+            Kind::Glommio => {
+                let config = tieline("glommio")?;
+                Process::start(PROXY_CPU, &itself()?, &["glommio", &config], port)?
             }
         };
         Ok(Self { kind, process })
