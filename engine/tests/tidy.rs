@@ -12,13 +12,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("h1", &["base", "http"]),
     ("rule", &["base", "http", "config"]),
     ("config", &["base", "rule"]),
-    ("service", &["base", "http", "config"]),
+    ("service", &["base", "http", "config", "rule"]),
     ("uplink", &["base", "config"]),
     ("view", &["base", "http", "config", "rule", "service", "uplink"]),
     ("boundary", &["base", "view"]),
     ("conformance", &["base", "boundary"]),
     ("net", &["base", "http", "h1", "boundary"]),
-    ("worker", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),
+    (
+        "worker",
+        &["base", "http", "h1", "rule", "config", "service", "uplink", "view", "boundary", "net"],
+    ),
     ("control", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),
 ];
 

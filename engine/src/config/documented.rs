@@ -40,13 +40,15 @@ fn rows(page: &'static str) -> Vec<(&'static str, Option<&'static str>)> {
         .collect()
 }
 
-/// The flag that writes the default: names are `n`, or the kind of a service.
+/// The flag that writes the default: names are `n`, or the kind of a service or a middleware.
 fn flag(key: &str, default: &str) -> String {
     let value = if matches!(default, "[]" | "\"\"") { "" } else { default };
     let mut path = key.replace("[]", "[0]");
-    if let Some(rest) = path.strip_prefix("http.services.<name>.") {
-        let kind = rest.split('.').next().expect("a split has a first part");
-        path = format!("http.services.{kind}.{rest}");
+    for of in ["http.services", "http.middlewares"] {
+        if let Some(rest) = path.strip_prefix(&format!("{of}.<name>.")) {
+            let kind = rest.split('.').next().expect("a split has a first part");
+            path = format!("{of}.{kind}.{rest}");
+        }
     }
     format!("--{}={value}", path.replace("<name>", "n"))
 }

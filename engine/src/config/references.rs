@@ -164,7 +164,10 @@ impl<'a> Middlewares<'a> {
                     return Err(format!("middleware {name} cannot be used: {why}"));
                 }
                 MiddlewareKind::StripPrefix { .. }
+                | MiddlewareKind::StripPrefixRegex { .. }
                 | MiddlewareKind::AddPrefix { .. }
+                | MiddlewareKind::ReplacePath { .. }
+                | MiddlewareKind::ReplacePathRegex(_)
                 | MiddlewareKind::Headers(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {

@@ -1,6 +1,10 @@
 //! The dynamic configuration: routers, services, middlewares and uplinks, after validation.
 //! Values are in range; references are names, not yet resolved.
 
+mod middleware;
+
+pub use middleware::*;
+
 use crate::base::time::Span;
 use crate::config::fixed::{Authority, Scheme};
 use crate::rule::Rule;
@@ -183,35 +187,6 @@ pub struct PassiveCheck {
     pub failure_window: Span,
     /// Default 1.
     pub failed_attempts_max: u32,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct Middleware {
-    pub name: String,
-    pub place: Place,
-    pub kind: MiddlewareKind,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum MiddlewareKind {
-    StripPrefix {
-        prefixes: Vec<String>,
-    },
-    AddPrefix {
-        prefix: String,
-    },
-    Headers(HeadersEdit),
-    /// Qualified names.
-    Chain(Vec<String>),
-    /// Could not be read, or its kind is not built yet; routers that use it answer 503.
-    Broken(String),
-}
-
-/// Custom fields: an empty value deletes.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct HeadersEdit {
-    pub request: Vec<(String, String)>,
-    pub response: Vec<(String, String)>,
 }
 
 /// A workload offered to parents.

@@ -195,6 +195,17 @@ fn without_dots<'a>(path: &str, out: &'a mut String) -> &'a str {
     out
 }
 
+/// The path as rules and expressions see it: unescaped except for reserved characters and what is
+/// not UTF-8.
+pub fn routing_path<'a>(path: &'a str, out: &'a mut String) -> &'a str {
+    if path.contains('%') { unescape(path, out) } else { path }
+}
+
+/// Whether every percent sign begins a triplet.
+pub fn is_escaped(path: &str) -> bool {
+    path.split('%').skip(1).all(|after| triplet(after.as_bytes()).is_some())
+}
+
 /// Decodes what is neither reserved nor broken UTF-8.
 fn unescape<'a>(path: &str, out: &'a mut String) -> &'a str {
     out.clear();
@@ -210,8 +221,7 @@ fn unescape<'a>(path: &str, out: &'a mut String) -> &'a str {
             }
             _ => {
                 out.push('%');
-                out.push_str(&after[..2]);
-                rest = &after[2..];
+                rest = after;
             }
         }
     }

@@ -10,9 +10,11 @@ mod lex;
 mod matcher;
 mod parse;
 mod pattern;
+mod replace;
 
 pub use ast::{HostPattern, Matcher, Node};
-pub use pattern::Pattern;
+pub use pattern::{Captures, Pattern};
+pub use replace::Replacement;
 
 use crate::http::request::RequestInfo;
 

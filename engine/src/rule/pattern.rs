@@ -1,11 +1,15 @@
 //! Regular expressions of rules: Go's syntax, linear time, bounded size. The only file that names
 //! the `regex` crate.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use std::fmt;
+use std::ops::Range;
 
 /// Bytes of a compiled expression. A thousand alternatives of a host name fit.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
+
+/// Expressions whose memory for groups is kept.
+const CAPTURES_KEPT: usize = 32;
 
 /// A compiled expression. Two are equal if they were written the same.
 #[derive(Clone)]
@@ -32,6 +36,61 @@ impl Pattern {
     #[inline]
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.compiled.is_match(text)
+    }
+
+    /// The first part of `text` that matches.
+    pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
+        self.compiled.find(text.as_bytes()).and_then(|found| text.get(found.range()))
+    }
+
+    /// The number of a group that is named by number or by name.
+    pub fn group(&self, name: &str) -> Option<usize> {
+        let number = || {
+            let plain = name.len() == 1 || !name.starts_with('0');
+            let digits = plain && name.bytes().all(|b| b.is_ascii_digit());
+            digits.then(|| name.parse().ok()).flatten()
+        };
+        let named = || self.compiled.capture_names().position(|known| known == Some(name));
+        number().filter(|at| *at < self.compiled.captures_len()).or_else(named)
+    }
+
+    /// The groups of the first match at or after `from`.
+    pub(super) fn captures_from<'c>(
+        &self,
+        text: &str,
+        from: usize,
+        captures: &'c mut Captures,
+    ) -> Option<Groups<'c>> {
+        let locations = captures.of(self);
+        self.compiled.captures_read_at(locations, text.as_bytes(), from)?;
+        Some(Groups(locations))
+    }
+}
+
+/// Memory for groups, used again and again by one worker.
+#[derive(Default, Debug)]
+pub struct Captures(Vec<(String, CaptureLocations)>);
+
+impl Captures {
+    fn of(&mut self, pattern: &Pattern) -> &mut CaptureLocations {
+        let found = self.0.iter().position(|(source, _)| *source == pattern.source);
+        let at = found.unwrap_or_else(|| {
+            if self.0.len() == CAPTURES_KEPT {
+                self.0.remove(0);
+            }
+            self.0.push((pattern.source.clone(), pattern.compiled.capture_locations()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+}
+
+/// Where the groups of one match are.
+pub(super) struct Groups<'c>(&'c CaptureLocations);
+
+impl Groups<'_> {
+    pub(super) fn get(&self, group: usize) -> Option<Range<usize>> {
+        self.0.get(group).map(|(start, end)| start..end)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
 use crate::net::wire::Due;
-use crate::service::middleware::{self, FORWARDED_PREFIX};
+use crate::service::middleware::path;
 use crate::view::stats::MirrorSkip;
 use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
 use std::ops::Range;
@@ -237,7 +237,7 @@ impl Worker {
         let view = Rc::clone(&exchange.view);
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let mut path = target.path.to_owned();
-        if middleware::rewrite(steps, &mut path, |_| {}).is_err() {
+        if path::rewrite(steps, &mut path, &mut self.scratch.memory, |_, _| {}).is_err() {
             self.mark(Mark::UncleanPath);
             self.answer(key, &Answer::empty(400));
             return;
@@ -273,10 +273,11 @@ impl Worker {
             out.target.push('?');
             out.target.push_str(query);
         }
-        out.stripped.clear();
-        let stripped = &mut out.stripped;
-        let taken = |prefix: &str| fields::put_field(stripped, FORWARDED_PREFIX, prefix.as_bytes());
-        if middleware::rewrite(steps, &mut out.target, taken).is_err() {
+        out.noted.clear();
+        let noted = &mut out.noted;
+        let note =
+            |name: &'static str, value: &str| fields::put_field(noted, name, value.as_bytes());
+        if path::rewrite(steps, &mut out.target, &mut out.memory, note).is_err() {
             self.mark(Mark::UncleanPath);
             self.answer(key, &Answer::empty(400));
             return false;
@@ -295,7 +296,7 @@ impl Worker {
             entry: &view.entries[usize::from(exchange.entry.0)].settings,
             instance: &view.fixed.tieline.instance,
             steps,
-            stripped: &out.stripped,
+            noted: &out.noted,
             server,
             host: aim.filter(|_| !passes_host(view, exchange)).map(|aim| aim.host_field.as_str()),
             framing: exchange.framing,

@@ -83,8 +83,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) entry: &'a EntryPoint,
     pub(super) instance: &'a str,
     pub(super) steps: &'a [Step],
-    /// Prefixes that were taken off, as finished field lines.
-    pub(super) stripped: &'a [u8],
+    /// What path middlewares tell the server, as finished field lines.
+    pub(super) noted: &'a [u8],
     pub(super) server: &'a ServerNode,
     /// The server's own name, where the client's is not passed on.
     pub(super) host: Option<&'a str>,
@@ -111,7 +111,7 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
         put_field(out, "Te", b"trailers");
     }
     write_forwarded(out, request, trusted, present);
-    out.extend_from_slice(request.stripped);
+    out.extend_from_slice(request.noted);
     for (name, value) in middleware::request_fields(request.steps) {
         if Managed::of(name) != Some(Managed::For) && fields::is_value(value.as_bytes()) {
             put_field(out, name, value.as_bytes());
@@ -150,7 +150,7 @@ struct Present {
 fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool) -> Present {
     let mut present = Present::default();
     let mut lines = Lines::of(request.bytes);
-    let edits = request.steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    let edits = !request.steps.is_empty();
     for field in request.head.end_to_end() {
         match Known::of(field.name) {
             Some(Known::Host) => continue,

@@ -47,6 +47,7 @@ use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, OpKin
 use crate::http::target::Rewritten;
 use crate::net::queue::Queue;
 use crate::net::upstream::Upstreams;
+use crate::service::middleware::path;
 use crate::view::View;
 use crate::view::stats::{Stats, WorkerStats};
 use accept::Listener;
@@ -130,8 +131,9 @@ struct Scratch {
     head: Vec<u8>,
     /// Path and query after the middlewares.
     target: String,
-    /// Prefixes that middlewares took off, as field lines.
-    stripped: Vec<u8>,
+    /// What path middlewares tell the server, as field lines.
+    noted: Vec<u8>,
+    memory: path::Memory,
     /// What middlewares put on an answer of our own, as field lines.
     edits: Vec<u8>,
     rewritten: Rewritten,

@@ -7,6 +7,7 @@ mod failover;
 mod faults;
 mod forward;
 mod heads;
+mod middlewares;
 mod mirrors;
 mod operate;
 mod pair;

@@ -10,6 +10,7 @@ use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{
     Batch, Close, Effect, Fault, Input, Lent, Machine, OpId, OpKind, Outcome, Report,
 };
+use engine::view::View;
 use engine::view::stats::Stats;
 use engine::worker::{Census, Setup, Worker};
 use std::collections::{BTreeMap, VecDeque};
@@ -79,9 +80,12 @@ impl Pair {
     }
 
     pub(crate) fn with(plan: &Plan, limits: Limits) -> Self {
-        let stats = Arc::new(Stats::new(1, 1, Wall(0)));
-        let setup =
-            Setup { limits, index: 0, wall: Wall(0), view: plan.view(), stats: Arc::clone(&stats) };
+        Self::of(plan.view(), limits)
+    }
+
+    pub(crate) fn of(view: Arc<View>, limits: Limits) -> Self {
+        let stats = Arc::new(Stats::new(1, 4, Wall(0)));
+        let setup = Setup { limits, index: 0, wall: Wall(0), view, stats: Arc::clone(&stats) };
         let mut pair = Self {
             worker: Worker::new(setup),
             now: Time::ZERO,
@@ -112,8 +116,13 @@ impl Pair {
 
     /// A client connects.
     pub(crate) fn open(&mut self) -> End {
+        self.open_from([192, 0, 2, 7])
+    }
+
+    /// A client connects from an address.
+    pub(crate) fn open_from(&mut self, address: [u8; 4]) -> End {
         let (id, _) = self.accepts.pop_front().expect("an accept waits");
-        let peer = SocketAddr::from(([192, 0, 2, 7], 40_000));
+        let peer = SocketAddr::from((address, 40_000));
         self.sockets.insert(id, Socket::default());
         self.inputs.push_back((op(id, OpKind::Accept), Outcome::Accepted { peer }));
         self.run();
@@ -227,7 +236,11 @@ impl Pair {
     }
 
     pub(crate) fn publish(&mut self, plan: &Plan) {
-        self.give(Input::View(plan.view()));
+        self.publish_view(plan.view());
+    }
+
+    pub(crate) fn publish_view(&mut self, view: Arc<View>) {
+        self.give(Input::View(view));
         self.run();
     }
 

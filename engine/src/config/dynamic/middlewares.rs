@@ -1,6 +1,8 @@
 //! Middlewares. One that cannot be carried out as written is broken: the routers that use it
 //! answer 503, because leaving it out may let through what it was there to stop.
 
+mod paths;
+
 use super::health::headers;
 use super::{check_name, qualified};
 use crate::base::diag::Diagnostic;
@@ -8,10 +10,18 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{HeadersEdit, Middleware, MiddlewareKind};
 
-const BUILT: [&str; 4] = ["addPrefix", "chain", "headers", "stripPrefix"];
+const BUILT: [&str; 7] = [
+    "addPrefix",
+    "chain",
+    "headers",
+    "replacePath",
+    "replacePathRegex",
+    "stripPrefix",
+    "stripPrefixRegex",
+];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 24] = [
+const LATER: [&str; 25] = [
     "apiKey",
     "basicAuth",
     "buffering",
@@ -34,11 +44,10 @@ const LATER: [&str; 24] = [
     "passTLSClientCert",
     "plugin",
     "rateLimit",
+    "redirectRegex",
+    "redirectScheme",
     "retry",
-    "stripPrefixRegex",
 ];
-
-const LATER_TOO: [&str; 4] = ["redirectRegex", "redirectScheme", "replacePath", "replacePathRegex"];
 
 /// Options of `headers` beyond the custom fields.
 const HEADERS_LATER: [&str; 32] = [
@@ -92,7 +101,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
 }
 
 fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
-    let known = || BUILT.into_iter().chain(LATER).chain(LATER_TOO);
+    let known = || BUILT.into_iter().chain(LATER);
     let set: Vec<&str> = known().filter(|kind| fields.present(kind)).collect();
     for entry in fields.unasked() {
         let text = format!("there is no middleware `{}`", entry.key);
@@ -100,8 +109,13 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         fields.report.add(entry.at, problem.help(suggestion(&entry.key, known())));
     }
     match set.as_slice() {
-        ["addPrefix"] => fields.section("addPrefix").map(add_prefix),
-        ["stripPrefix"] => fields.section("stripPrefix").map(strip_prefix),
+        ["addPrefix"] => fields.section("addPrefix").map(paths::add_prefix),
+        ["stripPrefix"] => fields.section("stripPrefix").map(paths::strip_prefix),
+        ["stripPrefixRegex"] => fields.section("stripPrefixRegex").map(paths::strip_prefix_regex),
+        ["replacePath"] => fields.section("replacePath").map(paths::replace_path),
+        ["replacePathRegex"] => {
+            fields.section("replacePathRegex").and_then(paths::replace_path_regex)
+        }
         ["headers"] => fields.section("headers").map(edit_headers),
         ["chain"] => fields.section("chain").map(chain),
         [later] => {
@@ -123,37 +137,6 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
             None
         }
     }
-}
-
-fn add_prefix(fields: Fields<'_>) -> MiddlewareKind {
-    let prefix = fields.parsed("prefix", path_text).unwrap_or_default();
-    if !fields.present("prefix") {
-        fields.error("prefix", "missing", "addPrefix has a prefix");
-    }
-    fields.close();
-    MiddlewareKind::AddPrefix { prefix }
-}
-
-fn strip_prefix(fields: Fields<'_>) -> MiddlewareKind {
-    let prefixes = fields.strings("prefixes").unwrap_or_default();
-    if prefixes.is_empty() {
-        fields.error("prefixes", "missing", "stripPrefix has prefixes");
-    }
-    fields.without_effect(&["forceSlash"]);
-    fields.close();
-    MiddlewareKind::StripPrefix { prefixes }
-}
-
-/// What stands before a path: with a leading slash, and only what a request line may carry.
-fn path_text(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['?', '#']) {
-        return Err("expected a path; other letters are percent-encoded".to_owned());
-    }
-    let slash = if text.starts_with('/') { "" } else { "/" };
-    Ok(format!("{slash}{text}"))
 }
 
 fn edit_headers(fields: Fields<'_>) -> MiddlewareKind {

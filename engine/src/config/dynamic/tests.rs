@@ -1,10 +1,10 @@
 //! Documents and what is said about them.
 
+mod middlewares;
+
 use super::*;
 use crate::base::time::Span;
-use crate::config::typed::{
-    Balancer, ExpectedStatus, HealthCheck, MiddlewareKind, PassiveCheck, ServiceKind,
-};
+use crate::config::typed::{Balancer, ExpectedStatus, HealthCheck, PassiveCheck, ServiceKind};
 
 fn said(reading: &Reading) -> Vec<String> {
     reading.diagnostics.iter().map(ToString::to_string).collect()
@@ -394,81 +394,6 @@ fn mirroring_services() {
         "mirroring.maxBodySize: `-2`: it is below -1",
     );
     broken("mirroring: {mirrors: []}", "mirroring.service: service names a service");
-}
-
-#[track_caller]
-fn middleware(lines: &str, expected: &str) -> MiddlewareKind {
-    let dynamic = about("http: {middlewares: {m: {", lines, "}}}", expected);
-    let kind = dynamic.middlewares[0].kind.clone();
-    let is_broken = matches!(kind, MiddlewareKind::Broken(_));
-    assert_eq!(is_broken, expected.contains("error: "), "{kind:?}");
-    kind
-}
-
-#[test]
-fn middlewares() {
-    let shown = |lines: &str| format!("{:?}", middleware(lines, ""));
-    assert_eq!(shown("addPrefix: {prefix: a}"), "AddPrefix { prefix: \"/a\" }");
-    assert_eq!(
-        shown("stripPrefix: {prefixes: '/a, /b'}"),
-        "StripPrefix { prefixes: [\"/a\", \"/b\"] }"
-    );
-    assert_eq!(shown("chain: {middlewares: [a, b@x]}"), "Chain([\"a@file\", \"b@x\"])");
-    assert_eq!(
-        shown(
-            "headers: {customRequestHeaders: {X-A: '1', X-B: ''}, customResponseHeaders: {Y: 2}}"
-        ),
-        "Headers(HeadersEdit { request: [(\"X-A\", \"1\"), (\"X-B\", \"\")], response: [(\"Y\", \
-            \"2\")] })"
-    );
-    middleware(
-        "stripPrefix: {prefixes: [/a], forceSlash: true}",
-        "warning: stripPrefix.forceSlash: this is not supported yet and has no effect",
-    );
-    for (lines, expected) in [
-        ("", "http.middlewares.m: a middleware names its kind"),
-        ("addPrefix: {}", "addPrefix.prefix: addPrefix has a prefix"),
-        (
-            "addPrefix: {prefix: '/a?b'}",
-            "addPrefix.prefix: `/a?b`: expected a path; other letters are percent-encoded",
-        ),
-        (
-            "stripPrefix: {prefix: /a}",
-            "stripPrefix.prefixes: stripPrefix has prefixes\nerror: stripPrefix.prefix: unknown \
-                key `prefix` (did you mean prefixes?)",
-        ),
-        ("chain: {middlewares: []}", "chain.middlewares: a chain names middlewares"),
-        ("headers: {stsSeconds: 1}", "headers.stsSeconds: this is not supported by this version"),
-        (
-            "headers: {customRequestHeaders: {'': x}}",
-            "headers.customRequestHeaders.: a field name has only letters, digits and \
-                !#$%&'*+-.^_`|~",
-        ),
-        (
-            "headers: {customRequestHeaders: {X-A: 1, x-a: 2}}",
-            "headers.customRequestHeaders.x-a: this field is here twice; case makes no difference",
-        ),
-        (
-            "basicAuth: {users: [a]}",
-            "basicAuth: the middleware basicAuth is not supported by this version (routers that \
-                use it answer 503)",
-        ),
-        (
-            "compress: {}",
-            "compress: the middleware compress is not supported by this version (routers that \
-                use it answer 503)",
-        ),
-        (
-            "basicauht: {}",
-            "basicauht: there is no middleware `basicauht` (did you mean basicAuth?)",
-        ),
-        (
-            "addPrefix: {prefix: /a}, chain: {middlewares: [b]}",
-            "http.middlewares.m: a middleware is one thing, not addPrefix and chain",
-        ),
-    ] {
-        middleware(lines, &format!("error: {expected}"));
-    }
 }
 
 #[track_caller]

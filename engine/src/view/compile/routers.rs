@@ -404,7 +404,14 @@ impl<'a> Middle<'a> {
 fn step(middleware: &Arc<crate::config::typed::Middleware>) -> Option<Step> {
     match &middleware.kind {
         MiddlewareKind::StripPrefix { prefixes } => Some(Step::StripPrefix(prefixes.clone())),
+        MiddlewareKind::StripPrefixRegex { patterns } => {
+            Some(Step::StripPrefixRegex(patterns.clone()))
+        }
         MiddlewareKind::AddPrefix { prefix } => Some(Step::AddPrefix(prefix.clone())),
+        MiddlewareKind::ReplacePath { path } => Some(Step::ReplacePath(path.clone())),
+        MiddlewareKind::ReplacePathRegex(rewrite) => {
+            Some(Step::ReplacePathRegex(Arc::new(rewrite.clone())))
+        }
         MiddlewareKind::Headers(edit) => Some(Step::Headers(Arc::new(edit.clone()))),
         MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => None,
     }

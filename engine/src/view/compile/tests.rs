@@ -183,6 +183,7 @@ impl World {
                 Step::StripPrefix(prefixes) => format!("strip{}", prefixes.join(",")),
                 Step::AddPrefix(prefix) => format!("add{prefix}"),
                 Step::Headers(_) => "headers".to_owned(),
+                other => format!("{other:?}"),
             };
             let steps: Vec<String> = route.steps.iter().map(step).collect();
             let steps =

@@ -3,6 +3,7 @@
 use super::list::{List, Query};
 use super::{describe, strings};
 use crate::config::typed::MiddlewareKind;
+use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
@@ -48,6 +49,15 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
     Some(match kind {
         MiddlewareKind::StripPrefix { prefixes } => {
             ("stripPrefix", json!({ "prefixes": prefixes }))
+        }
+        MiddlewareKind::StripPrefixRegex { patterns } => {
+            let sources: Vec<&str> = patterns.iter().map(Pattern::source).collect();
+            ("stripPrefixRegex", json!({ "regex": sources }))
+        }
+        MiddlewareKind::ReplacePath { path } => ("replacePath", json!({ "path": path })),
+        MiddlewareKind::ReplacePathRegex(rewrite) => {
+            let (regex, replacement) = (rewrite.pattern.source(), rewrite.replacement.source());
+            ("replacePathRegex", json!({ "regex": regex, "replacement": replacement }))
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
         MiddlewareKind::Headers(edit) => {

@@ -1,0 +1,71 @@
+//! Middlewares from their documents to their effect: what is written is read, compiled and played
+//! through a worker.
+
+mod paths;
+
+use crate::pair::Pair;
+use engine::base::limits::{ControlLimits, Limits};
+use engine::base::time::Wall;
+use engine::config;
+use engine::view::View;
+use engine::view::compile::Compiler;
+use engine::view::stats::Stats;
+use std::sync::Arc;
+
+const ENTRY: &str = "entryPoints: {web: {address: ':80'}}";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// A site that is compiled anew when its document changes.
+struct Site {
+    compiler: Compiler,
+}
+
+impl Site {
+    fn new(fixed: &str) -> Self {
+        let (fixed, problems) = config::fixed_from_file("static.yml", fixed);
+        assert_eq!(problems, [], "the static document has no problem");
+        let stats = Arc::new(Stats::new(1, 4, Wall(0)));
+        Self { compiler: Compiler::new(Arc::new(fixed), ControlLimits::default(), stats) }
+    }
+
+    /// One server behind the middlewares of this mapping, which run in order of their names.
+    fn view(&mut self, middlewares: &str) -> Arc<View> {
+        self.view_of(&document(middlewares))
+    }
+
+    fn view_of(&mut self, document: &str) -> Arc<View> {
+        let reading = config::dynamic(&[("dynamic.yml", document)]);
+        assert_eq!(reading.diagnostics, [], "{document}");
+        self.compiler.set_dynamic(reading.dynamic);
+        Arc::new(self.compiler.build().expect("something changed").view)
+    }
+}
+
+fn document(middlewares: &str) -> String {
+    let names = middlewares.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    let names: Vec<&str> = names.filter(|name| !name.starts_with([' ', '#'])).collect();
+    let indented: String = middlewares.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "http:\n  routers:\n    r: {{rule: 'PathPrefix(`/`)', service: s, middlewares: [{}]}}\n  \
+         services:\n    s: {{loadBalancer: {{servers: [{{url: 'http://10.0.0.1:80'}}]}}}}\n  \
+         middlewares:\n{indented}",
+        names.join(", ")
+    )
+}
+
+/// A worker in front of one server, behind these middlewares.
+fn pair(middlewares: &str) -> Pair {
+    let mut site = Site::new(ENTRY);
+    Pair::of(site.view(middlewares), Limits::default())
+}
+
+/// What the server gets of a request that passes.
+fn passed(pair: &mut Pair, request: &str) -> String {
+    let client = pair.open();
+    pair.send(client, request);
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    pair.send(origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(pair.got(client), OK, "{request}");
+    sent
+}
