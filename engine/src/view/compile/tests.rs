@@ -179,11 +179,16 @@ impl World {
                 Destination::Service(id) => self.name(*id).to_owned(),
                 Destination::Broken(why) => format!("503 {why}"),
             };
-            let step = |step: &Step| match step {
-                Step::StripPrefix(prefixes) => format!("strip{}", prefixes.join(",")),
-                Step::AddPrefix(prefix) => format!("add{prefix}"),
-                Step::Headers(_) => "headers".to_owned(),
-                other => format!("{other:?}"),
+            let step = |step: &Step| {
+                if let Step::StripPrefix(prefixes) = step {
+                    format!("strip{}", prefixes.join(","))
+                } else if let Step::AddPrefix(prefix) = step {
+                    format!("add{prefix}")
+                } else if matches!(step, Step::Headers(_)) {
+                    "headers".to_owned()
+                } else {
+                    format!("{step:?}")
+                }
             };
             let steps: Vec<String> = route.steps.iter().map(step).collect();
             let steps =
