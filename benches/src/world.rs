@@ -6,8 +6,7 @@ use engine::base::time::{Span, Wall};
 use engine::config::fixed::{Authority, Child, EntryPoint, Fixed, Multicluster, OnStale};
 use engine::config::fixed::{Scheme, Transport};
 use engine::config::typed::{
-    Balancer, CheckMode, Dynamic, ExpectedStatus, HealthCheck, Place, Router, Server, Service,
-    ServiceKind, Weight,
+    Balancer, Dynamic, HealthCheck, Place, Router, Server, Service, ServiceKind, Weight,
 };
 use engine::rule::Rule;
 use engine::uplink::advert::Advert;
@@ -39,20 +38,7 @@ pub fn parent(children: u16) -> Compiler {
 
 /// What a child with `uplinks` uplinks offers; `weight` tells two offers apart.
 pub fn adverts(uplinks: u16, weight: u32) -> Vec<Advert> {
-    let check = HealthCheck {
-        path: "/health".into(),
-        scheme: None,
-        mode: CheckMode::Http,
-        method: "GET".into(),
-        status: ExpectedStatus::Exactly(200),
-        port: None,
-        interval: Span::secs(30),
-        unhealthy_interval: Span::secs(30),
-        timeout: Span::secs(5),
-        hostname: None,
-        follow_redirects: true,
-        headers: Vec::new(),
-    };
+    let check = HealthCheck { path: "/health".into(), ..HealthCheck::of_uplink() };
     let advert = |n: u16| Advert {
         name: format!("uplink-{n:03}").into(),
         entry_points: vec!["multicluster".into()],

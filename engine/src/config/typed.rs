@@ -45,7 +45,7 @@ pub struct Router {
     /// Qualified name; empty when missing.
     pub service: String,
     pub uplinks: Vec<String>,
-    /// Why this router must not serve, found while reading it: it then answers 503 (decision 6).
+    /// Why this router must not serve, found while reading it: it then answers 503.
     pub broken: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ pub struct FailoverErrors {
     pub status: Vec<RangeInclusive<u16>>,
     /// `None` is no limit of its own: the worker's budget for kept bodies applies.
     pub body_bytes_max: Option<u64>,
-    /// `tieline.replayNonIdempotent` (decision 17).
+    /// `tieline.replayNonIdempotent`.
     pub replay_non_idempotent: bool,
 }
 
@@ -168,6 +168,31 @@ pub struct HealthCheck {
     pub headers: Vec<(String, String)>,
 }
 
+impl HealthCheck {
+    /// With the defaults of an uplink.
+    pub fn of_uplink() -> Self {
+        Self {
+            path: String::new(),
+            scheme: None,
+            mode: CheckMode::Http,
+            method: "GET".to_owned(),
+            status: ExpectedStatus::Exactly(200),
+            port: None,
+            interval: Span::secs(30),
+            unhealthy_interval: Span::secs(30),
+            timeout: Span::secs(5),
+            hostname: None,
+            follow_redirects: true,
+            headers: Vec::new(),
+        }
+    }
+
+    /// With the defaults of a `loadBalancer`.
+    pub fn of_server() -> Self {
+        Self { status: ExpectedStatus::Success, ..Self::of_uplink() }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckMode {
     Http,
@@ -176,17 +201,21 @@ pub enum CheckMode {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExpectedStatus {
-    /// 200 to 399: a `loadBalancer` that names none (decision 9).
+    /// 200 to 399: a `loadBalancer` that names none.
     Success,
     Exactly(u16),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PassiveCheck {
-    /// Default 10 s.
     pub failure_window: Span,
-    /// Default 1.
     pub failed_attempts_max: u32,
+}
+
+impl Default for PassiveCheck {
+    fn default() -> Self {
+        Self { failure_window: Span::secs(10), failed_attempts_max: 1 }
+    }
 }
 
 /// A workload offered to parents.

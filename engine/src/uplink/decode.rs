@@ -145,7 +145,8 @@ impl Reader {
     /// `None` also for a kind of check that this version has never heard of: the uplink counts as
     /// unchecked. One that it knows but cannot carry out stays, and leaves the uplink unknown.
     fn health_check(&mut self, place: &str, object: &Map<String, Value>) -> Option<HealthCheck> {
-        let interval = self.interval(place, object, "interval").unwrap_or(Span::secs(30));
+        let defaults = HealthCheck::of_uplink();
+        let interval = self.interval(place, object, "interval").unwrap_or(defaults.interval);
         let mode = self.text(place, object, "mode", 16).unwrap_or_default();
         let scheme = self.text(place, object, "scheme", 16).unwrap_or_default();
         let check = HealthCheck {
@@ -157,11 +158,11 @@ impl Reader {
                 _ => None,
             },
             mode: if mode == "grpc" { CheckMode::Grpc } else { CheckMode::Http },
-            method: self.method(place, object),
+            method: self.method(place, object).unwrap_or(defaults.method),
             status: self
                 .integer(place, object, "status", 100..=599)
                 .and_then(|status| u16::try_from(status).ok())
-                .map_or(ExpectedStatus::Exactly(200), ExpectedStatus::Exactly),
+                .map_or(defaults.status, ExpectedStatus::Exactly),
             port: self
                 .integer(place, object, "port", 0..=65_535)
                 .and_then(|port| u16::try_from(port).ok())
@@ -170,9 +171,11 @@ impl Reader {
             unhealthy_interval: self
                 .interval(place, object, "unhealthyInterval")
                 .unwrap_or(interval),
-            timeout: self.positive(place, object, "timeout", Span::secs(5)),
+            timeout: self.positive(place, object, "timeout", defaults.timeout),
             hostname: self.hostname(place, object),
-            follow_redirects: self.flag(place, object, "followRedirects").unwrap_or(true),
+            follow_redirects: self
+                .flag(place, object, "followRedirects")
+                .unwrap_or(defaults.follow_redirects),
             headers: self.headers(place, object),
         };
         match (mode.as_str(), scheme.as_str()) {
@@ -189,10 +192,14 @@ impl Reader {
     }
 
     fn passive(&mut self, place: &str, object: &Map<String, Value>) -> PassiveCheck {
+        let defaults = PassiveCheck::default();
+        let window = self.positive(place, object, "failureWindow", defaults.failure_window);
         let attempts = self.integer(place, object, "maxFailedAttempts", 1..=1_000_000);
         PassiveCheck {
-            failure_window: self.positive(place, object, "failureWindow", Span::secs(10)),
-            failed_attempts_max: attempts.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            failure_window: window,
+            failed_attempts_max: attempts
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(defaults.failed_attempts_max),
         }
     }
 
@@ -209,16 +216,13 @@ impl Reader {
         path
     }
 
-    fn method(&mut self, place: &str, object: &Map<String, Value>) -> String {
-        let method = self.text(place, object, "method", 32).unwrap_or_default();
-        if method.is_empty() {
-            return "GET".into();
-        }
+    fn method(&mut self, place: &str, object: &Map<String, Value>) -> Option<String> {
+        let method = self.text(place, object, "method", 32).filter(|method| !method.is_empty())?;
         // CONNECT would ask the child to dial, and the answer would not be an answer.
         if !is_token(&method) || method.eq_ignore_ascii_case("connect") {
             self.problem(&format!("{place}.method"), "not a method for a probe");
         }
-        method
+        Some(method)
     }
 
     fn hostname(&mut self, place: &str, object: &Map<String, Value>) -> Option<String> {

@@ -1,6 +1,5 @@
 //! Active and passive checks, of uplinks and of servers.
 
-use crate::base::time::Span;
 use crate::config::fields::Fields;
 use crate::config::fixed::Scheme;
 use crate::config::typed::{CheckMode, ExpectedStatus, HealthCheck, PassiveCheck};
@@ -10,37 +9,6 @@ use crate::config::typed::{CheckMode, ExpectedStatus, HealthCheck, PassiveCheck}
 pub(super) enum Checked {
     Uplink,
     Server,
-}
-
-impl HealthCheck {
-    /// With the defaults of an uplink.
-    pub fn of_uplink() -> Self {
-        Self {
-            path: String::new(),
-            scheme: None,
-            mode: CheckMode::Http,
-            method: "GET".to_owned(),
-            status: ExpectedStatus::Exactly(200),
-            port: None,
-            interval: Span::secs(30),
-            unhealthy_interval: Span::secs(30),
-            timeout: Span::secs(5),
-            hostname: None,
-            follow_redirects: true,
-            headers: Vec::new(),
-        }
-    }
-
-    /// With the defaults of a `loadBalancer`.
-    pub fn of_server() -> Self {
-        Self { status: ExpectedStatus::Success, ..Self::of_uplink() }
-    }
-}
-
-impl Default for PassiveCheck {
-    fn default() -> Self {
-        Self { failure_window: Span::secs(10), failed_attempts_max: 1 }
-    }
 }
 
 pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthCheck> {
@@ -58,7 +26,7 @@ pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthChec
         fields.error("status", "bad-value", "a status is between 100 and 599");
     }
     let modes = [("http", CheckMode::Http), ("grpc", CheckMode::Grpc)];
-    let mode = fields.word("mode", &modes).unwrap_or(CheckMode::Http);
+    let mode = fields.word("mode", &modes).unwrap_or(defaults.mode);
     if mode == CheckMode::Grpc {
         fields.error("mode", "unsupported", "gRPC probes are not supported by this version");
     }
@@ -77,7 +45,7 @@ pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthChec
         unhealthy_interval: fields.lasting("unhealthyInterval").unwrap_or(interval),
         timeout: fields.lasting("timeout").unwrap_or(defaults.timeout),
         hostname: fields.parsed("hostname", hostname),
-        follow_redirects: fields.flag("followRedirects").unwrap_or(true),
+        follow_redirects: fields.flag("followRedirects").unwrap_or(defaults.follow_redirects),
         headers: headers(&fields, "headers"),
     };
     fields.close();
