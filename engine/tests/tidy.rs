@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("http", &["base"]),
     ("h1", &["base", "http"]),
-    ("rule", &["base", "http", "config"]),
+    ("rule", &["base", "http"]),
     ("config", &["base", "rule"]),
     ("service", &["base", "http", "config", "rule"]),
     ("uplink", &["base", "config"]),

@@ -1,6 +1,7 @@
 //! The ground floor: time, chance, ids, memory, limits, marks and diagnostics. Knows nothing of
 //! HTTP.
 
+pub mod cidr;
 pub mod diag;
 pub mod id;
 pub mod intern;

@@ -1,6 +1,7 @@
 //! The static configuration: what a process reads once, at start. The `Default` of each type is
 //! what the reference in `docs/` says.
 
+use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -119,13 +120,6 @@ pub enum AppendFor {
     #[default]
     Yes,
     No,
-}
-
-/// A range of addresses.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Cidr {
-    pub addr: std::net::IpAddr,
-    pub bits: u8,
 }
 
 #[derive(Clone, PartialEq, Debug)]

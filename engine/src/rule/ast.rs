@@ -1,7 +1,7 @@
 //! A parsed rule as a tree, and how it prints.
 
 use super::pattern::Pattern;
-use crate::config::fixed::Cidr;
+use crate::base::cidr::Cidr;
 use std::fmt;
 
 /// A rule or a part of one.

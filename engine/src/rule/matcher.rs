@@ -3,7 +3,7 @@
 
 use super::ast::{HostPattern, Matcher, Node};
 use super::pattern::Pattern;
-use crate::config::fixed::Cidr;
+use crate::base::cidr::Cidr;
 use crate::http::fields;
 use crate::http::request::RequestInfo;
 

@@ -4,8 +4,8 @@ use super::RuleError;
 use super::ast::{HostPattern, Matcher, Node};
 use super::lex::{Spanned, Token, tokens};
 use super::pattern::Pattern;
+use crate::base::cidr::Cidr;
 use crate::base::nearest::nearest;
-use crate::config::fixed::Cidr;
 
 /// Levels of parentheses and negations. People write three; the stack holds many more.
 const DEPTH_MAX: u32 = 64;

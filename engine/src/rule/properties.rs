@@ -1,7 +1,7 @@
 //! Printing and parsing are inverses; the matcher agrees with a naive twin; no text is a surprise.
 
 use super::*;
-use crate::config::fixed::Cidr;
+use crate::base::cidr::Cidr;
 use crate::http::fields::Field;
 use proptest::prelude::*;
 use std::net::IpAddr;

@@ -2,10 +2,11 @@
 
 use crate::pair::Pair;
 use crate::plan::Plan;
+use engine::base::cidr::Cidr;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::time::Span;
-use engine::config::fixed::{AccessFormat, AccessLog, Cidr, HeaderMode};
+use engine::config::fixed::{AccessFormat, AccessLog, HeaderMode};
 use engine::config::typed::HeadersEdit;
 use engine::service::middleware::Step;
 use std::sync::Arc;

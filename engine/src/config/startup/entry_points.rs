@@ -1,10 +1,11 @@
 //! Entry points, ordinary ones and those of uplinks.
 
+use crate::base::cidr::Cidr;
 use crate::base::diag::Diagnostic;
 use crate::config::address::listen_addr;
 use crate::config::dynamic::qualified;
 use crate::config::fields::{Fields, Named, bad_value};
-use crate::config::fixed::{AppendFor, Cidr, EntryPoint, Fixed, Forwarded};
+use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded};
 
 /// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
 /// is refused: it might serve what its author meant to guard.

@@ -1,9 +1,10 @@
 //! Static documents and what is said about them.
 
 use super::*;
+use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::fixed::{
-    AccessFormat, AccessLog, Api, AppendFor, Child, Cidr, Forwarded, HeaderMode, IdleConns, Log,
+    AccessFormat, AccessLog, Api, AppendFor, Child, Forwarded, HeaderMode, IdleConns, Log,
     Multicluster, OnStale, Ping, Prometheus, Transport,
 };
 
