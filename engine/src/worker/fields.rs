@@ -154,9 +154,7 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
     for field in request.head.end_to_end() {
         match Known::of(field.name) {
             Some(Known::Host) => continue,
-            Some(Known::ContentLength) if !matches!(request.framing, Framing::Length(_)) => {
-                continue;
-            }
+            Some(Known::ContentLength) if request.framing != request.head.framing => continue,
             Some(Known::Expect) if !request.expects_continue => continue,
             _ => {}
         }
@@ -204,7 +202,7 @@ fn is_nominated_managed(request: &Outgoing<'_>, field: &Field<'_>) -> bool {
 fn write_framing(out: &mut Vec<u8>, framing: Framing, came: Framing) {
     match framing {
         Framing::Chunked => put_field(out, "Transfer-Encoding", b"chunked"),
-        Framing::Length(length) if !matches!(came, Framing::Length(_)) => {
+        Framing::Length(length) if framing != came => {
             out.extend_from_slice(b"Content-Length: ");
             number(length, out);
             out.extend_from_slice(b"\r\n");

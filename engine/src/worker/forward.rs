@@ -159,7 +159,11 @@ impl Worker {
         let id = exchange.client.expect("only a client's request is discarded");
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         match exchange.up.next(&mut conn.wire.inbox) {
-            Ok(Piece::Content(_)) => Turn::Again,
+            Ok(Piece::Content(slice)) => {
+                // Mirrors get the request as the client sent it, whatever became of it.
+                self.keep(key, &slice);
+                Turn::Again
+            }
             Ok(Piece::Over) => {
                 self.finish(key);
                 Turn::Enough

@@ -151,7 +151,7 @@ impl Worker {
         if limit.is_some_and(|max| sent > max) {
             return Some(MirrorSkip::BodyTooLarge);
         }
-        if sent > 0 && main.kept().is_none() {
+        if sent > 0 && main.kept().is_none_or(|kept| kept.bytes != sent) {
             let starved = main.kept.as_ref().is_none_or(|kept| kept.starved);
             return Some(if starved { MirrorSkip::NoBudget } else { MirrorSkip::BodyTooLarge });
         }

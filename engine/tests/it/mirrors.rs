@@ -54,6 +54,41 @@ fn mirrors_get_the_whole_request_once_the_client_has_its_answer() {
 }
 
 #[test]
+fn a_body_that_was_not_wanted_any_more_is_mirrored_whole() {
+    let mut pair = Pair::new(&plan(&[100], true, None));
+    let client = pair.open();
+    let (head, body) = POST.split_at(POST.len() - 3);
+    pair.dial = Dial::Refuse;
+    pair.send(client, head);
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    pair.dialed();
+    pair.dial = Dial::Accept;
+    pair.send(client, body);
+    let mirror = pair.dialed();
+    let sent = pair.got(mirror);
+    assert!(sent.contains("Content-Length: 4\r\n") && sent.ends_with("\r\n\r\nabcd"), "{sent}");
+    pair.send(mirror, OK);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_body_of_which_only_a_part_was_read_is_not_mirrored() {
+    let mut pair = Pair::new(&plan(&[100], true, None));
+    let client = pair.open();
+    let (head, body) = POST.split_at(POST.len() - 3);
+    pair.send(client, head);
+    let main = pair.dialed();
+    pair.got(main);
+    pair.send(main, "HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n");
+    pair.reset(main);
+    assert!(pair.got(client).starts_with("HTTP/1.1 401 Who\r\n"));
+    pair.send(client, body);
+    pair.no_dial();
+    assert_eq!(skipped(&pair, MirrorSkip::ClientGone), 1);
+    pair.nothing_more();
+}
+
+#[test]
 fn every_tenth_request_is_mirrored_the_first_included() {
     let mut pair = Pair::new(&plan(&[10], true, None));
     let client = pair.open();
