@@ -2,7 +2,7 @@
 //! mirror, and when somebody stopped an instance.
 
 use crate::fault::Kind as FaultKind;
-use crate::ledger::Probe;
+use crate::ledger::{Meant, Probe};
 use crate::model::{self, Fate, Routed};
 use crate::oracle::http::Excused;
 use crate::plan::{Document, Kind};
@@ -28,8 +28,8 @@ pub struct Book {
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,
-    /// When a worker gave up a request that had waited for one of few connections.
-    pub waited_out: Vec<Time>,
+    /// When a worker turned a request away for a bound that no other counter shows, and how.
+    pub refusals: Vec<(Time, u16)>,
     /// A connection that was told off is not listened to for long: its answer may be lost.
     pub short_linger: bool,
     /// Something has happened that health checks may have noticed.
@@ -69,7 +69,7 @@ impl Book {
     pub fn response_edits(&self, probe: &Probe) -> Vec<Vec<(String, String)>> {
         let edits = |fate: Fate| match fate {
             Fate::Routed(routed) => Some(routed.response_edits),
-            Fate::Nowhere | Fate::Broken { .. } | Fate::Unclean { .. } => None,
+            Fate::Nowhere | Fate::Loop | Fate::Broken { .. } | Fate::Unclean { .. } => None,
         };
         self.fates(probe).into_iter().filter_map(edits).collect()
     }
@@ -86,12 +86,27 @@ impl Book {
     /// Whether some view that may be in force since `epoch` has a server without an address below
     /// this service: a worker learns late of a name that has been resolved.
     pub fn may_lack_addresses(&self, routed: &Routed, epoch: u64) -> bool {
-        let mut names = BTreeSet::new();
-        for document in &self.documents {
-            names.remove(&routed.service);
-            model::below(document, &routed.service, &mut names);
-        }
+        let names = self.names_below(routed);
         self.unresolved.range(epoch..).any(|(_, lacking)| !lacking.is_disjoint(&names))
+    }
+
+    /// Whether a child below this service finds that the request has come too far or in a circle.
+    pub fn may_loop_below(&self, routed: &Routed, meant: &Meant) -> bool {
+        let there = meant.hops().any(|hop| hop.starts_with("child-"));
+        let too_far = meant.hops().count() >= model::HOPS_MAX;
+        let child = |name: &String| name.ends_with("@multicluster");
+        (there || too_far) && self.names_below(routed).iter().any(child)
+    }
+
+    /// Services below this one by any document, itself included.
+    fn names_below(&self, routed: &Routed) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for document in &self.documents {
+            let mut names = BTreeSet::new();
+            model::below(document, &routed.service, &mut names);
+            all.append(&mut names);
+        }
+        all
     }
 
     fn may_lack(&self, document: &Document, service: &str) -> bool {

@@ -39,7 +39,7 @@ pub struct Gateway {
     pub views: BTreeMap<u64, Arc<View>>,
     versions: BTreeMap<u64, u32>,
     shed: u64,
-    waited: u64,
+    refused: [u64; REFUSALS.len()],
     pub up: bool,
     pub draining: bool,
     /// Marks of earlier lives.
@@ -47,6 +47,9 @@ pub struct Gateway {
     pub lives: u64,
     torn: usize,
 }
+
+/// Marks of requests that a bound turned away, with the answer they get.
+const REFUSALS: [(Mark, u16); 2] = [(Mark::WaitedTooLong, 504), (Mark::HeadsOvergrown, 431)];
 
 impl Gateway {
     /// The version of the document that a view was made of; nought before any was read.
@@ -76,12 +79,15 @@ impl Gateway {
         std::mem::replace(&mut self.shed, now) != now
     }
 
-    /// Whether a request waited in vain for a connection since the last call.
-    pub fn note_waited(&mut self) -> bool {
-        let waited =
-            |worker: &engine::view::stats::WorkerStats| worker.marks.count(Mark::WaitedTooLong);
-        let now: u64 = self.stats.workers.iter().map(waited).sum();
-        std::mem::replace(&mut self.waited, now) != now
+    /// Statuses with which requests were refused at a bound since the last call.
+    pub fn note_refusals(&mut self) -> impl Iterator<Item = u16> {
+        let count = |mark: Mark| -> u64 {
+            self.stats.workers.iter().map(|worker| worker.marks.count(mark)).sum()
+        };
+        let now = REFUSALS.map(|(mark, _)| count(mark));
+        let before = std::mem::replace(&mut self.refused, now);
+        let all = REFUSALS.iter().zip(now.into_iter().zip(before));
+        all.filter(|(_, (now, before))| now > before).map(|((_, status), _)| *status)
     }
 
     /// Counts of all marks, of this life and earlier ones.
@@ -135,7 +141,7 @@ impl World {
             views: BTreeMap::new(),
             versions: BTreeMap::new(),
             shed: 0,
-            waited: 0,
+            refused: [0; REFUSALS.len()],
             up: false,
             draining: false,
             marks: Vec::new(),
@@ -161,7 +167,7 @@ impl World {
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
         gateway.shed = 0;
-        gateway.waited = 0;
+        gateway.refused = [0; REFUSALS.len()];
         gateway.views.clear();
         gateway.versions.clear();
         gateway.hosts.clear();

@@ -175,6 +175,14 @@ impl Ledger {
     }
 }
 
+impl Meant {
+    /// Instances that the client says the request has passed.
+    pub fn hops(&self) -> impl Iterator<Item = &str> {
+        let lines = self.fields.iter().filter(|(name, _)| name == crate::model::HOPS);
+        lines.flat_map(|(_, list)| list.split(", "))
+    }
+}
+
 impl Probe {
     pub fn idempotent(&self) -> bool {
         !matches!(self.meant.method, "POST" | "PATCH")

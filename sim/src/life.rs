@@ -179,7 +179,7 @@ impl World {
         self.choices.judge_gaps(&|_, _| !crashed, &mut self.net);
         let (book, documents) = (&self.book, &self.book.documents);
         let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
-            Fate::Nowhere => None,
+            Fate::Nowhere | Fate::Loop => None,
             Fate::Broken { router }
             | Fate::Unclean { router }
             | Fate::Routed(Routed { router, .. }) => Some(router),

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 pub enum Fate {
     /// No rule matches: 404.
     Nowhere,
+    /// It has been here before, or has come too far: 508.
+    Loop,
     /// The router that matches must not serve: 503.
     Broken {
         router: String,
@@ -20,6 +22,12 @@ pub enum Fate {
     },
     Routed(Routed),
 }
+
+/// The instance that clients ask.
+pub const PARENT: &str = "parent";
+/// Names the instances that a request has passed.
+pub const HOPS: &str = "x-tieline-hops";
+pub const HOPS_MAX: usize = 8;
 
 /// A request after its router's middlewares.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +44,9 @@ pub struct Routed {
 
 /// The fate of a request at an entry point of an instance with this document.
 pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Fate {
+    if meant.hops().count() > HOPS_MAX || meant.hops().any(|hop| hop == PARENT) {
+        return Fate::Loop;
+    }
     let (path, query) = split(&meant.target);
     let path = normal(path);
     let listens = |router: &&Router| match router.entries.is_empty() {

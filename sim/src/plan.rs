@@ -382,5 +382,10 @@ fn draw_fields(chance: &mut Stream) -> Vec<(String, String)> {
             fields.push((name.to_owned(), value.to_owned()));
         }
     }
+    if chance.one_in(24) {
+        let ways =
+            ["a", "a, parent", "child-0, b", "1, 2, 3, 4, 5, 6, 7, 8", "1, 2, 3, 4, 5, 6, 7, 8, 9"];
+        fields.push((crate::model::HOPS.to_owned(), (*chance.pick(&ways)).to_owned()));
+    }
     fields
 }

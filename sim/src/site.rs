@@ -503,12 +503,23 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.log_bytes, &[1, 300]);
     set(&mut limits.linger_bytes, &[0, 100]);
     let loose = limits;
+    set(&mut limits.grown_head_bytes, &[0, 100, 1_000]);
     set(&mut limits.large_pages_max, &[1, 3, 8, 20]);
     set(&mut limits.clients_max, &[1, 3]);
     set(&mut limits.upstreams_max, &[1, 2, 4]);
     set(&mut limits.waiters_per_target, &[1, 2]);
     set(&mut limits.conns_per_target, &[1, 2]);
+    if chance.one_in(5) {
+        starve(chance, &mut limits);
+    }
     (limits, limits != loose)
+}
+
+/// So few connections and pages that one slow reader holds all of them.
+fn starve(chance: &mut Stream, limits: &mut Limits) {
+    limits.clients_max = *chance.pick(&[2, 1, 4]);
+    limits.upstreams_max = *chance.pick(&[3, 2, 1]);
+    limits.large_pages_max = *chance.pick(&[2, 1, 4]);
 }
 
 /// Bounds of a control machine; whether polls and probes may fail for want of room.
@@ -530,5 +541,9 @@ fn draw_control_limits(chance: &mut Stream) -> (ControlLimits, bool) {
     let loose = limits;
     set(&mut limits.large_pages_max, &[0, 1]);
     set(&mut limits.collected_bytes, &[0, 100]);
+    if chance.one_in(4) {
+        limits.large_pages_max = *chance.pick(&[1, 0]);
+        limits.small_pages_max = *chance.pick(&[1, 0]);
+    }
     (limits, limits != loose)
 }

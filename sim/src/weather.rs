@@ -81,7 +81,7 @@ impl World {
         }
         self.net.faults.observed(how);
         let pause = Span::millis(self.net.faults.chance.between(50, 6_000));
-        let grace = Span::millis(self.net.faults.chance.between(10, 4_000));
+        let grace = Span::millis(10 + self.net.faults.chance.size(4_000));
         self.book.stops.push((self.net.now, self.net.now + pause + grace));
         self.book.unhealthy = Some(self.net.now);
         if how == Kind::Drain {
@@ -146,7 +146,7 @@ impl World {
         let any = |chance: &mut crate::entropy::Stream, length: usize| {
             usize::try_from(chance.below(length as u64)).expect("below a length")
         };
-        match chance.below(5) {
+        match chance.below(6) {
             0 if document.routers.len() > 1 => {
                 let at = any(chance, document.routers.len());
                 document.routers.remove(at);
@@ -172,6 +172,18 @@ impl World {
                 for middleware in &mut document.middlewares {
                     if let Step::Headers { request, .. } = &mut middleware.kind {
                         request[0].1 = format!("v{}", document.version);
+                    }
+                }
+            }
+            4 => {
+                let at = any(chance, document.services.len());
+                if let ServiceKind::Balancer { servers, check, .. } =
+                    &mut document.services[at].kind
+                {
+                    if servers.len() > 1 {
+                        servers.pop();
+                    } else {
+                        *check = None;
                     }
                 }
             }

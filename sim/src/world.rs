@@ -266,9 +266,8 @@ impl World {
         if gateway.note_shed() {
             self.book.shed_at = Some(self.net.now);
         }
-        if gateway.note_waited() {
-            self.book.waited_out.push(self.net.now);
-        }
+        let now = self.net.now;
+        self.book.refusals.extend(gateway.note_refusals().map(|status| (now, status)));
         if self.hosts[number as usize].gateway == 0 {
             self.book.oldest_epoch = self.oldest_epoch();
             self.book.oldest = self.gateways[0].version_of(self.book.oldest_epoch);

@@ -128,6 +128,8 @@ pub struct ControlLimits {
     pub kept_max: u32,
     /// Bytes of a small page: what a kept poll connection pins.
     pub small_page_bytes: u32,
+    /// Small pages: one for each connection.
+    pub small_pages_max: u32,
     /// Bytes of a large page: one read of an answer.
     pub large_page_bytes: u32,
     /// Large pages.
@@ -174,6 +176,7 @@ impl Default for ControlLimits {
             conns_max: 8_192,
             kept_max: 2_048,
             small_page_bytes: 512,
+            small_pages_max: 8_192,
             large_page_bytes: 17 * 1024,
             large_pages_max: 1_024,
             poll_body_bytes: 1024 * 1024,

@@ -102,7 +102,7 @@ impl Conns {
         let limits = ControlLimits { conns_max: limits.conns_max.max(2), ..limits };
         let pool = Pool::new(
             limits.small_page_bytes,
-            limits.conns_max,
+            limits.small_pages_max,
             limits.large_page_bytes,
             limits.large_pages_max,
         );

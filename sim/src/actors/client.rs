@@ -71,6 +71,17 @@ struct Tunnel {
     back: u64,
 }
 
+impl Conn {
+    /// The newest request will end too early: within its body if it has one.
+    fn leave_out(&mut self, scene: &mut Scene<'_>) {
+        let end = self.ends.back().map_or(0, |(at, _)| *at);
+        let head = self.heads.back().map_or(0, |(at, _)| *at);
+        let from = if head < end { head } else { self.sender.written() };
+        let keep = scene.net.faults.chance.between(from as u64, end as u64 - 1);
+        self.sender.cut(usize::try_from(keep).expect("requests are small"));
+    }
+}
+
 impl Client {
     pub fn new(actor: u16, ip: IpAddr, left: u32) -> Self {
         Self { actor, ip, conn: None, left, waiting: false, refused: 0, done: false }
@@ -247,6 +258,9 @@ impl Client {
             scene.net.after(pause, Event::Timer { actor: self.actor, token: LISTEN });
             Kind::ClientDeaf
         } else if scene.net.faults.strikes(Kind::ClientHalfCloses) {
+            if scene.net.faults.chance.one_in(2) {
+                conn.leave_out(scene);
+            }
             conn.sender.then(Then::Shut);
             conn.last = true;
             conn.shut = true;

@@ -10,7 +10,7 @@ use crate::actors::codec::{Framing, Head};
 use crate::actors::server::Server;
 use crate::fault::Kind;
 use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
-use crate::model::{Fate, Routed};
+use crate::model::{Fate, HOPS, PARENT, Routed};
 use crate::net::Net;
 use engine::base::time::{Span, Time};
 
@@ -29,8 +29,9 @@ pub enum Excused {
     /// Its server had answered in full when the reset of a later request of its connection, which
     /// has an excuse, overtook the answer.
     Overtaken(ProbeId),
-    /// It waited for one of few connections until its time was over.
-    WaitedOut,
+    /// A worker turned a request away with this very answer meanwhile, because a bound drawn for
+    /// this run was reached.
+    Refused,
     /// It waited, on the connection of a request that ended with an excuse and took the connection
     /// with it, and reached nobody.
     Behind(ProbeId),
@@ -88,6 +89,9 @@ pub fn on_arrival(
     if method != probe.meant.method || version != "HTTP/1.1" {
         wrong(Oracle::H3, format!("start line {:?}", head.start));
     }
+    if let Some(text) = hops_problem(probe, server, head) {
+        wrong(Oracle::H3, text);
+    }
     if head.count("host") != 1 {
         wrong(Oracle::H3, format!("{} host fields", head.count("host")));
     }
@@ -107,6 +111,7 @@ pub fn on_arrival(
         .map(|fate| match fate {
             Fate::Routed(routed) => head_problem(probe, routed, target, head),
             Fate::Nowhere => Some("no route at all".into()),
+            Fate::Loop => Some("a path that has been here before".into()),
             Fate::Broken { router } | Fate::Unclean { router } => {
                 Some(format!("router {router}, which must not serve it"))
             }
@@ -116,6 +121,15 @@ pub fn on_arrival(
     if problems.len() == fates.len() {
         wrong(Oracle::H3, problems.join("; or "));
     }
+}
+
+/// Who plays a child is told the way of the request so far; nobody else is.
+fn hops_problem(probe: &Probe, server: &Server, head: &Head) -> Option<String> {
+    let mut way: Vec<&str> = probe.meant.hops().collect();
+    way.push(PARENT);
+    let expected = server.advert.is_some().then(|| way.join(", "));
+    let hops = head.get(HOPS);
+    (hops != expected.as_deref()).then(|| format!("{HOPS} {hops:?} instead of {expected:?}"))
 }
 
 /// What is wrong with a head at a server, if it was routed so.
@@ -129,7 +143,7 @@ fn head_problem(probe: &Probe, routed: &Routed, target: &str, head: &Head) -> Op
         routed.request_edits.iter().rev().find(|(at, _)| at.eq_ignore_ascii_case(name))
     };
     for (name, value) in &probe.meant.fields {
-        if edited(name).is_none() {
+        if edited(name).is_none() && name != HOPS {
             expected.push((name, value));
         }
     }
@@ -312,11 +326,13 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
     let fates = scene.book.fates(probe);
     let expected = |fate: &Fate| match fate {
         Fate::Nowhere => answer.status == 404,
+        Fate::Loop => answer.status == 508,
         Fate::Broken { .. } => answer.status == 503,
         Fate::Unclean { .. } => matches!(answer.status, 400 | 503),
         Fate::Routed(routed) => match answer.status {
             503 => scene.book.may_lack_servers(routed),
             502 => scene.book.may_lack_addresses(routed, probe.oldest_epoch),
+            508 => scene.book.may_loop_below(routed, &probe.meant),
             _ => false,
         },
     };
@@ -381,10 +397,13 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if let Some(excuse) = shared(scene, probe) {
         return Some(excuse);
     }
-    let waited_out = |at: &Time| probe.started <= *at && *at <= end;
-    let gave_up = probe.answer.as_ref().is_some_and(|answer| answer.status == 504);
-    if gave_up && scene.book.waited_out.iter().any(waited_out) {
-        return Some(Excused::WaitedOut);
+    let told = probe.answer.as_ref().filter(|answer| answer.server.is_none());
+    let refused = |(at, status): &(Time, u16)| {
+        let meanwhile = probe.started <= *at && *at <= end;
+        meanwhile && told.is_some_and(|answer| answer.status == *status)
+    };
+    if scene.book.refusals.iter().any(refused) {
+        return Some(Excused::Refused);
     }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
