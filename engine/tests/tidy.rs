@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["base"]),
     ("h1", &["base", "http"]),
     ("rule", &["base", "http"]),
-    ("config", &["base", "rule"]),
+    ("config", &["base", "http", "rule"]),
     ("service", &["base", "http", "config", "rule"]),
     ("uplink", &["base", "config"]),
     ("view", &["base", "http", "config", "rule", "service", "uplink"]),

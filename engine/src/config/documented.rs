@@ -13,6 +13,7 @@ const DYNAMIC: &str = include_str!("../../../docs/reference/dynamic.md");
 /// Sections as full as the defaults of their members need them.
 const STATIC_BASE: &str = "--entryPoints.n.address=:80 --hub.uplinkEntryPoints.u.address=:81 \
     --hub.providers.multicluster.children.n.address=http://c:9443 --providers.file.filename=f \
+    --entryPoints.n.http.redirections.entryPoint.to=:443 \
     --api --ping --metrics.prometheus --accessLog";
 const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.service=loadBalancer \
     --http.services.loadBalancer.loadBalancer.servers[0].url=http://a \
@@ -23,7 +24,12 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.services.failover.failover.errors.status=500 \
     --http.services.mirroring.mirroring.service=n \
     --http.services.mirroring.mirroring.mirrors[0].name=n \
-    --http.uplinks.n.healthCheck --http.uplinks.n.passiveHealthCheck";
+    --http.uplinks.n.healthCheck --http.uplinks.n.passiveHealthCheck \
+    --http.middlewares.redirectRegex.redirectRegex.regex=a \
+    --http.middlewares.redirectRegex.redirectRegex.replacement=b \
+    --http.middlewares.redirectScheme.redirectScheme.scheme=https \
+    --http.middlewares.ipAllowList.ipAllowList.sourceRange=10.0.0.1 \
+    --http.middlewares.encodedCharacters.encodedCharacters";
 
 /// Keys and defaults of the tables that have both.
 fn rows(page: &'static str) -> Vec<(&'static str, Option<&'static str>)> {

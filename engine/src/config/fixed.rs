@@ -1,8 +1,10 @@
 //! The static configuration: what a process reads once, at start. The `Default` of each type is
 //! what the reference in `docs/` says.
 
+use super::encoded::EncodedRefused;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
+use crate::http::target::Reading;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -82,6 +84,11 @@ pub struct EntryPoint {
     pub middlewares: Vec<String>,
     /// Bytes of a request head (`http.maxHeaderBytes`, default 1 MiB).
     pub header_bytes_max: u32,
+    /// Everything that reaches this entry point is sent elsewhere.
+    pub redirection: Option<Redirection>,
+    pub encoded_refused: EncodedRefused,
+    /// What a request target is made of before anything looks at it.
+    pub reading: Reading,
 }
 
 impl EntryPoint {
@@ -101,8 +108,27 @@ impl EntryPoint {
             forwarded: Forwarded::default(),
             middlewares: Vec::new(),
             header_bytes_max: 1 << 20,
+            redirection: None,
+            encoded_refused: EncodedRefused::NONE,
+            reading: Reading::default(),
         }
     }
+
+    /// Whether its routes are not those of other entry points.
+    pub fn shapes_routes(&self) -> bool {
+        !self.middlewares.is_empty() || !self.encoded_refused.is_none()
+    }
+}
+
+/// `http.redirections.entryPoint` of an entry point.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redirection {
+    /// As written: an entry point, or `:port`.
+    pub to: String,
+    pub port: u16,
+    pub scheme: String,
+    pub permanent: bool,
+    pub priority: i64,
 }
 
 /// Whom to believe about `X-Forwarded-*`.

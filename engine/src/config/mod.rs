@@ -10,6 +10,7 @@ mod document;
 mod documented;
 pub mod duration;
 mod dynamic;
+pub mod encoded;
 mod fields;
 pub mod fixed;
 pub mod references;

@@ -168,6 +168,9 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::AddPrefix { .. }
                 | MiddlewareKind::ReplacePath { .. }
                 | MiddlewareKind::ReplacePathRegex(_)
+                | MiddlewareKind::Redirect(_)
+                | MiddlewareKind::IpAllowList(_)
+                | MiddlewareKind::EncodedCharacters(_)
                 | MiddlewareKind::Headers(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {

@@ -4,6 +4,8 @@ mod children;
 mod entry_points;
 mod observe;
 
+pub(super) use entry_points::ranges;
+
 use super::document::{self, Value};
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, warn_of_unknown_roots};
 use super::fields::Fields;

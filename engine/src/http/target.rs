@@ -45,8 +45,38 @@ pub struct Rewritten {
     host: String,
 }
 
-/// Takes the target of `head` apart.
+/// How a request target becomes a path and a query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    /// Remove `.`, `..` and empty segments.
+    pub sanitise: bool,
+    pub semicolons: Semicolons,
+}
+
+/// What becomes of semicolons in a query, which some servers take for separators.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Semicolons {
+    Ampersands,
+    Encoded,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { sanitise: true, semicolons: Semicolons::Ampersands }
+    }
+}
+
+/// Takes the target of `head` apart, as every reading begins.
 pub fn read<'a>(head: &RequestHead<'a>, rewritten: &'a mut Rewritten) -> Result<Target<'a>, What> {
+    read_as(head, rewritten, Reading::default())
+}
+
+/// Takes the target of `head` apart.
+pub fn read_as<'a>(
+    head: &RequestHead<'a>,
+    rewritten: &'a mut Rewritten,
+    reading: Reading,
+) -> Result<Target<'a>, What> {
     let raw = head.target;
     let named = head.host.unwrap_or("");
     if head.method == Method::Connect {
@@ -55,7 +85,7 @@ pub fn read<'a>(head: &RequestHead<'a>, rewritten: &'a mut Rewritten) -> Result<
         return Ok(bare(Form::Authority, authority, host, ""));
     }
     if raw.starts_with('/') {
-        return whole(Form::Origin, named, raw, rewritten);
+        return whole(Form::Origin, named, raw, rewritten, reading);
     }
     if raw == "*" {
         if head.method != Method::Options {
@@ -70,7 +100,7 @@ pub fn read<'a>(head: &RequestHead<'a>, rewritten: &'a mut Rewritten) -> Result<
         let host = canonical_host(authority, &mut rewritten.host);
         return Ok(bare(Form::Asterisk, authority, host, "*"));
     }
-    whole(Form::Absolute, authority, rest, rewritten)
+    whole(Form::Absolute, authority, rest, rewritten, reading)
 }
 
 /// Checks a host and an optional port (RFC 3986 §3.2). Empty is allowed: RFC 9110 §7.2 asks for an
@@ -107,6 +137,7 @@ fn whole<'a>(
     authority: &'a str,
     path_and_query: &'a str,
     rewritten: &'a mut Rewritten,
+    reading: Reading,
 ) -> Result<Target<'a>, What> {
     let Rewritten { normal, clean, routing, query: queried, host } = rewritten;
     let question = path_and_query.as_bytes().iter().position(|b| *b == b'?');
@@ -114,7 +145,7 @@ fn whole<'a>(
         Some(at) => (&path_and_query[..at], Some(&path_and_query[at + 1..])),
         None => (path_and_query, None),
     };
-    let query = query.map(|query| ampersands(query, queried));
+    let query = query.map(|query| without_semicolons(query, reading.semicolons, queried));
     let host = canonical_host(authority, host);
     let plain = Target { form, authority, host, path: "/", routing_path: "/", query };
     match work(path) {
@@ -124,7 +155,8 @@ fn whole<'a>(
         }
         Work { escapes, .. } => {
             let path = if escapes { normalise(path, normal)? } else { path };
-            let path = if work(path).segments { without_dots(path, clean) } else { path };
+            let dotted = reading.sanitise && work(path).segments;
+            let path = if dotted { without_dots(path, clean) } else { path };
             let routing_path = if escapes { unescape(path, routing) } else { path };
             Ok(Target { path, routing_path, ..plain })
         }
@@ -148,12 +180,20 @@ fn work(path: &str) -> Work {
     work
 }
 
-fn ampersands<'a>(query: &'a str, out: &'a mut String) -> &'a str {
+fn without_semicolons<'a>(query: &'a str, by: Semicolons, out: &'a mut String) -> &'a str {
     if !query.contains(';') {
         return query;
     }
     out.clear();
-    out.extend(query.chars().map(|c| if c == ';' { '&' } else { c }));
+    for part in query.split_inclusive(';') {
+        out.push_str(part.strip_suffix(';').unwrap_or(part));
+        if part.ends_with(';') {
+            out.push_str(match by {
+                Semicolons::Ampersands => "&",
+                Semicolons::Encoded => "%3B",
+            });
+        }
+    }
     out
 }
 
@@ -395,6 +435,24 @@ mod tests {
         check("GET", "/a?b#c", Err(What::TargetFragment));
         check("GET", "/ä", Err(What::TargetBytes));
         check("GET", "/a\u{7f}", Err(What::TargetBytes));
+    }
+
+    #[test]
+    fn an_entry_point_may_read_targets_otherwise() {
+        let fields = [Field { name: "Host", value: b"h" }];
+        let target = "/a//b/../%2e/c?x;y;";
+        let head = RequestHead::new("GET", target, Version::Http11, &fields).expect("a fine head");
+        for (sanitise, semicolons, expected) in [
+            (true, Semicolons::Ampersands, "/a/c?x&y&"),
+            (false, Semicolons::Ampersands, "/a//b/.././c?x&y&"),
+            (false, Semicolons::Encoded, "/a//b/.././c?x%3By%3B"),
+        ] {
+            let mut rewritten = Rewritten::default();
+            let target = read_as(&head, &mut rewritten, Reading { sanitise, semicolons });
+            let target = target.expect("a fine target");
+            let (path, query) = (target.path, target.query.unwrap_or_default());
+            assert_eq!(format!("{path}?{query}"), expected);
+        }
     }
 
     #[track_caller]

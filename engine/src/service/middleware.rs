@@ -1,10 +1,14 @@
 //! What a route's middlewares make of a request head and of a response head. Everything works on
 //! memory that the caller keeps, so that a steady stream of requests allocates nothing.
 
+pub mod passing;
 pub mod path;
+mod redirect;
 
-use crate::config::typed::{HeadersEdit, Rewrite};
-use crate::rule::Pattern;
+use crate::config::encoded::EncodedRefused;
+use crate::config::typed::{AllowList, HeadersEdit, Redirect, Rewrite};
+use crate::rule::{Captures, Pattern};
+use passing::Passing;
 use std::sync::Arc;
 
 /// A middleware in a route's chain.
@@ -15,7 +19,72 @@ pub enum Step {
     AddPrefix(String),
     ReplacePath(String),
     ReplacePathRegex(Arc<Rewrite>),
+    Redirect(Arc<Redirect>),
+    AllowList(Arc<AllowList>),
+    Encoded(EncodedRefused),
     Headers(Arc<HeadersEdit>),
+}
+
+impl Step {
+    /// Whether [`judge`] may do anything but let a request pass.
+    pub fn may_answer(&self) -> bool {
+        match self {
+            Self::Redirect(_) | Self::AllowList(_) | Self::Encoded(_) => true,
+            Self::StripPrefix(_)
+            | Self::StripPrefixRegex(_)
+            | Self::AddPrefix(_)
+            | Self::ReplacePath(_)
+            | Self::ReplacePathRegex(_)
+            | Self::Headers(_) => false,
+        }
+    }
+}
+
+/// What a step makes of a request that comes to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Pass,
+    /// Answer with this status and its phrase.
+    Refuse(u16),
+    /// Answer with this status alone.
+    Bare(u16),
+    /// Answer with this status and where to go instead: [`Memory::location`].
+    Redirect(u16),
+}
+
+/// Memory for judging, kept by the caller for the next request.
+#[derive(Default, Debug)]
+pub struct Memory {
+    pub location: String,
+    url: String,
+    captures: Captures,
+}
+
+/// Lets a request pass, or answers it. Paths are not changed here: see [`path::apply`].
+pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict {
+    match step {
+        Step::Redirect(_) if passing.authority().is_empty() => Verdict::Refuse(400),
+        Step::Redirect(redirect) => {
+            let Memory { location, url, captures } = memory;
+            redirect::redirected(redirect, passing, captures, url, location)
+                .map_or(Verdict::Pass, Verdict::Redirect)
+        }
+        Step::AllowList(list) => {
+            let ip = passing.client_ip(&list.strategy);
+            let allowed = ip.is_some_and(|ip| list.ranges.iter().any(|range| range.contains(ip)));
+            if allowed { Verdict::Pass } else { Verdict::Refuse(list.status) }
+        }
+        Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
+            Verdict::Bare(400)
+        }
+        Step::Encoded(_)
+        | Step::StripPrefix(_)
+        | Step::StripPrefixRegex(_)
+        | Step::AddPrefix(_)
+        | Step::ReplacePath(_)
+        | Step::ReplacePathRegex(_)
+        | Step::Headers(_) => Verdict::Pass,
+    }
 }
 
 /// Whether the steps decide about a request field, so that the client's is not passed on.
@@ -76,7 +145,10 @@ fn edits(steps: &[Step]) -> impl Iterator<Item = &HeadersEdit> {
         | Step::StripPrefixRegex(_)
         | Step::AddPrefix(_)
         | Step::ReplacePath(_)
-        | Step::ReplacePathRegex(_) => None,
+        | Step::ReplacePathRegex(_)
+        | Step::Redirect(_)
+        | Step::AllowList(_)
+        | Step::Encoded(_) => None,
     })
 }
 

@@ -54,7 +54,8 @@ impl Worker {
         exchange.status = answer.status;
         self.scratch.edits.clear();
         if let Some(route) = exchange.route() {
-            write_edits(&mut self.scratch.edits, &route.steps);
+            let passed = usize::from(exchange.passed).min(route.steps.len());
+            write_edits(&mut self.scratch.edits, &route.steps[..passed]);
         }
         let Some(id) = exchange.client else {
             self.finish(key);

@@ -10,6 +10,7 @@ use super::exchange::{Asking, Choices, Exchange, HeadBytes, Phase, RouteRef, rou
 use super::fields::{self, Outgoing};
 use super::internal;
 use super::key_of;
+use super::pass::write_target;
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::mark::Mark;
 use crate::base::page::Chunk;
@@ -23,7 +24,7 @@ use crate::http::head::{self, Persistence, RequestHead};
 use crate::http::method::Method;
 use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
-use crate::http::target::{self, Rewritten, Target};
+use crate::http::target::{self, Reading, Rewritten, Target};
 use crate::net::wire::Due;
 use crate::service::middleware::path;
 use crate::view::stats::MirrorSkip;
@@ -48,7 +49,7 @@ impl Worker {
         self.serial += 1;
         self.counts().requests.add(1);
         let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
-        match target::read(head, &mut rewritten) {
+        match target::read_as(head, &mut rewritten, self.reading_of(id)) {
             Ok(target) => {
                 let key = self.open_exchange(id, head, &target, bytes);
                 self.direct(key, head, &target);
@@ -59,6 +60,13 @@ impl Worker {
             }
         }
         self.scratch.rewritten = rewritten;
+    }
+
+    /// How the entry point of a client reads targets.
+    fn reading_of(&self, id: ConnId) -> Reading {
+        let client = self.conn(id).and_then(|conn| conn.client());
+        let entry = client.expect("a client that asks has its slot").entry;
+        self.view.entries[usize::from(entry.0)].settings.reading
     }
 
     fn open_exchange(
@@ -101,6 +109,7 @@ impl Worker {
             entry: client.entry,
             peer: client.peer,
             route: None,
+            passed: 0,
             asking,
             choices: Choices::default(),
             service: None,
@@ -159,7 +168,7 @@ impl Worker {
                 exchange.route = Some(route);
                 let found = route_of(&view, entry, route).expect("the table has what it found");
                 match &found.to {
-                    Destination::Service(service) => self.send_to(key, *service, head, target),
+                    Destination::Service(service) => self.pass(key, *service, head, target),
                     Destination::Broken(_) => self.answer_broken(key, &found.name),
                 }
             }
@@ -267,12 +276,7 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let out = &mut self.scratch;
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
-        out.target.clear();
-        out.target.push_str(target.path);
-        if let Some(query) = target.query {
-            out.target.push('?');
-            out.target.push_str(query);
-        }
+        write_target(&mut out.target, target);
         out.noted.clear();
         let noted = &mut out.noted;
         let note =
@@ -327,6 +331,7 @@ impl Worker {
     ) -> T {
         let exchange = self.exchanges.get(key).expect("an exchange to send again exists");
         let kept = exchange.asking.head.clone();
+        let reading = exchange.view.entries[usize::from(exchange.entry.0)].settings.reading;
         let bounds = parse::Bounds { bytes_max: usize::MAX, fields_max: head::FIELDS_MAX };
         let mut fields = parse::Scratch::new();
         let mut progress = parse::Progress::default();
@@ -335,7 +340,8 @@ impl Worker {
         let Ok(Parsed::Complete { head, .. }) = parsed else {
             unreachable!("a head that was read once can be read again")
         };
-        let target = target::read(&head, &mut rewritten).expect("as the first time");
+        let target = target::read_as(&head, &mut rewritten, reading);
+        let target = target.expect("as the first time");
         then(self, &head, &target)
     }
 }

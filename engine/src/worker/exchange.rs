@@ -7,7 +7,9 @@ use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
-use crate::view::{NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Target, View};
+use crate::view::{
+    NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
+};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -148,6 +150,8 @@ pub(super) struct Exchange {
     pub(super) entry: EntryId,
     pub(super) peer: SocketAddr,
     pub(super) route: Option<RouteRef>,
+    /// Steps of the route that let the request pass.
+    pub(super) passed: u16,
     pub(super) asking: Asking,
     pub(super) choices: Choices,
     /// The innermost service reached.
@@ -230,6 +234,11 @@ pub(super) fn table_of(view: &View, entry: EntryId, uplink: u16) -> Option<&Rout
 
 pub(super) fn route_of(view: &View, entry: EntryId, route: RouteRef) -> Option<&Route> {
     table_of(view, entry, route.uplink)?.at(route.position).map(|route| &**route)
+}
+
+/// What a route does to its requests, outermost first.
+pub(super) fn steps_of(view: &View, entry: EntryId, route: Option<RouteRef>) -> &[Step] {
+    route.and_then(|route| route_of(view, entry, route)).map_or(&[], |route| &route.steps)
 }
 
 pub(super) fn service_of(view: &View, service: ServiceId) -> Option<&ServiceNode> {

@@ -292,7 +292,7 @@ fn put_element(out: &mut Vec<u8>, values: usize, element: &[u8]) {
     }
 }
 
-fn is_trusted(entry: &EntryPoint, peer: IpAddr) -> bool {
+pub(super) fn is_trusted(entry: &EntryPoint, peer: IpAddr) -> bool {
     entry.forwarded.insecure || entry.forwarded.trusted.iter().any(|range| range.contains(peer))
 }
 

@@ -3,7 +3,7 @@
 use super::record::{AccessRecord, Choice, Version};
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
 use crate::base::time::{Span, Time, Wall};
-use crate::config::fixed::{EntryPoint, Forwarded};
+use crate::config::fixed::EntryPoint;
 use crate::service::rotation::Rotation;
 use crate::view::series::Protocol;
 use crate::view::{
@@ -13,21 +13,7 @@ use crate::view::{
 use std::sync::Arc;
 
 fn entry() -> EntryView {
-    let settings = EntryPoint {
-        name: "web".to_owned(),
-        address: "127.0.0.1:80".parse().expect("an address"),
-        as_default: false,
-        read_timeout: Span::ZERO,
-        write_timeout: Span::ZERO,
-        idle_timeout: Span::ZERO,
-        accept_grace: Span::ZERO,
-        drain_grace: Span::ZERO,
-        keep_alive_requests_max: 0,
-        keep_alive_time_max: Span::ZERO,
-        forwarded: Forwarded::default(),
-        middlewares: Vec::new(),
-        header_bytes_max: 1 << 20,
-    };
+    let settings = EntryPoint::new("web", "127.0.0.1:80".parse().expect("an address"));
     let offer = Offer::Routes(Arc::default());
     EntryView { id: EntryId(0), settings: Arc::new(settings), stats: Arc::default(), offer }
 }

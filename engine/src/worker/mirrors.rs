@@ -96,6 +96,7 @@ impl Worker {
             entry: main.entry,
             peer: main.peer,
             route: main.route,
+            passed: main.passed,
             asking,
             choices: Choices::default(),
             service: None,

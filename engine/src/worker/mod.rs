@@ -29,6 +29,7 @@ pub mod log;
 mod metrics;
 mod mirrors;
 mod origin;
+mod pass;
 mod pool;
 pub mod record;
 mod response;
@@ -47,7 +48,7 @@ use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, OpKin
 use crate::http::target::Rewritten;
 use crate::net::queue::Queue;
 use crate::net::upstream::Upstreams;
-use crate::service::middleware::path;
+use crate::service::middleware::{self, path};
 use crate::view::View;
 use crate::view::stats::{Stats, WorkerStats};
 use accept::Listener;
@@ -134,6 +135,7 @@ struct Scratch {
     /// What path middlewares tell the server, as field lines.
     noted: Vec<u8>,
     memory: path::Memory,
+    judging: middleware::Memory,
     /// What middlewares put on an answer of our own, as field lines.
     edits: Vec<u8>,
     rewritten: Rewritten,

@@ -59,6 +59,7 @@ pub(crate) struct Pair {
     accepts: VecDeque<(ConnId, ListenerId)>,
     inputs: VecDeque<(OpId, Outcome)>,
     dials: Vec<End>,
+    clients: Vec<End>,
     seen: usize,
     pub(crate) dial: Dial,
     /// Addresses that refuse whatever `dial` says.
@@ -93,6 +94,7 @@ impl Pair {
             accepts: VecDeque::new(),
             inputs: VecDeque::new(),
             dials: Vec::new(),
+            clients: Vec::new(),
             seen: 0,
             dial: Dial::Accept,
             refusing: Vec::new(),
@@ -119,9 +121,23 @@ impl Pair {
         self.open_from([192, 0, 2, 7])
     }
 
+    /// A client connects to the entry point of this number.
+    pub(crate) fn open_at(&mut self, entry: u16) -> End {
+        let at = self.accepts.iter().position(|(_, listener)| listener.0 == entry);
+        let accept = at.and_then(|at| self.accepts.remove(at)).expect("an accept waits");
+        self.accepts.push_front(accept);
+        self.open()
+    }
+
+    /// The client that connected last.
+    pub(crate) fn last_client(&self) -> End {
+        self.clients.last().copied().expect("a client connected")
+    }
+
     /// A client connects from an address.
     pub(crate) fn open_from(&mut self, address: [u8; 4]) -> End {
         let (id, _) = self.accepts.pop_front().expect("an accept waits");
+        self.clients.push(End(id));
         let peer = SocketAddr::from((address, 40_000));
         self.sockets.insert(id, Socket::default());
         self.inputs.push_back((op(id, OpKind::Accept), Outcome::Accepted { peer }));

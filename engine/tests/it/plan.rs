@@ -1,10 +1,7 @@
 //! Views for plays, put together by hand: one entry point, some servers, services over them.
 
 use engine::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
-use engine::base::time::Span;
-use engine::config::fixed::{
-    Authority, EntryPoint, Fixed, Forwarded, IdleConns, Ping, Scheme, Transport,
-};
+use engine::config::fixed::{Authority, EntryPoint, Fixed, IdleConns, Ping, Scheme, Transport};
 use engine::rule::Rule;
 use engine::service::middleware::Step;
 use engine::service::rotation::Rotation;
@@ -38,19 +35,9 @@ impl Plan {
     /// Nothing but an entry point.
     pub(crate) fn bare() -> Self {
         let settings = EntryPoint {
-            name: "web".to_owned(),
-            address: "127.0.0.1:80".parse().expect("an address"),
             as_default: true,
-            read_timeout: Span::secs(60),
-            write_timeout: Span::ZERO,
-            idle_timeout: Span::secs(180),
-            accept_grace: Span::ZERO,
-            drain_grace: Span::secs(10),
-            keep_alive_requests_max: 0,
-            keep_alive_time_max: Span::ZERO,
-            forwarded: Forwarded::default(),
-            middlewares: Vec::new(),
             header_bytes_max: 16 * 1024,
+            ..EntryPoint::new("web", "127.0.0.1:80".parse().expect("an address"))
         };
         let ping =
             Ping { entry_point: "web".into(), manual_routing: true, terminating_status: 503 };

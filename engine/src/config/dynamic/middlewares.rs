@@ -1,6 +1,7 @@
 //! Middlewares. One that cannot be carried out as written is broken: the routers that use it
 //! answer 503, because leaving it out may let through what it was there to stop.
 
+mod access;
 mod paths;
 
 use super::health::headers;
@@ -10,10 +11,15 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{HeadersEdit, Middleware, MiddlewareKind};
 
-const BUILT: [&str; 7] = [
+const BUILT: [&str; 12] = [
     "addPrefix",
     "chain",
+    "encodedCharacters",
     "headers",
+    "ipAllowList",
+    "ipWhiteList",
+    "redirectRegex",
+    "redirectScheme",
     "replacePath",
     "replacePathRegex",
     "stripPrefix",
@@ -21,7 +27,7 @@ const BUILT: [&str; 7] = [
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 25] = [
+const LATER: [&str; 20] = [
     "apiKey",
     "basicAuth",
     "buffering",
@@ -30,22 +36,17 @@ const LATER: [&str; 25] = [
     "contentType",
     "digestAuth",
     "distributedRateLimit",
-    "encodedCharacters",
     "errors",
     "forwardAuth",
     "grpcWeb",
     "httpCache",
     "inFlightReq",
-    "ipAllowList",
-    "ipWhiteList",
     "jwt",
     "ldap",
     "oidc",
     "passTLSClientCert",
     "plugin",
     "rateLimit",
-    "redirectRegex",
-    "redirectScheme",
     "retry",
 ];
 
@@ -115,6 +116,17 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["replacePath"] => fields.section("replacePath").map(paths::replace_path),
         ["replacePathRegex"] => {
             fields.section("replacePathRegex").and_then(paths::replace_path_regex)
+        }
+        ["redirectRegex"] => fields.section("redirectRegex").and_then(access::redirect_regex),
+        ["redirectScheme"] => fields.section("redirectScheme").and_then(access::redirect_scheme),
+        ["ipAllowList"] => fields.section("ipAllowList").map(access::ip_allow_list),
+        ["ipWhiteList"] => {
+            let text = "this is the old name of ipAllowList";
+            fields.warning("ipWhiteList", "deprecated", text);
+            fields.section("ipWhiteList").map(access::ip_white_list)
+        }
+        ["encodedCharacters"] => {
+            fields.section("encodedCharacters").map(access::encoded_characters)
         }
         ["headers"] => fields.section("headers").map(edit_headers),
         ["chain"] => fields.section("chain").map(chain),

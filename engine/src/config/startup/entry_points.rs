@@ -4,8 +4,10 @@ use crate::base::cidr::Cidr;
 use crate::base::diag::Diagnostic;
 use crate::config::address::listen_addr;
 use crate::config::dynamic::qualified;
+use crate::config::encoded::EncodedRefused;
 use crate::config::fields::{Fields, Named, bad_value};
-use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded};
+use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded, Redirection};
+use crate::http::target::Semicolons;
 
 /// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
 /// is refused: it might serve what its author meant to guard.
@@ -22,11 +24,40 @@ pub(super) fn read(fields: &Fields<'_>, key: &'static str, fixed: &mut Fixed) ->
         }
     }
     good.sort_by(|a, b| a.name.cmp(&b.name));
+    settle_redirections(fields, &members, &mut good, fixed);
     match key {
         "entryPoints" => fixed.entry_points = good,
         _ => fixed.uplink_entry_points = good,
     }
     members.len()
+}
+
+/// An entry point whose redirection leads nowhere is refused: it must not serve what was meant to
+/// be redirected.
+fn settle_redirections(
+    fields: &Fields<'_>,
+    members: &[Named<'_>],
+    good: &mut Vec<EntryPoint>,
+    fixed: &mut Fixed,
+) {
+    let all = good.clone();
+    good.retain_mut(|entry| {
+        let Some(redirection) = &entry.redirection else { return true };
+        match aim(redirection, entry, &all) {
+            Ok(port) => {
+                entry.redirection.as_mut().expect("just seen").port = port;
+                true
+            }
+            Err(why) => {
+                let member = members.iter().find(|member| member.name == entry.name);
+                let member = member.expect("every entry point was read from one");
+                let path = format!("{}.http.redirections.entryPoint.to", member.path);
+                fields.report.error("bad-redirection", member.at, &path, why);
+                fixed.refused_entry_points.push(entry.name.clone());
+                false
+            }
+        }
+    });
 }
 
 /// Routers and uplinks name entry points alike, so a name belongs to one kind only. The ordinary
@@ -109,7 +140,7 @@ fn forwarded(fields: Fields<'_>) -> Forwarded {
     forwarded
 }
 
-fn ranges(fields: &Fields<'_>, key: &'static str) -> Vec<Cidr> {
+pub(crate) fn ranges(fields: &Fields<'_>, key: &'static str) -> Vec<Cidr> {
     let mut ranges = Vec::new();
     for (at, text) in fields.texts(key).unwrap_or_default() {
         match Cidr::parse(text) {
@@ -134,37 +165,54 @@ fn read_http(fields: &Fields<'_>, entry: &mut EntryPoint) {
                     not serve in clear text what was meant for TLS";
         fields.error("tls", "unsupported", text);
     }
-    if fields.present("redirections") {
-        let text = "redirections are not supported by this version, so this entry point is \
-                    refused: it must not serve what was meant to be redirected";
-        fields.error("redirections", "unsupported", text);
-    }
+    entry.redirection = fields.section("redirections").and_then(redirection);
     if let Some(encoded) = fields.section("encodedCharacters") {
-        encoded_characters(&encoded);
+        entry.encoded_refused = EncodedRefused::read(&encoded, true);
         encoded.close();
     }
-    if fields.flag("sanitizePath") == Some(false) {
-        let text = "paths are always sanitised by this version; this has no effect";
-        fields.warning("sanitizePath", "no-effect", text);
+    entry.reading.sanitise = fields.flag("sanitizePath").unwrap_or(true);
+    if fields.flag("encodeQuerySemicolons") == Some(true) {
+        entry.reading.semicolons = Semicolons::Encoded;
     }
-    fields.without_effect(&["encodeQuerySemicolons", "underscoreHeadersStrategy"]);
+    fields.without_effect(&["underscoreHeadersStrategy"]);
 }
 
-/// Everything is allowed unless it is forbidden, and forbidding is not built yet.
-fn encoded_characters(fields: &Fields<'_>) {
-    for key in [
-        "allowEncodedSlash",
-        "allowEncodedBackSlash",
-        "allowEncodedNullCharacter",
-        "allowEncodedSemicolon",
-        "allowEncodedPercent",
-        "allowEncodedQuestionMark",
-        "allowEncodedHash",
-    ] {
-        if fields.flag(key) == Some(false) {
-            let text = "refusing encoded characters is not supported by this version, so this \
-                        entry point is refused";
-            fields.error(key, "unsupported", text);
-        }
+/// The port is that of the target, once all entry points are known.
+fn redirection(outer: Fields<'_>) -> Option<Redirection> {
+    let fields = outer.section("entryPoint");
+    outer.close();
+    let fields = fields?;
+    let scheme = fields.word("scheme", &[("http", "http"), ("https", "https")]);
+    let redirection = Redirection {
+        to: fields.text("to").unwrap_or_default(),
+        port: 0,
+        scheme: scheme.unwrap_or("https").to_owned(),
+        permanent: fields.flag("permanent").unwrap_or(true),
+        priority: fields.number("priority", i64::MIN..=i64::MAX).unwrap_or(i64::MAX - 1),
+    };
+    if redirection.to.is_empty() {
+        let help = "the name of an entry point, or a port such as :443";
+        fields.error_with_help("to", "missing", "a redirection says where to", help);
     }
+    fields.close();
+    Some(redirection)
+}
+
+/// The port that a redirection leads to, or what is wrong with it.
+fn aim(redirection: &Redirection, of: &EntryPoint, all: &[EntryPoint]) -> Result<u16, String> {
+    let to = &redirection.to;
+    let port = match to.strip_prefix(':') {
+        Some(port) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(format!("`{to}`: expected a port such as :443")),
+        },
+        None => match all.iter().find(|entry| entry.name == *to) {
+            Some(entry) => entry.address.port(),
+            None => return Err(format!("there is no entry point {to}")),
+        },
+    };
+    if port == of.address.port() {
+        return Err("this entry point would redirect to itself, again and again".to_owned());
+    }
+    Ok(port)
 }

@@ -5,8 +5,9 @@ use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::fixed::{
     AccessFormat, AccessLog, Api, AppendFor, Child, Forwarded, HeaderMode, IdleConns, Log,
-    Multicluster, OnStale, Ping, Prometheus, Transport,
+    Multicluster, OnStale, Ping, Prometheus, Redirection, Transport,
 };
+use crate::http::target::{Reading, Semicolons};
 
 fn said(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -198,6 +199,21 @@ fn entry_points() {
             ..web()
         },
     );
+    entry_point(
+        "http: {sanitizePath: false, encodeQuerySemicolons: true,
+         redirections: {entryPoint: {to: ':443', priority: 10, permanent: false}}}",
+        EntryPoint {
+            reading: Reading { sanitise: false, semicolons: Semicolons::Encoded },
+            redirection: Some(Redirection {
+                to: ":443".into(),
+                port: 443,
+                scheme: "https".into(),
+                permanent: false,
+                priority: 10,
+            }),
+            ..web()
+        },
+    );
 }
 
 #[test]
@@ -219,13 +235,26 @@ fn an_entry_point_with_an_error_is_refused() {
         ("address: ':80', http: {maxHeaderBytes: 0}", "http.maxHeaderBytes: `0`: it is below 1"),
         (
             "address: ':80', http: {redirections: {entryPoint: {to: x}}}",
-            "http.redirections: redirections are not supported by this version, so this entry \
-             point is refused: it must not serve what was meant to be redirected",
+            "http.redirections.entryPoint.to: there is no entry point x",
         ),
         (
-            "address: ':80', http: {encodedCharacters: {allowEncodedSlash: false}}",
-            "http.encodedCharacters.allowEncodedSlash: refusing encoded characters is not \
-             supported by this version, so this entry point is refused",
+            "address: ':80', http: {redirections: {entryPoint: {}}}",
+            "http.redirections.entryPoint.to: a redirection says where to (the name of an entry \
+             point, or a port such as :443)",
+        ),
+        (
+            "address: ':80', http: {redirections: {entryPoint: {to: ':x'}}}",
+            "http.redirections.entryPoint.to: `:x`: expected a port such as :443",
+        ),
+        (
+            "address: ':80', http: {redirections: {entryPoint: {to: ':80'}}}",
+            "http.redirections.entryPoint.to: this entry point would redirect to itself, again \
+             and again",
+        ),
+        (
+            "address: ':80', http: {encodedCharacters: {allowEncodedSlsh: false}}",
+            "http.encodedCharacters.allowEncodedSlsh: unknown key `allowEncodedSlsh` (did you mean \
+             allowEncodedSlash?)",
         ),
         (
             "address: ':80', proxyProtocol: {insecure: true}",

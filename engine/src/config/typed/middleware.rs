@@ -1,6 +1,8 @@
 //! Middlewares, each as far as it can be carried out.
 
 use super::Place;
+use crate::base::cidr::Cidr;
+use crate::config::encoded::EncodedRefused;
 use crate::rule::{Pattern, Replacement};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -25,6 +27,9 @@ pub enum MiddlewareKind {
         path: String,
     },
     ReplacePathRegex(Rewrite),
+    Redirect(Redirect),
+    IpAllowList(AllowList),
+    EncodedCharacters(EncodedRefused),
     Headers(HeadersEdit),
     /// Qualified names.
     Chain(Vec<String>),
@@ -37,6 +42,38 @@ pub enum MiddlewareKind {
 pub struct Rewrite {
     pub pattern: Pattern,
     pub replacement: Replacement,
+}
+
+/// `redirectRegex` and `redirectScheme`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Redirect {
+    pub aim: Aim,
+    pub permanent: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Aim {
+    Regex(Rewrite),
+    Scheme { scheme: String, port: Option<u16> },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AllowList {
+    pub ranges: Vec<Cidr>,
+    pub strategy: IpStrategy,
+    /// What others are answered (`rejectStatusCode`, default 403).
+    pub status: u16,
+}
+
+/// Which address is the client's: by default the connection's other end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct IpStrategy {
+    /// Position from the right in `X-Forwarded-For`, from 1; 0 is not to look there.
+    pub depth: u32,
+    /// With depth 0: the first from the right that is not in these.
+    pub excluded: Vec<Cidr>,
+    /// Leading bits of an IPv6 address that tell clients apart.
+    pub ipv6_bits: Option<u8>,
 }
 
 /// Custom fields: an empty value deletes.

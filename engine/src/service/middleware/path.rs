@@ -59,7 +59,7 @@ pub fn apply(
             Ok(())
         }
         Step::ReplacePathRegex(rewrite) => replace(rewrite, target, memory, note),
-        Step::Headers(_) => Ok(()),
+        Step::Headers(_) | Step::Redirect(_) | Step::AllowList(_) | Step::Encoded(_) => Ok(()),
     }
 }
 
@@ -86,7 +86,7 @@ fn add(prefix: &str, target: &mut String) {
     }
 }
 
-fn path_of(target: &str) -> &str {
+pub(super) fn path_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 

@@ -9,7 +9,7 @@ use crate::base::id::ServiceId;
 use crate::base::name::{normalised, split};
 use crate::config::fixed::{EntryPoint, Fixed};
 use crate::config::references::Middlewares;
-use crate::config::typed::{MiddlewareKind, Place, Router};
+use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Router};
 use crate::rule::Rule;
 use crate::view::model::{Condition, RouterInfo};
 use crate::view::{Destination, Step};
@@ -67,8 +67,7 @@ impl Compiler {
         let service = (!router.service.is_empty()).then(|| self.hold_service(&router.service));
         let mut routes = BTreeMap::new();
         for (entry, _) in &mounts {
-            let own = &self.entry(*entry).middlewares;
-            let group = if own.is_empty() { usize::MAX } else { *entry };
+            let group = if self.entry(*entry).shapes_routes() { *entry } else { usize::MAX };
             routes.entry(group).or_insert_with(|| {
                 let steps = middle.steps(group, &router.middlewares, self.routing.routers.len());
                 steps.unwrap_or_else(|why| {
@@ -193,8 +192,45 @@ impl Compiler {
             let path = format!("{}/api", api.base_path.trim_end_matches('/'));
             routers.push(internal_router("api", &path, "traefik", i64::MAX - 1));
         }
+        let redirections = fixed.entry_points.iter().filter_map(redirection);
+        routers.extend(redirections.map(|(router, _)| Some(Arc::new(router))));
         routers.into_iter().flatten().collect()
     }
+
+    /// What routers of our own go through.
+    pub(super) fn internal_middlewares(&self) -> impl Iterator<Item = Arc<Middleware>> {
+        self.fixed.entry_points.iter().filter_map(redirection).map(|(_, own)| Arc::new(own))
+    }
+}
+
+/// The router that sends everything of an entry point elsewhere, and what it does so with.
+fn redirection(entry: &EntryPoint) -> Option<(Router, Middleware)> {
+    let redirection = entry.redirection.as_ref()?;
+    let to = redirection.to.trim_start_matches(':');
+    let rule_text = "Host(`*`)".to_owned();
+    let rule = Rule::parse(&rule_text).ok()?;
+    let redirect = Redirect {
+        aim: Aim::Scheme { scheme: redirection.scheme.clone(), port: Some(redirection.port) },
+        permanent: redirection.permanent,
+    };
+    let middleware = Middleware {
+        name: format!("redirect-{}-to-{to}@internal", entry.name),
+        place: Place::default(),
+        kind: MiddlewareKind::Redirect(redirect),
+    };
+    let router = Router {
+        name: format!("{}-to-{to}@internal", entry.name),
+        place: Place::default(),
+        rule_text,
+        rule: Some(Arc::new(rule)),
+        priority: redirection.priority,
+        entry_points: vec![entry.name.clone()],
+        middlewares: vec![middleware.name.clone()],
+        service: "noop@internal".to_owned(),
+        uplinks: Vec::new(),
+        broken: Vec::new(),
+    };
+    Some((router, middleware))
 }
 
 fn internal_router(name: &str, prefix: &str, entry: &str, priority: i64) -> Option<Arc<Router>> {
@@ -352,10 +388,13 @@ impl<'a> Middle<'a> {
     pub(super) fn new(middlewares: Middlewares<'a>, fixed: &Fixed) -> Self {
         let entries = fixed.entry_points.iter().chain(&fixed.uplink_entry_points);
         let (mut of_entries, mut entry_names) = (BTreeMap::new(), BTreeMap::new());
-        for (at, entry) in (0..).zip(entries).filter(|(_, entry)| !entry.middlewares.is_empty()) {
+        for (at, entry) in (0..).zip(entries).filter(|(_, entry)| entry.shapes_routes()) {
             let mut through = BTreeSet::new();
             let list = middlewares.unroll(&entry.middlewares, &mut through);
-            let steps = list.map(|list| list.into_iter().filter_map(step).collect());
+            let refused = Some(entry.encoded_refused).filter(|refused| !refused.is_none());
+            let first = refused.map(Step::Encoded);
+            let steps = list
+                .map(|list| first.into_iter().chain(list.into_iter().filter_map(step)).collect());
             let steps = steps.map_err(|why| format!("entry point {}: {why}", entry.name));
             of_entries.insert(at, steps);
             let through = through.into_iter().map(str::to_owned).collect();
@@ -401,7 +440,7 @@ impl<'a> Middle<'a> {
     }
 }
 
-fn step(middleware: &Arc<crate::config::typed::Middleware>) -> Option<Step> {
+fn step(middleware: &Arc<Middleware>) -> Option<Step> {
     match &middleware.kind {
         MiddlewareKind::StripPrefix { prefixes } => Some(Step::StripPrefix(prefixes.clone())),
         MiddlewareKind::StripPrefixRegex { patterns } => {
@@ -413,6 +452,9 @@ fn step(middleware: &Arc<crate::config::typed::Middleware>) -> Option<Step> {
             Some(Step::ReplacePathRegex(Arc::new(rewrite.clone())))
         }
         MiddlewareKind::Headers(edit) => Some(Step::Headers(Arc::new(edit.clone()))),
+        MiddlewareKind::Redirect(redirect) => Some(Step::Redirect(Arc::new(redirect.clone()))),
+        MiddlewareKind::IpAllowList(list) => Some(Step::AllowList(Arc::new(list.clone()))),
+        MiddlewareKind::EncodedCharacters(refused) => Some(Step::Encoded(*refused)),
         MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => None,
     }
 }

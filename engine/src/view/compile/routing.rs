@@ -43,7 +43,9 @@ type Routes = Vec<(Arc<Rule>, Arc<Route>)>;
 
 impl Compiler {
     pub(super) fn build_routing(&mut self) {
-        let dynamic = self.dynamic.clone();
+        let mut dynamic = self.dynamic.clone();
+        dynamic.middlewares.extend(self.internal_middlewares());
+        dynamic.middlewares.sort_by(|a, b| a.name.cmp(&b.name));
         let mut routers = dynamic.routers.clone();
         routers.extend(self.internal_routers());
         routers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -94,8 +96,8 @@ impl Compiler {
         let Some(rule) = &router.rule else { return };
         let mut made: BTreeMap<usize, Arc<Route>> = BTreeMap::new();
         for &(entry, uplink) in &compiled.mounts {
-            // Entry points without middlewares of their own share one route.
-            let group = if self.entry(entry).middlewares.is_empty() { usize::MAX } else { entry };
+            // Entry points that ask for nothing of their own share one route.
+            let group = if self.entry(entry).shapes_routes() { entry } else { usize::MAX };
             let route = made.entry(group).or_insert_with(|| {
                 let name = Arc::clone(&compiled.state.name);
                 let (to, steps) = compiled.routes[&group].clone();

@@ -26,6 +26,21 @@ fn object(entry: &EntryView) -> Value {
     if !settings.middlewares.is_empty() {
         http.insert("middlewares".to_owned(), json!(settings.middlewares));
     }
+    if let Some(redirection) = &settings.redirection {
+        let to = json!({
+            "to": redirection.to,
+            "scheme": redirection.scheme,
+            "permanent": redirection.permanent,
+            "priority": redirection.priority,
+        });
+        http.insert("redirections".to_owned(), json!({ "entryPoint": to }));
+    }
+    if !settings.encoded_refused.is_none() {
+        let keys = settings.encoded_refused.spelled();
+        let keys = keys.map(|(key, allowed)| (key.to_owned(), json!(allowed)));
+        http.insert("encodedCharacters".to_owned(), Value::Object(keys.collect()));
+    }
+    http.insert("sanitizePath".to_owned(), json!(settings.reading.sanitise));
     json!({
         "name": settings.name,
         "address": settings.address.to_string(),

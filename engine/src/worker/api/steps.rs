@@ -2,7 +2,8 @@
 
 use super::list::{List, Query};
 use super::{describe, strings};
-use crate::config::typed::MiddlewareKind;
+use crate::base::cidr::Cidr;
+use crate::config::typed::{Aim, AllowList, IpStrategy, MiddlewareKind, Redirect};
 use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
@@ -59,6 +60,12 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
             let (regex, replacement) = (rewrite.pattern.source(), rewrite.replacement.source());
             ("replacePathRegex", json!({ "regex": regex, "replacement": replacement }))
         }
+        MiddlewareKind::Redirect(redirect) => redirection(redirect),
+        MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
+        MiddlewareKind::EncodedCharacters(refused) => {
+            let keys = refused.spelled().map(|(key, allowed)| (key.to_owned(), json!(allowed)));
+            ("encodedCharacters", Value::Object(keys.collect()))
+        }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
         MiddlewareKind::Headers(edit) => {
             let mut object = Map::new();
@@ -74,4 +81,50 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         MiddlewareKind::Chain(names) => ("chain", json!({ "middlewares": names })),
         MiddlewareKind::Broken(_) => return None,
     })
+}
+
+fn redirection(redirect: &Redirect) -> (&'static str, Value) {
+    let permanent = redirect.permanent;
+    match &redirect.aim {
+        Aim::Regex(rewrite) => {
+            let (regex, replacement) = (rewrite.pattern.source(), rewrite.replacement.source());
+            let value = json!({
+                "regex": regex, "replacement": replacement, "permanent": permanent
+            });
+            ("redirectRegex", value)
+        }
+        Aim::Scheme { scheme, port } => {
+            let mut value = json!({ "scheme": scheme, "permanent": permanent });
+            if let Some(port) = port {
+                value["port"] = json!(port.to_string());
+            }
+            ("redirectScheme", value)
+        }
+    }
+}
+
+fn allow_list(list: &AllowList) -> Value {
+    let mut value = json!({ "sourceRange": ranges(&list.ranges), "rejectStatusCode": list.status });
+    if list.strategy != IpStrategy::default() {
+        value["ipStrategy"] = strategy(&list.strategy);
+    }
+    value
+}
+
+fn ranges(ranges: &[Cidr]) -> Value {
+    ranges.iter().map(|range| json!(range.to_string())).collect()
+}
+
+fn strategy(strategy: &IpStrategy) -> Value {
+    let mut value = json!({});
+    if strategy.depth > 0 {
+        value["depth"] = json!(strategy.depth);
+    }
+    if !strategy.excluded.is_empty() {
+        value["excludedIPs"] = ranges(&strategy.excluded);
+    }
+    if let Some(bits) = strategy.ipv6_bits {
+        value["ipv6Subnet"] = json!(bits);
+    }
+    value
 }

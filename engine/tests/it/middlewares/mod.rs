@@ -1,6 +1,7 @@
 //! Middlewares from their documents to their effect: what is written is read, compiled and played
 //! through a worker.
 
+mod access;
 mod paths;
 
 use crate::pair::Pair;
@@ -34,8 +35,13 @@ impl Site {
     }
 
     fn view_of(&mut self, document: &str) -> Arc<View> {
+        self.view_with_warnings(document, 0)
+    }
+
+    fn view_with_warnings(&mut self, document: &str, warnings: usize) -> Arc<View> {
         let reading = config::dynamic(&[("dynamic.yml", document)]);
-        assert_eq!(reading.diagnostics, [], "{document}");
+        assert_eq!(reading.diagnostics.len(), warnings, "{:?}", reading.diagnostics);
+        assert!(reading.diagnostics.iter().all(|problem| !problem.is_error()));
         self.compiler.set_dynamic(reading.dynamic);
         Arc::new(self.compiler.build().expect("something changed").view)
     }

@@ -1,7 +1,7 @@
 //! What is read of middlewares, and what is said about them.
 
 use super::about;
-use crate::config::typed::MiddlewareKind;
+use crate::config::typed::{Aim, MiddlewareKind};
 
 #[track_caller]
 fn middleware(lines: &str, expected: &str) -> MiddlewareKind {
@@ -110,6 +110,77 @@ fn paths() {
         (
             "replacePathRegex: {regex: a, replacement: 'b?c'}",
             "replacePathRegex.replacement: a path has neither ? nor #; the query stays as it is",
+        ),
+    ] {
+        middleware(lines, &format!("error: {expected}"));
+    }
+}
+
+#[test]
+fn redirections() {
+    let MiddlewareKind::Redirect(redirect) =
+        middleware("redirectScheme: {scheme: HTTPS, port: 8443, permanent: true}", "")
+    else {
+        panic!("a redirection")
+    };
+    assert_eq!(
+        (redirect.aim, redirect.permanent),
+        (Aim::Scheme { scheme: "https".into(), port: Some(8443) }, true)
+    );
+    middleware("redirectRegex: {regex: '^http://(.*)', replacement: 'https://$1'}", "");
+    for (lines, expected) in [
+        ("redirectScheme: {}", "redirectScheme.scheme: redirectScheme has a scheme"),
+        (
+            "redirectScheme: {scheme: ftp}",
+            "redirectScheme.scheme: `ftp`: expected one of http, https",
+        ),
+        ("redirectScheme: {scheme: https, port: 0}", "redirectScheme.port: `0`: it is below 1"),
+        (
+            "redirectRegex: {regex: a, replacement: 'b c'}",
+            "redirectRegex.replacement: `b c`: blanks and non-ASCII letters are percent-encoded",
+        ),
+    ] {
+        middleware(lines, &format!("error: {expected}"));
+    }
+}
+
+#[test]
+fn lists_of_addresses() {
+    let list = middleware(
+        "ipAllowList: {sourceRange: '10.0.0.0/8, ::1', rejectStatusCode: 404,
+         ipStrategy: {depth: 2, ipv6Subnet: 64}}",
+        "",
+    );
+    let MiddlewareKind::IpAllowList(list) = list else { panic!("{list:?}") };
+    let ranges: Vec<String> = list.ranges.iter().map(ToString::to_string).collect();
+    assert_eq!((ranges.join(" "), list.status), ("10.0.0.0/8 ::1/128".to_owned(), 404));
+    assert_eq!((list.strategy.depth, list.strategy.ipv6_bits), (2, Some(64)));
+    middleware(
+        "ipWhiteList: {sourceRange: [10.0.0.1], ipStrategy: {depth: 1, excludedIPs: [::1]}}",
+        "warning: ipWhiteList: this is the old name of ipAllowList\n\
+         warning: ipWhiteList.ipStrategy.excludedIPs: beside a depth this is not looked at",
+    );
+    for (lines, expected) in [
+        (
+            "ipAllowList: {}",
+            "ipAllowList.sourceRange: the list has at least one range; empty, nobody would pass",
+        ),
+        (
+            "ipAllowList: {sourceRange: [10.0.0.0/8, 10.0.0.0/33]}",
+            "ipAllowList.sourceRange: `10.0.0.0/33`: expected an address or a range such as \
+             10.0.0.0/8",
+        ),
+        (
+            "ipAllowList: {sourceRange: [::1], rejectStatusCode: 99}",
+            "ipAllowList.rejectStatusCode: `99`: it is below 200",
+        ),
+        (
+            "ipAllowList: {sourceRange: [::1], ipStrategy: {ipv6Subnet: 129}}",
+            "ipAllowList.ipStrategy.ipv6Subnet: `129`: it is above 128",
+        ),
+        (
+            "encodedCharacters: {allowEncodedSlash: maybe}",
+            "encodedCharacters.allowEncodedSlash: `maybe`: expected true or false",
         ),
     ] {
         middleware(lines, &format!("error: {expected}"));
