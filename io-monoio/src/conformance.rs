@@ -3,12 +3,15 @@
 use crate::clock::Clock;
 use crate::core;
 use crate::helper::{Helper, Line, Sink};
+use crate::journal::Style;
 use crate::links::Links;
 use crate::listen::{self, Listener};
 use crate::ports::Ports;
 use crate::runtime::{Runtime, block_on, hearing};
 use crate::slot::{Mailbox, Post};
+use engine::config::fixed::Log;
 use engine::conformance::{Act, SCENARIOS, Scenario, Script, Step, Toy, pattern};
+use engine::view::stats::Stats;
 use monoio::io::{AsyncReadRent, AsyncReadRentExt, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use std::future::poll_fn;
@@ -61,7 +64,11 @@ impl Stage {
         let peer = listener.local_addr().expect("it is bound");
         let (toy, script) = Toy::new(peer, nobody.expect("a free port"));
         let (mailbox, heard) = Mailbox::new().expect("a socket pair");
-        let (helper, _) = Helper::start(&Sink::Nowhere, &Sink::Nowhere).expect("threads");
+        let clock = Clock::start();
+        let stats = Arc::new(Stats::new(0, 0, clock.wall()));
+        let style = Style::new(clock, &Log::default());
+        let (helper, _) =
+            Helper::start(&Sink::Nowhere, &Sink::Nowhere, style, stats).expect("threads");
         let control = mailbox.clone();
         let links = Links {
             mailbox: mailbox.clone(),
@@ -72,7 +79,7 @@ impl Stage {
             lines: Line::Event,
         };
         let heard = hearing(runtime, heard).expect("a usable socket");
-        let running = monoio::spawn(core::run(toy, ports, links, Clock::start(), heard));
+        let running = monoio::spawn(core::run(toy, ports, links, clock, heard));
         Self { mailbox, script, running, address, listener, peer: None }
     }
 

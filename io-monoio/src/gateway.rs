@@ -2,13 +2,14 @@
 //! side by side; nothing here is global.
 
 use crate::clock::Clock;
-use crate::helper::{Helper, Line, Sink};
+use crate::helper::Sink;
+use crate::journal::Journal;
 use crate::listen::CannotListen;
 use crate::runtime::{NoRing, Runtime};
 use crate::slot::{Mailbox, Post};
 use crate::start::Start;
 use engine::base::limits::{ControlLimits, Limits};
-use engine::base::line::{Level, LogLine};
+use engine::base::line::Level;
 use engine::base::time::{Span, Time};
 use engine::config::fixed::Fixed;
 use engine::view::stats::Stats;
@@ -149,7 +150,7 @@ impl Remote {
 
     /// Writes a line of the process's own log.
     pub fn say(&self, level: Level, text: &'static str, fields: &[(&'static str, &str)]) {
-        self.journal.say(self.clock.now(), level, text, fields);
+        self.journal.say(level, text, fields);
     }
 }
 
@@ -220,43 +221,5 @@ impl Drop for Ending {
         let end = End { thread: self.thread.clone(), panicked: thread::panicking() };
         // Whoever started the gateway may have stopped caring.
         let _ = self.tell.send(end);
-    }
-}
-
-/// Writes lines of the process in the configured form.
-#[derive(Clone)]
-pub(crate) struct Journal {
-    pub(crate) helper: Helper,
-    stats: Arc<Stats>,
-    json: bool,
-    level: Level,
-}
-
-impl Journal {
-    pub(crate) fn new(helper: Helper, stats: Arc<Stats>, fixed: &Fixed) -> Self {
-        let level = Level::named(&fixed.log.level).unwrap_or(Level::Info);
-        Self { helper, stats, json: fixed.log.json, level }
-    }
-
-    pub(crate) fn say(
-        &self,
-        now: Time,
-        level: Level,
-        text: &'static str,
-        fields: &[(&'static str, &str)],
-    ) {
-        if level < self.level {
-            return;
-        }
-        let line = fields
-            .iter()
-            .fold(LogLine::new(level, now, text), |line, (name, value)| line.field(name, *value));
-        let mut text = String::new();
-        if self.json {
-            line.write_json(self.stats.started, &mut text);
-        } else {
-            line.write_text(self.stats.started, &mut text);
-        }
-        self.helper.log(Line::Event, text.into_bytes());
     }
 }

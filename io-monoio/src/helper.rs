@@ -2,9 +2,12 @@
 //! them; the control machine sees their answers as inputs.
 
 use crate::files;
+use crate::journal::Style;
 use crate::slot::{Mailbox, Post};
 use engine::base::id::JobId;
+use engine::base::line::Level;
 use engine::boundary::{Answer, Job};
+use engine::view::stats::Stats;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{IpAddr, ToSocketAddrs};
@@ -12,11 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Resolvers at once: one slow name server does not hold up every name.
 const RESOLVERS: usize = 4;
 /// Bytes of log lines that may wait for a slow disk; further lines are dropped and counted.
 const LOG_BYTES_MAX: usize = 16 << 20;
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What kind of line a machine writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +47,7 @@ pub struct Helper {
     work: Sender<Work>,
     names: Sender<Question>,
     backlog: Arc<AtomicUsize>,
+    stats: Arc<Stats>,
 }
 
 enum Work {
@@ -58,22 +64,23 @@ struct Question {
 
 impl Helper {
     /// Opens the sinks and starts the threads, which are to be joined after the last handle went.
-    pub fn start(access: &Sink, event: &Sink) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let backlog = Arc::new(AtomicUsize::new(0));
-        let logs = Logs {
-            access: Output::open(access)?,
-            event: Output::open(event)?,
-            backlog: backlog.clone(),
-        };
+    pub(crate) fn start(
+        access: &Sink,
+        event: &Sink,
+        style: Style,
+        stats: Arc<Stats>,
+    ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (work, tasks) = mpsc::channel();
         let (names, questions) = mpsc::channel();
+        let helper = Self { work, names, backlog: Arc::default(), stats };
+        let logs = Logs::open(access, event, style, &helper)?;
         let questions = Arc::new(Mutex::new(questions));
         let mut threads = vec![named("files", move || attend(&tasks, logs))?];
         for at in 0..RESOLVERS {
             let questions = questions.clone();
             threads.push(named(&format!("names-{at}"), move || resolve_all(&questions))?);
         }
-        Ok((Self { work, names, backlog }, threads))
+        Ok((helper, threads))
     }
 
     /// Does `job` and posts its answer to `back`.
@@ -91,6 +98,8 @@ impl Helper {
         let waiting = self.backlog.fetch_add(bytes.len(), Ordering::Relaxed);
         if waiting > LOG_BYTES_MAX {
             self.backlog.fetch_sub(bytes.len(), Ordering::Relaxed);
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            self.stats.log_lines_dropped.fetch_add(lines as u64, Ordering::Relaxed);
             return;
         }
         let sent = self.work.send(Work::Log { line, bytes }).is_ok();
@@ -152,9 +161,26 @@ struct Logs {
     access: Output,
     event: Output,
     backlog: Arc<AtomicUsize>,
+    style: Style,
+    stats: Arc<Stats>,
+    /// Of the dropped lines, those that the log says were dropped.
+    told: u64,
+    told_at: Instant,
 }
 
 impl Logs {
+    fn open(access: &Sink, event: &Sink, style: Style, helper: &Helper) -> io::Result<Self> {
+        Ok(Self {
+            access: Output::open(access)?,
+            event: Output::open(event)?,
+            backlog: helper.backlog.clone(),
+            style,
+            stats: helper.stats.clone(),
+            told: 0,
+            told_at: Instant::now(),
+        })
+    }
+
     fn write(&mut self, line: Line, bytes: &[u8]) {
         let output = match line {
             Line::Access => &mut self.access,
@@ -162,6 +188,21 @@ impl Logs {
         };
         output.write(bytes);
         self.backlog.fetch_sub(bytes.len(), Ordering::Relaxed);
+        self.tell_of_dropped();
+    }
+
+    /// At most once a second: whoever has no room for lines has none for many about them.
+    fn tell_of_dropped(&mut self) {
+        let dropped = self.stats.log_lines_dropped.load(Ordering::Relaxed);
+        if dropped == self.told || self.told > 0 && self.told_at.elapsed() < TELL_EVERY {
+            return;
+        }
+        let lines = (dropped - self.told).to_string();
+        let fields = [("lines", lines.as_str())];
+        if let Some(line) = self.style.line(Level::Warn, "log too slow, lines dropped", &fields) {
+            self.event.write(&line);
+        }
+        (self.told, self.told_at) = (dropped, Instant::now());
     }
 
     fn reopen(&mut self) {
@@ -214,4 +255,41 @@ impl Output {
 
 fn append_to(path: &str) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use engine::base::time::Wall;
+    use engine::config::fixed::Log;
+
+    #[test]
+    fn lines_that_find_no_room_are_counted_and_the_log_says_so() {
+        let path = std::env::temp_dir().join(format!("tieline-helper-{}", std::process::id()));
+        let (work, tasks) = mpsc::channel();
+        let (names, _questions) = mpsc::channel();
+        let stats = Arc::new(Stats::new(1, 0, Wall(0)));
+        let helper = Helper { work, names, backlog: Arc::default(), stats: stats.clone() };
+        let sink = Sink::File(path.to_string_lossy().into_owned());
+        let style = Style::new(Clock::start(), &Log::default());
+        let logs = Logs::open(&Sink::Nowhere, &sink, style, &helper).expect("a writable folder");
+        let dropped = || stats.log_lines_dropped.load(Ordering::Relaxed);
+
+        // Nobody writes yet: a slow disk.
+        helper.log(Line::Access, vec![b'\n'; LOG_BYTES_MAX + 1]);
+        assert_eq!(dropped(), 0);
+        helper.log(Line::Access, b"one\ntwo\n".to_vec());
+        helper.log(Line::Event, b"three\n".to_vec());
+        assert_eq!(dropped(), 3);
+
+        let backlog = helper.backlog.clone();
+        drop(helper);
+        attend(&tasks, logs);
+        assert_eq!(backlog.load(Ordering::Relaxed), 0);
+        let text = std::fs::read_to_string(&path).expect("the log");
+        assert!(text.ends_with("WRN log too slow, lines dropped lines=3\n"), "{text}");
+        assert_eq!(text.lines().count(), 1);
+        std::fs::remove_file(&path).expect("it was made above");
+    }
 }

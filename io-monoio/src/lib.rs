@@ -10,6 +10,7 @@ pub mod fault;
 mod files;
 pub mod gateway;
 pub mod helper;
+mod journal;
 mod links;
 pub mod listen;
 mod port;

@@ -2,8 +2,9 @@
 //! listeners, so that the first request already meets its routes; then the workers.
 
 use crate::clock::Clock;
-use crate::gateway::{CannotStart, End, Ending, Handle, Journal, Options, Remote, Sinks};
+use crate::gateway::{CannotStart, End, Ending, Handle, Options, Remote, Sinks};
 use crate::helper::{Helper, Line};
+use crate::journal::{Journal, Style};
 use crate::links::{Links, News};
 use crate::listen;
 use crate::seat::{CONTROL_ENTRIES, Seat, WORKER_ENTRIES};
@@ -67,7 +68,8 @@ impl Start {
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let stats = Arc::new(Stats::new(counted(count), counted(entries), clock.wall()));
         let sinks = options.sinks.clone().unwrap_or_else(|| Sinks::of(&fixed));
-        let (helper, helpers) = Helper::start(&sinks.access, &sinks.event)?;
+        let style = Style::new(clock, &fixed.log);
+        let (helper, helpers) = Helper::start(&sinks.access, &sinks.event, style, stats.clone())?;
         let (control, control_heard) = Mailbox::new()?;
         let (mut workers, mut heard) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -77,7 +79,7 @@ impl Start {
         }
         let ((tell, ends), (news, heard_news)) = (mpsc::channel(), mpsc::channel());
         Ok(Self {
-            journal: Journal::new(helper, stats.clone(), &fixed),
+            journal: Journal { helper, style },
             control,
             control_heard: Some(control_heard),
             fixed: Arc::new(fixed),
@@ -289,7 +291,7 @@ impl Start {
     }
 
     fn say(&self, level: Level, text: &'static str, fields: &[(&'static str, &str)]) {
-        self.journal.say(self.clock.now(), level, text, fields);
+        self.journal.say(level, text, fields);
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Stats {
     pub started: Wall,
     pub workers: Box<[WorkerStats]>,
     pub control: ControlStats,
+    /// Written by the driver, from any thread.
+    pub log_lines_dropped: AtomicU64,
 }
 
 impl Stats {
@@ -65,6 +67,7 @@ impl Stats {
             started,
             workers: (0..workers).map(worker).collect(),
             control: ControlStats::default(),
+            log_lines_dropped: AtomicU64::new(0),
         }
     }
 }

@@ -4,11 +4,13 @@ use super::page::{Kind, Page};
 use crate::base::mark::{Mark, Marks};
 use crate::view::stats::{Count, MirrorSkip, Shed, WorkerStats};
 use crate::worker::internal::Sight;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn write(sight: &Sight<'_>, page: &mut Page) {
     let workers = &sight.stats.workers;
     upstreams(workers, page);
     given_up(workers, page);
+    lines_dropped(sight, page);
     per_worker(workers, page);
     marks(sight, page);
 }
@@ -56,6 +58,15 @@ fn given_up(workers: &[WorkerStats], page: &mut Page) {
     for what in Shed::ALL {
         page.row(&[("what", what.label())]).number(sum(workers, |w| &w.shed[*what as usize]));
     }
+}
+
+fn lines_dropped(sight: &Sight<'_>, page: &mut Page) {
+    page.family(
+        "tieline_log_lines_dropped_total",
+        Kind::Counter,
+        "Log lines given up because the log could not be written fast enough.",
+    );
+    page.row(&[]).number(sight.stats.log_lines_dropped.load(Relaxed));
 }
 
 fn per_worker(workers: &[WorkerStats], page: &mut Page) {
