@@ -51,6 +51,24 @@ pub fn clf_date(nanos: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b" +0000");
 }
 
+/// Appends `Sat, 21 Nov 2026 06:30:00 GMT` for nanoseconds since 1970: the date of RFC 9110 §5.6.7.
+pub fn http_date(nanos: u64, out: &mut Vec<u8>) {
+    // The first day of 1970 was a Thursday.
+    const NAMES: [&[u8]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+    let days = nanos / DAY;
+    let (year, month, day) = civil(days);
+    out.extend_from_slice(NAMES[usize::try_from(days % 7).unwrap_or(0)]);
+    out.extend_from_slice(b", ");
+    padded(day, 2, out);
+    out.push(b' ');
+    out.extend_from_slice(month_name(month).as_bytes());
+    out.push(b' ');
+    padded(year, 4, out);
+    out.push(b' ');
+    time_of_day(nanos, out);
+    out.extend_from_slice(b" GMT");
+}
+
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 

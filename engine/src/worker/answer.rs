@@ -104,6 +104,9 @@ impl Worker {
         let mut head = std::mem::take(&mut self.scratch.head);
         head.clear();
         write_status_line(&mut head, answer.status, reason(answer.status));
+        if !names_date(&self.scratch.edits) {
+            head.extend_from_slice(self.date.line(self.now));
+        }
         if !answer.content_type.is_empty() {
             put_field(&mut head, "Content-Type", answer.content_type.as_bytes());
         }
@@ -136,4 +139,10 @@ impl Worker {
         self.on_no_page(id);
         false
     }
+}
+
+/// Whether a middleware sets the date, among field lines.
+fn names_date(lines: &[u8]) -> bool {
+    let name = |line: &[u8]| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"date:"));
+    !lines.is_empty() && lines.split(|byte| *byte == b'\n').any(name)
 }

@@ -15,6 +15,7 @@ mod body;
 mod choose;
 mod client;
 mod conn;
+mod date;
 mod dispatch;
 mod drain;
 mod exchange;
@@ -54,6 +55,7 @@ use crate::view::stats::{Stats, WorkerStats};
 use accept::Listener;
 use accounts::Accounts;
 use conn::Conn;
+use date::Date;
 use drain::Draining;
 use exchange::{CoreView, Exchange};
 use log::AccessLines;
@@ -108,6 +110,7 @@ pub struct Worker {
     grown_bytes: u64,
     /// Requests so far.
     serial: u64,
+    date: Date,
     drain: Option<Draining>,
     /// Absent if no access log is kept.
     access: Option<AccessLines>,
@@ -178,6 +181,7 @@ impl Worker {
             kept_bytes: 0,
             grown_bytes: 0,
             serial: 0,
+            date: Date::new(wall),
             drain: None,
             access,
             lines: Lines::default(),

@@ -19,7 +19,7 @@ fn a_server_that_refuses_is_a_bad_gateway() {
     let client = pair.open();
     pair.send(client, GET);
     pair.dialed();
-    assert_eq!(pair.got(client), BAD_GATEWAY);
+    assert_eq!(pair.own(client), BAD_GATEWAY);
     assert_eq!(pair.ended(client), "");
     pair.nothing_more();
 }
@@ -34,7 +34,7 @@ fn a_server_that_cannot_be_reached_in_time_is_a_gateway_timeout() {
     pair.pass(Span::secs(29));
     assert_eq!(pair.got(client), "");
     pair.pass(Span::secs(1));
-    assert_eq!(pair.got(client), TIMEOUT);
+    assert_eq!(pair.own(client), TIMEOUT);
     assert_eq!(pair.ended(origin), "aborted");
     assert_eq!(pair.count(Mark::DialTimedOut), 1);
     pair.nothing_more();
@@ -82,7 +82,7 @@ fn a_server_that_closes_without_an_answer_is_a_bad_gateway() {
         pair.got(origin);
         pair.send(origin, cut);
         pair.fin(origin);
-        assert_eq!(pair.got(client), BAD_GATEWAY);
+        assert_eq!(pair.own(client), BAD_GATEWAY);
         pair.nothing_more();
     }
 }
@@ -101,7 +101,7 @@ fn garbage_from_a_server_is_a_bad_gateway() {
         let origin = pair.dialed();
         pair.got(origin);
         pair.send(origin, garbage);
-        assert_eq!(pair.got(client), BAD_GATEWAY, "{garbage}");
+        assert_eq!(pair.own(client), BAD_GATEWAY, "{garbage}");
         assert_eq!(pair.ended(origin), "aborted");
         assert_eq!(pair.count(Mark::OriginGarbage), 1);
         pair.nothing_more();
@@ -120,7 +120,7 @@ fn a_silent_server_is_a_gateway_timeout() {
     let origin = pair.dialed();
     pair.got(origin);
     pair.pass(Span::secs(3));
-    assert_eq!(pair.got(client), TIMEOUT);
+    assert_eq!(pair.own(client), TIMEOUT);
     assert_eq!(pair.count(Mark::OriginTimedOut), 1);
     pair.nothing_more();
 }

@@ -44,6 +44,20 @@ fn middlewares_also_mark_answers_of_our_own() {
 }
 
 #[test]
+fn an_answer_of_our_own_has_one_date_even_if_a_middleware_sets_it() {
+    let mut plan = Plan::bare();
+    let nobody = plan.service(NodeKind::Unavailable("gone".into()));
+    let response = vec![("date".to_owned(), "never".to_owned())];
+    let dated = Step::Headers(Arc::new(HeadersEdit { request: Vec::new(), response }));
+    plan.route("PathPrefix(`/`)", nobody, &[dated]);
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let got = pair.got(client);
+    assert!(got.contains("\r\ndate: never\r\n") && !got.contains("Date: "), "{got}");
+}
+
+#[test]
 fn the_log_shows_fields_of_all_three_heads() {
     let mut plan = Plan::bare();
     let service = plan.origin();

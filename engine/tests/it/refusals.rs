@@ -119,7 +119,7 @@ fn no_route_is_not_found() {
     pair.send(client, "GET / HTTP/1.1\r\nHost: s\r\n\r\nHEAD / HTTP/1.1\r\nHost: s\r\n\r\n");
     let head = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
         X-Content-Type-Options: nosniff\r\nContent-Length: 19\r\n\r\n";
-    assert_eq!(pair.got(client), format!("{head}404 page not found\n{head}"));
+    assert_eq!(pair.own(client), format!("{head}404 page not found\n{head}"));
     pair.no_dial();
     pair.nothing_more();
 }
