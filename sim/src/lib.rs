@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod fault;
 pub mod gateway;
 pub mod ledger;
+pub mod level2;
 pub mod life;
 pub mod model;
 pub mod net;

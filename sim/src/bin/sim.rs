@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a command is for")]
 
 use sim::entropy::RunId;
+use sim::level2;
 use sim::life::{Report, play};
 use sim::shrink::shrink;
 use sim::swarm::{Tally, swarm};
@@ -15,11 +16,16 @@ const USAGE: &str = "\
 usage: sim run    --seed N [--size N] [--mask N] [--trace]   one run (replay is the same)
        sim swarm  --seeds N [--from N] [--size N] [--mask N] [--jobs N] [--anyway]
        sim shrink --seed N [--size N] [--mask N]             a smaller run that fails alike
-       sim meta   [--seeds N] [--from N]                     two processes, one trace
-       sim marks  [--seeds N]                                what a swarm reaches";
+       sim meta   [--seeds N] [--from N] [--level 2]         two processes, one trace
+       sim marks  [--seeds N]                                what a swarm reaches
+       sim level2 --seeds N [--from N] [--jobs N]            hosts, links and crashes
+       sim level2 --seed N [--trace]                         one of these runs";
 
 struct Options {
     run: RunId,
+    /// As it was given.
+    seed: Option<u64>,
+    level: u64,
     seeds: u64,
     from: u64,
     jobs: usize,
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
         "marks" => run_swarm(&options, true),
         "shrink" => run_shrink(&options),
         "meta" => run_meta(&options),
+        "level2" => run_level2(&options),
         _ => {
             println!("no command {command}\n{USAGE}");
             ExitCode::from(2)
@@ -56,7 +63,16 @@ fn main() -> ExitCode {
 fn parse(arguments: &[String]) -> Result<Options, String> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let run = RunId::new(0);
-    let mut options = Options { run, seeds: 1_000, from: 0, jobs, trace: false, anyway: false };
+    let mut options = Options {
+        run,
+        seed: None,
+        level: 1,
+        seeds: 1_000,
+        from: 0,
+        jobs,
+        trace: false,
+        anyway: false,
+    };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         match name.as_str() {
@@ -74,7 +90,11 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
 fn set(options: &mut Options, name: &str, value: u64) -> Result<(), String> {
     let small = |value: u64| u32::try_from(value).map_err(|_| format!("{name} is too large"));
     match name {
-        "--seed" => options.run.seed = value,
+        "--seed" => {
+            options.run.seed = value;
+            options.seed = Some(value);
+        }
+        "--level" => options.level = value,
         "--size" => options.run.size = small(value)?,
         "--mask" => options.run.mask = value,
         "--seeds" => options.seeds = value,
@@ -161,14 +181,63 @@ fn run_shrink(options: &Options) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn run_level2(options: &Options) -> ExitCode {
+    let began = Instant::now();
+    let tally = match options.seed {
+        Some(seed) => {
+            let text = if options.trace { Text::Printed } else { Text::Off };
+            let report = level2::play(seed, text);
+            print_level2(&report);
+            let mut tally = level2::Tally::default();
+            tally.add(report);
+            tally
+        }
+        None => level2::sweep(options.from, options.seeds, options.jobs),
+    };
+    let (seconds, jobs) = (began.elapsed().as_secs_f64(), options.jobs);
+    let level2::Tally { runs, requests, served, arrivals, probes, events, .. } = &tally;
+    if options.seed.is_none() {
+        let rate = *runs as f64 / seconds;
+        println!("{runs} seeds in {seconds:.1} s on {jobs} threads: {rate:.1} seeds/s");
+        println!("{requests} requests, {served} served, {arrivals} at origins, {probes} probes");
+        println!("{events} inputs of machines, {} runs failed", tally.failures.len());
+        println!("strokes {:?}\nexcused {:?}", tally.strokes, tally.excused);
+        tally.failures.iter().for_each(print_level2);
+        let missing = tally.missing();
+        if !missing.is_empty() && !options.anyway {
+            println!("strokes that never struck or were never felt: {missing:?}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_level2(report: &level2::Report) {
+    let level2::Report { seed, hash, requests, served, excused, strokes, virtual_time, .. } =
+        report;
+    println!("--seed {seed:#x}: trace {hash:016x}, {virtual_time} of virtual time");
+    println!("{requests} requests, {served} served, excused: {excused:?}");
+    for stroke in strokes {
+        println!("  {:?} of {:?} from {} to {}", stroke.kind, stroke.on, stroke.from, stroke.to);
+    }
+    report.violations.iter().for_each(|violation| println!("  {violation}"));
+    if !report.violations.is_empty() {
+        println!("replay: sim level2 --seed {seed:#x} --trace");
+    }
+}
+
 /// Two processes play the same runs in different conditions; their traces are compared line by
 /// line.
 fn run_meta(options: &Options) -> ExitCode {
     for n in 0..options.seeds.min(64) {
         let run = RunId { seed: options.from + n, ..options.run };
-        let plain = spawn(run, &[]);
+        let spawn = |variables| match options.level {
+            1 => spawn_run(run, variables),
+            _ => spawn_level2(run.seed, variables),
+        };
+        let plain = spawn(&[]);
         let odd = [("MALLOC_PERTURB_", "165"), ("SIM_PADDING", "x".repeat(5_000).leak())];
-        let other = spawn(run, &odd);
+        let other = spawn(&odd);
         let (Some(plain), Some(other)) = (plain, other) else {
             println!("cannot start a second process");
             return ExitCode::FAILURE;
@@ -184,12 +253,20 @@ fn run_meta(options: &Options) -> ExitCode {
 
 type Trace = Lines<BufReader<ChildStdout>>;
 
-fn spawn(run: RunId, variables: &[(&str, &str)]) -> Option<Trace> {
-    let own = std::env::current_exe().ok()?;
+fn spawn_run(run: RunId, variables: &[(&str, &str)]) -> Option<Trace> {
     let RunId { seed, size, mask } = run;
-    let mut command = Command::new(own);
-    command.args(["run", "--trace", "--seed", &seed.to_string(), "--size", &size.to_string()]);
-    command.args(["--mask", &mask.to_string()]);
+    let [seed, size, mask] = [seed, size.into(), mask].map(|number| number.to_string());
+    let arguments = ["run", "--trace", "--seed", &seed, "--size", &size, "--mask", &mask];
+    spawn(&arguments, variables)
+}
+
+fn spawn_level2(seed: u64, variables: &[(&str, &str)]) -> Option<Trace> {
+    spawn(&["level2", "--trace", "--seed", &seed.to_string()], variables)
+}
+
+fn spawn(arguments: &[&str], variables: &[(&str, &str)]) -> Option<Trace> {
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.args(arguments);
     command.envs(variables.iter().copied());
     let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
     Some(BufReader::new(child.stdout.take()?).lines())
