@@ -79,6 +79,7 @@ marks! {
     PollFailed "a poll failed",
     PollSameWithoutTag "a whole answer to a poll said what the last one had said",
     PollWaited "a poll waited because too many were under way",
+    PreflightAnswered "a script was told whether it may ask",
     ProbeDropped "a server went away while it was being probed",
     ProbeInconclusive "a probe failed for want of means of our own",
     ProbeRedirected "a probe followed a redirect",

@@ -29,7 +29,7 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.redirectRegex.redirectRegex.replacement=b \
     --http.middlewares.redirectScheme.redirectScheme.scheme=https \
     --http.middlewares.ipAllowList.ipAllowList.sourceRange=10.0.0.1 \
-    --http.middlewares.encodedCharacters.encodedCharacters";
+    --http.middlewares.encodedCharacters.encodedCharacters --http.middlewares.headers.headers";
 
 /// Keys and defaults of the tables that have both.
 fn rows(page: &'static str) -> Vec<(&'static str, Option<&'static str>)> {

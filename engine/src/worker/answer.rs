@@ -13,6 +13,7 @@ use crate::base::text::number;
 use crate::http::framing::Asked;
 use crate::http::head::Version;
 use crate::http::status::reason;
+use crate::service::middleware::varies;
 
 /// What is said, and how it is labelled.
 #[derive(Clone, Debug)]
@@ -55,7 +56,11 @@ impl Worker {
         self.scratch.edits.clear();
         if let Some(route) = exchange.route() {
             let passed = usize::from(exchange.passed).min(route.steps.len());
-            write_edits(&mut self.scratch.edits, &route.steps[..passed]);
+            let steps = &route.steps[..passed];
+            write_edits(&mut self.scratch.edits, steps, exchange.told());
+            if varies(steps) {
+                put_field(&mut self.scratch.edits, "Vary", b"Origin");
+            }
         }
         let Some(id) = exchange.client else {
             self.finish(key);

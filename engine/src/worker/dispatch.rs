@@ -356,6 +356,8 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Aski
         target: range_in(all, head.target),
         host: range_in(all, target.authority),
         forwarded_for: 0..0,
+        origin: 0..0,
+        secure: false,
         upgrade: head.upgrade.map(|upgrade| range_in(all, upgrade)),
         idempotent: head.method.idempotent(),
         expects_continue: head.expects_continue && !head.framing.is_over(),
@@ -365,7 +367,7 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Aski
 }
 
 /// Where `part` lies in `whole`; nowhere if it is not a part of it.
-fn range_in(whole: &[u8], part: impl AsRef<[u8]>) -> Range<u32> {
+pub(super) fn range_in(whole: &[u8], part: impl AsRef<[u8]>) -> Range<u32> {
     let part = part.as_ref();
     let (start, begin) = (part.as_ptr() as usize, whole.as_ptr() as usize);
     let range = start.checked_sub(begin).map(|at| at..at + part.len());

@@ -7,6 +7,7 @@ use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
+use crate::service::middleware::Told;
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
 };
@@ -134,6 +135,10 @@ pub(super) struct Asking {
     pub(super) host: Range<u32>,
     /// `X-Forwarded-For` of a trusted peer.
     pub(super) forwarded_for: Range<u32>,
+    /// `Origin`, if a middleware wants to know.
+    pub(super) origin: Range<u32>,
+    /// A middleware found that the client speaks TLS.
+    pub(super) secure: bool,
     pub(super) upgrade: Option<Range<u32>>,
     pub(super) idempotent: bool,
     pub(super) expects_continue: bool,
@@ -217,6 +222,13 @@ impl Exchange {
 
     pub(super) fn target(&self) -> Option<&Target> {
         self.view.targets.get(self.server()?.target.0).map(|target| &**target)
+    }
+
+    /// What its response depends on.
+    pub(super) fn told(&self) -> Told<'_> {
+        let origin = self.asking.origin.start as usize..self.asking.origin.end as usize;
+        let origin = Some(origin).filter(|range| !range.is_empty());
+        Told { origin: origin.map(|at| &self.asking.head.bytes()[at]), secure: self.asking.secure }
     }
 
     /// Whether any part of the final response has reached the client's outbox.

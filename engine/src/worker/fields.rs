@@ -6,7 +6,7 @@ use crate::http::fields::{self, Field, Known};
 use crate::http::framing::Framing;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::options::is_websocket;
-use crate::service::middleware::{self, Step};
+use crate::service::middleware::{self, Step, Told};
 use crate::view::ServerNode;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -407,20 +407,29 @@ pub(super) fn write_response(
     bytes: &[u8],
     head: &ResponseHead<'_>,
     steps: &[Step],
+    told: Told<'_>,
     framing: Framing,
     persist: Persist,
 ) {
     write_status_line(out, head.status, head.reason);
     let edits = steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    let mut varies = edits && middleware::varies(steps);
     let mut lines = Lines::of(bytes);
     for field in head.end_to_end() {
-        let decided = edits && middleware::decides_response(steps, field.name.as_bytes());
+        let decided = edits && middleware::decides_response(steps, told, field.name.as_bytes());
         if !decided {
+            varies &=
+                !(field.name.eq_ignore_ascii_case("vary") && middleware::names_origin(field.value));
             lines.pass(out, field);
         }
     }
     lines.flush(out);
-    write_edits(out, steps);
+    if edits {
+        write_edits(out, steps, told);
+    }
+    if varies {
+        put_field(out, "Vary", b"Origin");
+    }
     write_framing(out, framing, head.framing);
     if let Some(upgrade) = head.upgrade {
         put_field(out, "Connection", b"Upgrade");
@@ -431,13 +440,13 @@ pub(super) fn write_response(
 }
 
 /// What middlewares put on a response, framing excepted.
-pub(super) fn write_edits(out: &mut Vec<u8>, steps: &[Step]) {
-    for (name, value) in middleware::response_fields(steps) {
+pub(super) fn write_edits(out: &mut Vec<u8>, steps: &[Step], told: Told<'_>) {
+    middleware::put_response(steps, told, |name, value| {
         let framed = Known::of(name).is_some();
-        if !framed && fields::is_value(value.as_bytes()) {
-            put_field(out, name, value.as_bytes());
+        if !framed && fields::is_value(value) {
+            put_field(out, name, value);
         }
-    }
+    });
 }
 
 pub(super) fn write_persist(out: &mut Vec<u8>, persist: Persist) {

@@ -3,10 +3,12 @@
 
 use super::Worker;
 use super::answer::Answer;
+use super::dispatch::range_in;
+use super::exchange::Exchange;
 use super::fields;
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
-use crate::base::slab::Key;
+use crate::base::slab::{Key, Slab};
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::service::middleware::passing::Passing;
@@ -48,12 +50,17 @@ impl Worker {
                 path: &asked,
             };
             if at >= before {
+                if let Step::Headers(headers) = step {
+                    let asking = &mut exchange_of(&mut self.exchanges, key).asking;
+                    let origin = passing.field("Origin").unwrap_or_default();
+                    asking.origin = range_in(asking.head.bytes(), origin);
+                    asking.secure |= passing.secure || headers.is_secure(&passing);
+                }
                 let verdict = judge(step, &passing, &mut self.scratch.judging);
-                let exchange = self.exchanges.get_mut(key).expect("a passing exchange exists");
-                exchange.passed = at;
+                exchange_of(&mut self.exchanges, key).passed = at;
                 if verdict != Verdict::Pass {
                     self.scratch.target = asked;
-                    self.conclude(key, verdict);
+                    self.conclude(key, step, verdict);
                     return;
                 }
             }
@@ -66,12 +73,11 @@ impl Worker {
             }
         }
         self.scratch.target = asked;
-        let exchange = self.exchanges.get_mut(key).expect("a passing exchange exists");
-        exchange.passed = all;
+        exchange_of(&mut self.exchanges, key).passed = all;
         self.send_to(key, service, head, target);
     }
 
-    fn conclude(&mut self, key: Key, verdict: Verdict) {
+    fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict) {
         match verdict {
             Verdict::Pass => {}
             Verdict::Refuse(status) => {
@@ -82,6 +88,18 @@ impl Worker {
                 self.mark(Mark::MiddlewareRefused);
                 self.answer(key, &Answer::empty(status));
             }
+            Verdict::Preflight => {
+                self.mark(Mark::PreflightAnswered);
+                let exchange = exchange_of(&mut self.exchanges, key);
+                let asking = exchange.asking.head.clone();
+                let origin =
+                    exchange.asking.origin.start as usize..exchange.asking.origin.end as usize;
+                let origin = std::str::from_utf8(&asking.bytes()[origin]).unwrap_or_default();
+                let Step::Headers(headers) = step else { return };
+                let mut fields = headers.preflight(origin);
+                let told = sorted(&mut fields);
+                self.answer(key, &Answer { fields: told, ..Answer::empty(200) });
+            }
             Verdict::Redirect(status) => {
                 self.mark(Mark::Redirected);
                 let location = std::mem::take(&mut self.scratch.judging.location);
@@ -91,6 +109,17 @@ impl Worker {
             }
         }
     }
+}
+
+/// Those that have a value.
+fn sorted<'a, 'f>(fields: &'f mut [(&'a str, &'a str)]) -> &'f [(&'a str, &'a str)] {
+    fields.sort_by_key(|(_, value)| value.is_empty());
+    let end = fields.iter().position(|(_, value)| value.is_empty()).unwrap_or(fields.len());
+    &fields[..end]
+}
+
+fn exchange_of(exchanges: &mut Slab<Exchange>, key: Key) -> &mut Exchange {
+    exchanges.get_mut(key).expect("a passing exchange exists")
 }
 
 /// Path and query as they came, in their canonical form.

@@ -19,6 +19,7 @@ use crate::http::head::{Persistence, ResponseHead, Version};
 use crate::http::options::switched_as_asked;
 use crate::http::status::is_interim;
 use crate::net::wire::Due;
+use crate::service::middleware::Told;
 use std::rc::Rc;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -117,6 +118,7 @@ impl Worker {
             bytes.bytes(),
             head,
             &[],
+            Told::default(),
             Framing::Empty,
             Persist::Silently,
         );
@@ -176,7 +178,7 @@ impl Worker {
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let out = &mut self.scratch.head;
         out.clear();
-        fields::write_response(out, bytes.bytes(), head, steps, framing, persist);
+        fields::write_response(out, bytes.bytes(), head, steps, exchange.told(), framing, persist);
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }

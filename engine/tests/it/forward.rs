@@ -7,8 +7,7 @@ use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::time::Span;
 use engine::config::fixed::{AccessFormat, AccessLog, HeaderMode};
-use engine::config::typed::HeadersEdit;
-use engine::service::middleware::Step;
+use engine::service::middleware::{Headers, Step};
 use std::sync::Arc;
 
 const GET: &str = "GET /a?b HTTP/1.1\r\nHost: shop\r\n\r\n";
@@ -152,10 +151,10 @@ fn middlewares_change_path_and_fields() {
     let pairs = |list: &[(&str, &str)]| {
         list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     };
-    let edit = HeadersEdit {
-        request: pairs(&[("X-Set", "1"), ("X-Drop", ""), ("Host", "inner")]),
-        response: pairs(&[("X-Told", "2"), ("Server", "")]),
-    };
+    let edit = Headers::custom(
+        pairs(&[("X-Set", "1"), ("X-Drop", ""), ("Host", "inner")]),
+        pairs(&[("X-Told", "2"), ("Server", "")]),
+    );
     let steps = [
         Step::StripPrefix(vec!["/api".into()]),
         Step::AddPrefix("/v1".into()),

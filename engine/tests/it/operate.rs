@@ -4,8 +4,7 @@ use crate::pair::Pair;
 use crate::plan::Plan;
 use engine::base::time::Span;
 use engine::config::fixed::{AccessFormat, AccessLog, HeaderMode, Prometheus};
-use engine::config::typed::HeadersEdit;
-use engine::service::middleware::Step;
+use engine::service::middleware::{Headers, Step};
 use engine::view::{Internal, MirrorNode, MirroringNode, NodeKind};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nServer: tiny\r\nContent-Length: 2\r\n\r\nhi
 
 fn says_who() -> Step {
     let response = vec![("X-Who".to_owned(), "edge".to_owned())];
-    Step::Headers(Arc::new(HeadersEdit { request: Vec::new(), response }))
+    Step::Headers(Arc::new(Headers::custom(Vec::new(), response)))
 }
 
 #[test]

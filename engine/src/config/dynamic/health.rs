@@ -107,7 +107,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 /// A field value of RFC 9110 §5.5 without blanks at its ends.
-fn is_field_value(text: &str) -> bool {
+pub(super) fn is_field_value(text: &str) -> bool {
     let inside = |b: u8| b == b'\t' || (b >= 0x20 && b != 0x7f);
     text.bytes().all(inside) && text.trim_matches([' ', '\t']).len() == text.len()
 }

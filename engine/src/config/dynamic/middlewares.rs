@@ -2,14 +2,14 @@
 //! answer 503, because leaving it out may let through what it was there to stop.
 
 mod access;
+mod headers;
 mod paths;
 
-use super::health::headers;
 use super::{check_name, qualified};
 use crate::base::diag::Diagnostic;
 use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
-use crate::config::typed::{HeadersEdit, Middleware, MiddlewareKind};
+use crate::config::typed::{Middleware, MiddlewareKind};
 
 const BUILT: [&str; 12] = [
     "addPrefix",
@@ -48,42 +48,6 @@ const LATER: [&str; 20] = [
     "plugin",
     "rateLimit",
     "retry",
-];
-
-/// Options of `headers` beyond the custom fields.
-const HEADERS_LATER: [&str; 32] = [
-    "accessControlAllowCredentials",
-    "accessControlAllowHeaders",
-    "accessControlAllowMethods",
-    "accessControlAllowOriginList",
-    "accessControlAllowOriginListRegex",
-    "accessControlExposeHeaders",
-    "accessControlMaxAge",
-    "addVaryHeader",
-    "allowedHosts",
-    "browserXssFilter",
-    "contentSecurityPolicy",
-    "contentSecurityPolicyReportOnly",
-    "contentTypeNosniff",
-    "customBrowserXSSValue",
-    "customFrameOptionsValue",
-    "featurePolicy",
-    "forceSTSHeader",
-    "frameDeny",
-    "hostsProxyHeaders",
-    "isDevelopment",
-    "permissionsPolicy",
-    "publicKey",
-    "referrerPolicy",
-    "sslForceHost",
-    "sslHost",
-    "sslProxyHeaders",
-    "sslRedirect",
-    "sslTemporaryRedirect",
-    "stsIncludeSubdomains",
-    "stsPreload",
-    "stsSeconds",
-    "accessControlAllowOrigin",
 ];
 
 pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Middleware> {
@@ -128,7 +92,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["encodedCharacters"] => {
             fields.section("encodedCharacters").map(access::encoded_characters)
         }
-        ["headers"] => fields.section("headers").map(edit_headers),
+        ["headers"] => fields.section("headers").map(headers::edit_headers),
         ["chain"] => fields.section("chain").map(chain),
         [later] => {
             let text = format!("the middleware {later} is not supported by this version");
@@ -149,16 +113,6 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
             None
         }
     }
-}
-
-fn edit_headers(fields: Fields<'_>) -> MiddlewareKind {
-    let edit = HeadersEdit {
-        request: headers(&fields, "customRequestHeaders"),
-        response: headers(&fields, "customResponseHeaders"),
-    };
-    fields.unsupported(&HEADERS_LATER);
-    fields.close();
-    MiddlewareKind::Headers(edit)
 }
 
 fn chain(fields: Fields<'_>) -> MiddlewareKind {

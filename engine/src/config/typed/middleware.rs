@@ -76,9 +76,56 @@ pub struct IpStrategy {
     pub ipv6_bits: Option<u8>,
 }
 
-/// Custom fields: an empty value deletes.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// `headers`. Custom fields: an empty value deletes.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct HeadersEdit {
     pub request: Vec<(String, String)>,
     pub response: Vec<(String, String)>,
+    pub cors: Cors,
+    pub security: Security,
+}
+
+/// Which scripts of other origins may ask for what. The default is to say nothing about it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Cors {
+    pub credentials: bool,
+    /// Joined by commas, as this and the others are sent.
+    pub headers: String,
+    pub methods: String,
+    pub expose: String,
+    /// `*` is every origin.
+    pub origins: Vec<String>,
+    pub patterns: Vec<Pattern>,
+    /// In seconds.
+    pub max_age: String,
+    /// Add `Origin` to `Vary`.
+    pub vary: bool,
+}
+
+/// What browsers are told to be careful about, and which hosts may be asked for. Empty and zero
+/// are not to say anything.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Security {
+    pub allowed_hosts: Vec<String>,
+    /// Fields that name the host that was asked for, best first.
+    pub hosts_proxy_headers: Vec<String>,
+    /// Fields with the values that mean TLS was spoken in front of us.
+    pub ssl_proxy_headers: Vec<(String, String)>,
+    pub sts_seconds: u64,
+    pub sts_subdomains: bool,
+    pub sts_preload: bool,
+    /// To clients without TLS too.
+    pub force_sts: bool,
+    pub frame_deny: bool,
+    pub frame_options: String,
+    pub nosniff: bool,
+    pub xss_filter: bool,
+    pub xss_value: String,
+    pub csp: String,
+    pub csp_report_only: String,
+    pub public_key: String,
+    pub referrer_policy: String,
+    pub permissions_policy: String,
+    /// No guarding of hosts and no word of TLS.
+    pub is_development: bool,
 }

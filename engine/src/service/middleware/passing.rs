@@ -39,7 +39,7 @@ impl<'a> Passing<'a> {
 
     /// What the steps before have made of a field, if anything: the last word is the innermost's.
     fn set(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        let edits = super::request_edits(self.passed);
+        let edits = super::headers::request_edits(self.passed);
         let named = edits.filter(|(edited, _)| edited.eq_ignore_ascii_case(name));
         named.last().map(|(_, value)| Some(value.as_bytes()).filter(|value| !value.is_empty()))
     }
@@ -129,10 +129,10 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 pub(super) mod tests {
     use super::*;
     use crate::base::cidr::Cidr;
-    use crate::config::typed::HeadersEdit;
     use crate::http::fields::Field;
     use crate::http::head::Version;
     use crate::http::target::{Rewritten, read};
+    use crate::service::middleware::Headers;
     use std::sync::Arc;
 
     /// A request with these lines, `GET` or else `METHOD target` first, for a test to look at.
@@ -231,7 +231,7 @@ pub(super) mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let request =
             vec![pair("X-Who", "me"), pair("X-Gone", ""), pair("X-Forwarded-For", "9.9.9.9")];
-        let steps = [Step::Headers(Arc::new(HeadersEdit { request, response: Vec::new() }))];
+        let steps = [Step::Headers(Arc::new(Headers::custom(request, Vec::new())))];
         let lines = "GET /\nHost: s\nX-Who: you\nX-Gone: 1\nX-Kept: 2\nX-Forwarded-For: 1.1.1.1";
         passing(lines, &steps, |passing| {
             assert_eq!(passing.field("x-who"), Some(&b"me"[..]));

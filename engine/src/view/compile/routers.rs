@@ -11,6 +11,7 @@ use crate::config::fixed::{EntryPoint, Fixed};
 use crate::config::references::Middlewares;
 use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Router};
 use crate::rule::Rule;
+use crate::service::middleware::Headers;
 use crate::view::model::{Condition, RouterInfo};
 use crate::view::{Destination, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -451,7 +452,7 @@ fn step(middleware: &Arc<Middleware>) -> Option<Step> {
         MiddlewareKind::ReplacePathRegex(rewrite) => {
             Some(Step::ReplacePathRegex(Arc::new(rewrite.clone())))
         }
-        MiddlewareKind::Headers(edit) => Some(Step::Headers(Arc::new(edit.clone()))),
+        MiddlewareKind::Headers(edit) => Some(Step::Headers(Arc::new(Headers::new(edit)))),
         MiddlewareKind::Redirect(redirect) => Some(Step::Redirect(Arc::new(redirect.clone()))),
         MiddlewareKind::IpAllowList(list) => Some(Step::AllowList(Arc::new(list.clone()))),
         MiddlewareKind::EncodedCharacters(refused) => Some(Step::Encoded(*refused)),

@@ -3,7 +3,7 @@
 use super::list::{List, Query};
 use super::{describe, strings};
 use crate::base::cidr::Cidr;
-use crate::config::typed::{Aim, AllowList, IpStrategy, MiddlewareKind, Redirect};
+use crate::config::typed::{Aim, AllowList, HeadersEdit, IpStrategy, MiddlewareKind, Redirect};
 use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
@@ -44,9 +44,6 @@ pub(super) fn object(middleware: &MiddlewareInfo) -> Value {
 
 /// Key and value as configuration spells them.
 fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
-    let pairs = |pairs: &[(String, String)]| {
-        pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>()
-    };
     Some(match kind {
         MiddlewareKind::StripPrefix { prefixes } => {
             ("stripPrefix", json!({ "prefixes": prefixes }))
@@ -67,20 +64,60 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
             ("encodedCharacters", Value::Object(keys.collect()))
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
-        MiddlewareKind::Headers(edit) => {
-            let mut object = Map::new();
-            for (key, fields) in
-                [("customRequestHeaders", &edit.request), ("customResponseHeaders", &edit.response)]
-            {
-                if !fields.is_empty() {
-                    object.insert(key.to_owned(), Value::Object(pairs(fields)));
-                }
-            }
-            ("headers", Value::Object(object))
-        }
+        MiddlewareKind::Headers(edit) => ("headers", headers(edit)),
         MiddlewareKind::Chain(names) => ("chain", json!({ "middlewares": names })),
         MiddlewareKind::Broken(_) => return None,
     })
+}
+
+/// What is said, in the words of the dialect.
+fn headers(edit: &HeadersEdit) -> Value {
+    let pairs = |pairs: &[(String, String)]| -> Value {
+        Value::Object(pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
+    };
+    let list = |joined: &str| -> Value { joined.split_terminator(',').collect() };
+    let (cors, security) = (&edit.cors, &edit.security);
+    let expressions: Vec<&str> = cors.patterns.iter().map(Pattern::source).collect();
+    let told = [
+        ("customRequestHeaders", pairs(&edit.request)),
+        ("customResponseHeaders", pairs(&edit.response)),
+        ("accessControlAllowCredentials", json!(cors.credentials)),
+        ("accessControlAllowHeaders", list(&cors.headers)),
+        ("accessControlAllowMethods", list(&cors.methods)),
+        ("accessControlAllowOriginList", json!(cors.origins)),
+        ("accessControlAllowOriginListRegex", json!(expressions)),
+        ("accessControlExposeHeaders", list(&cors.expose)),
+        ("accessControlMaxAge", json!(cors.max_age.parse::<u64>().unwrap_or(0))),
+        ("addVaryHeader", json!(cors.vary)),
+        ("allowedHosts", json!(security.allowed_hosts)),
+        ("hostsProxyHeaders", json!(security.hosts_proxy_headers)),
+        ("sslProxyHeaders", pairs(&security.ssl_proxy_headers)),
+        ("stsSeconds", json!(security.sts_seconds)),
+        ("stsIncludeSubdomains", json!(security.sts_subdomains)),
+        ("stsPreload", json!(security.sts_preload)),
+        ("forceSTSHeader", json!(security.force_sts)),
+        ("frameDeny", json!(security.frame_deny)),
+        ("customFrameOptionsValue", json!(security.frame_options)),
+        ("contentTypeNosniff", json!(security.nosniff)),
+        ("browserXssFilter", json!(security.xss_filter)),
+        ("customBrowserXSSValue", json!(security.xss_value)),
+        ("contentSecurityPolicy", json!(security.csp)),
+        ("contentSecurityPolicyReportOnly", json!(security.csp_report_only)),
+        ("publicKey", json!(security.public_key)),
+        ("referrerPolicy", json!(security.referrer_policy)),
+        ("permissionsPolicy", json!(security.permissions_policy)),
+        ("isDevelopment", json!(security.is_development)),
+    ];
+    let says = |value: &Value| match value {
+        Value::Bool(value) => *value,
+        Value::Number(value) => value.as_u64() != Some(0),
+        Value::String(value) => !value.is_empty(),
+        Value::Array(value) => !value.is_empty(),
+        Value::Object(value) => !value.is_empty(),
+        Value::Null => false,
+    };
+    let said = told.into_iter().filter(|(_, value)| says(value));
+    Value::Object(said.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 fn redirection(redirect: &Redirect) -> (&'static str, Value) {

@@ -2,6 +2,7 @@
 //! through a worker.
 
 mod access;
+mod headers;
 mod paths;
 
 use crate::pair::Pair;

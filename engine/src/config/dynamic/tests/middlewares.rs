@@ -1,7 +1,8 @@
 //! What is read of middlewares, and what is said about them.
 
 use super::about;
-use crate::config::typed::{Aim, MiddlewareKind};
+use crate::config::typed::{Aim, Cors, HeadersEdit, MiddlewareKind, Security};
+use crate::rule::Pattern;
 
 #[track_caller]
 fn middleware(lines: &str, expected: &str) -> MiddlewareKind {
@@ -21,13 +22,6 @@ fn kinds_and_their_first_words() {
         "StripPrefix { prefixes: [\"/a\", \"/b\"] }"
     );
     assert_eq!(shown("chain: {middlewares: [a, b@x]}"), "Chain([\"a@file\", \"b@x\"])");
-    assert_eq!(
-        shown(
-            "headers: {customRequestHeaders: {X-A: '1', X-B: ''}, customResponseHeaders: {Y: 2}}"
-        ),
-        "Headers(HeadersEdit { request: [(\"X-A\", \"1\"), (\"X-B\", \"\")], response: [(\"Y\", \
-            \"2\")] })"
-    );
     middleware(
         "stripPrefix: {prefixes: [/a], forceSlash: true}",
         "warning: stripPrefix.forceSlash: this is not supported yet and has no effect",
@@ -45,7 +39,6 @@ fn kinds_and_their_first_words() {
                 key `prefix` (did you mean prefixes?)",
         ),
         ("chain: {middlewares: []}", "chain.middlewares: a chain names middlewares"),
-        ("headers: {stsSeconds: 1}", "headers.stsSeconds: this is not supported by this version"),
         (
             "headers: {customRequestHeaders: {'': x}}",
             "headers.customRequestHeaders.: a field name has only letters, digits and \
@@ -184,5 +177,127 @@ fn lists_of_addresses() {
         ),
     ] {
         middleware(lines, &format!("error: {expected}"));
+    }
+}
+
+fn headers(lines: &str, expected: &str) -> HeadersEdit {
+    match middleware(&format!("headers: {{{lines}}}"), expected) {
+        MiddlewareKind::Headers(edit) => edit,
+        MiddlewareKind::Broken(_) => HeadersEdit::default(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn fields_of_requests_and_responses() {
+    let edit =
+        headers("customRequestHeaders: {X-A: '1', X-B: ''}, customResponseHeaders: {Y: 2}", "");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(edit.request, [pair("X-A", "1"), pair("X-B", "")]);
+    assert_eq!(edit.response, [pair("Y", "2")]);
+    assert_eq!((edit.cors, edit.security), (Cors::default(), Security::default()));
+}
+
+#[test]
+fn what_scripts_may_ask() {
+    let edit = headers(
+        "accessControlAllowMethods: [GET, PUT], accessControlAllowHeaders: 'X-A, X-B',
+         accessControlAllowOriginList: ['https://a'], accessControlMaxAge: 60, addVaryHeader: true,
+         accessControlAllowOriginListRegex: ['^https://b']",
+        "",
+    );
+    let expected = Cors {
+        methods: "GET,PUT".into(),
+        headers: "X-A,X-B".into(),
+        origins: vec!["https://a".into()],
+        patterns: vec![Pattern::new("^https://b").expect("fine")],
+        max_age: "60".into(),
+        vary: true,
+        ..Cors::default()
+    };
+    assert_eq!(edit.cors, expected);
+    assert_eq!(headers("accessControlExposeHeaders: X-A", "").cors.max_age, "0");
+    headers(
+        "accessControlAllowCredentials: true, accessControlAllowOriginList: ['*']",
+        "warning: headers.accessControlAllowCredentials: browsers accept no credentials together \
+         with the origin * (list the origins, or use accessControlAllowOriginListRegex)",
+    );
+    for (lines, expected) in [
+        (
+            "accessControlAllowMethods: [GET PUT]",
+            "accessControlAllowMethods: `GET PUT`: expected a name or a method",
+        ),
+        (
+            "accessControlAllowOriginList: ['a b']",
+            "accessControlAllowOriginList: `a b`: expected an origin such as \
+             https://shop.example.com, or *",
+        ),
+        (
+            "accessControlAllowOriginListRegex: ['(']",
+            "accessControlAllowOriginListRegex: `(`: unclosed group",
+        ),
+        ("accessControlMaxAge: -1", "accessControlMaxAge: `-1`: it is below 0"),
+    ] {
+        headers(lines, &format!("error: headers.{expected}"));
+    }
+}
+
+#[test]
+fn what_browsers_are_told() {
+    let edit = headers(
+        "stsSeconds: 31536000, stsIncludeSubdomains: true, frameDeny: true,
+         contentTypeNosniff: true, referrerPolicy: same-origin, allowedHosts: [a, b],
+         sslProxyHeaders: {X-Forwarded-Proto: https}",
+        "",
+    );
+    let expected = Security {
+        sts_seconds: 31_536_000,
+        sts_subdomains: true,
+        frame_deny: true,
+        nosniff: true,
+        referrer_policy: "same-origin".into(),
+        allowed_hosts: vec!["a".into(), "b".into()],
+        ssl_proxy_headers: vec![("X-Forwarded-Proto".into(), "https".into())],
+        ..Security::default()
+    };
+    assert_eq!(edit.security, expected);
+    let policy = headers("contentSecurityPolicy: \"default-src 'self';\\n  img-src *\\n\"", "");
+    assert_eq!(policy.security.csp, "default-src 'self'; img-src *");
+    for (lines, expected) in [
+        (
+            "stsPreload: true",
+            "warning: headers.stsPreload: without stsSeconds no Strict-Transport-Security is sent",
+        ),
+        (
+            "hostsProxyHeaders: X-Forwarded-Host",
+            "warning: headers.hostsProxyHeaders: without allowedHosts no host is looked at",
+        ),
+        (
+            "sslHost: a",
+            "warning: headers.sslHost: this is gone from the dialect and has no effect (use \
+             redirectScheme or redirectRegex)",
+        ),
+        (
+            "featurePolicy: camera",
+            "warning: headers.featurePolicy: this is gone from the dialect and has no effect \
+             (write permissionsPolicy)",
+        ),
+        ("sslRedirect: false", ""),
+        (
+            "sslRedirect: true",
+            "error: headers.sslRedirect: this is gone from the dialect; nothing would be \
+             redirected (use redirectScheme)",
+        ),
+        ("stsSeconds: 1d", "error: headers.stsSeconds: `1d`: expected a whole number"),
+        (
+            "referrerPolicy: \"a\\u0007\"",
+            "error: headers.referrerPolicy: `a\\u{7}`: a field value has no control characters",
+        ),
+        (
+            "frameDenied: true",
+            "error: headers.frameDenied: unknown key `frameDenied` (did you mean frameDeny?)",
+        ),
+    ] {
+        headers(lines, expected);
     }
 }
