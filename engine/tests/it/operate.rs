@@ -47,7 +47,7 @@ fn an_answer_of_our_own_has_one_date_even_if_a_middleware_sets_it() {
     let mut plan = Plan::bare();
     let nobody = plan.service(NodeKind::Unavailable("gone".into()));
     let response = vec![("date".to_owned(), "never".to_owned())];
-    let dated = Step::Headers(Arc::new(HeadersEdit { request: Vec::new(), response }));
+    let dated = Step::Headers(Arc::new(Headers::custom(Vec::new(), response)));
     plan.route("PathPrefix(`/`)", nobody, &[dated]);
     let mut pair = Pair::new(&plan);
     let client = pair.open();

@@ -30,7 +30,7 @@ pub enum MiddlewareKind {
     Redirect(Redirect),
     IpAllowList(AllowList),
     EncodedCharacters(EncodedRefused),
-    Headers(HeadersEdit),
+    Headers(Box<HeadersEdit>),
     /// Qualified names.
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.

@@ -14,7 +14,7 @@ pub(super) fn edit_headers(fields: Fields<'_>) -> MiddlewareKind {
     };
     gone(&fields);
     fields.close();
-    MiddlewareKind::Headers(edit)
+    MiddlewareKind::Headers(Box::new(edit))
 }
 
 fn cors(fields: &Fields<'_>) -> Cors {

@@ -181,11 +181,8 @@ fn lists_of_addresses() {
 }
 
 fn headers(lines: &str, expected: &str) -> HeadersEdit {
-    match middleware(&format!("headers: {{{lines}}}"), expected) {
-        MiddlewareKind::Headers(edit) => edit,
-        MiddlewareKind::Broken(_) => HeadersEdit::default(),
-        other => panic!("{other:?}"),
-    }
+    let kind = middleware(&format!("headers: {{{lines}}}"), expected);
+    if let MiddlewareKind::Headers(edit) = kind { *edit } else { HeadersEdit::default() }
 }
 
 #[test]
