@@ -1,39 +1,98 @@
-//! One small GET for the command line.
+//! A small HTTP client for the command line: plain requests, whole answers.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+/// How long any one answer may take before it counts as missing.
 const PATIENCE: Duration = Duration::from_secs(5);
-const ANSWER_MAX: u64 = 64 << 20;
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// One connection.
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+    writer: TcpStream,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
 
 /// Status and body of `path` at `base`, which is `http://host[:port]`.
-pub(super) fn get(base: &str, path: &str) -> Result<(u16, String), String> {
+pub(crate) fn get(base: &str, path: &str) -> std::result::Result<(u16, String), String> {
     let rest = base.strip_prefix("http://").ok_or("the URL must begin with http://")?;
     let authority = rest.split('/').next().unwrap_or(rest);
     let with_port = match authority.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
         _ => format!("{authority}:80"),
     };
-    let about = |error: std::io::Error| format!("{authority}: {error}");
+    let about = |error: Error| {
+        if error.kind() == ErrorKind::InvalidData {
+            return format!("{authority} speaks no HTTP");
+        }
+        format!("{authority}: {error}")
+    };
     let address = with_port
         .to_socket_addrs()
         .map_err(about)?
         .next()
         .ok_or_else(|| format!("{authority} has no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(about)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(about)?;
-    // A response to HTTP/1.0 ends with its connection and has no chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").map_err(about)?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer).map_err(about)?;
-    parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| format!("{authority} speaks no HTTP"))
+    // A response to HTTP/1.0 has no chunks.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
+    let answer = Client::connect(address).and_then(|mut client| client.ask(&request));
+    answer.map(|answer| (answer.status, answer.body)).map_err(about)
 }
 
-fn parse(answer: &str) -> Option<(u16, String)> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?;
-    Some((status.parse().ok()?, body.to_owned()))
+impl Client {
+    pub(crate) fn connect(addr: SocketAddr) -> Result<Self> {
+        let writer = TcpStream::connect_timeout(&addr, PATIENCE)?;
+        writer.set_nodelay(true)?;
+        writer.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { reader: BufReader::new(writer.try_clone()?), writer })
+    }
+
+    /// Sends `request` and reads the whole answer.
+    pub(crate) fn ask(&mut self, request: &str) -> Result<Answer> {
+        self.writer.write_all(request.as_bytes())?;
+        read_answer(&mut self.reader)
+    }
+}
+
+/// An answer whose length is declared or which ends with its connection.
+fn read_answer(from: &mut impl BufRead) -> Result<Answer> {
+    let garbage = || Error::from(ErrorKind::InvalidData);
+    let first = line(from)?;
+    let code = first.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
+    let status = code.and_then(|code| code.parse().ok()).ok_or_else(garbage)?;
+    let mut length = None;
+    loop {
+        let line = line(from)?;
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = Some(value.trim().parse::<u64>().map_err(|_| garbage())?);
+        }
+    }
+    let mut body = Vec::new();
+    let most = length.map_or(BODY_BYTES_MAX, |length| length.min(BODY_BYTES_MAX));
+    let read = from.take(most).read_to_end(&mut body)?;
+    if length.is_some_and(|length| length != read as u64) {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn line(from: &mut impl BufRead) -> Result<String> {
+    let mut line = Vec::new();
+    if from.take(64 << 10).read_until(b'\n', &mut line)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -42,8 +101,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_its_status_and_body() {
-        let answer = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-        assert_eq!(parse(answer), Some((200, "hi".to_owned())));
-        assert_eq!(parse("SSH-2.0\r\n\r\n"), None);
+        let body = |text: &str| Ok(Answer { status: 200, body: text.to_owned() });
+        for (bytes, expected) in [
+            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", body("hi")),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1", body("hi")),
+            ("HTTP/1.0 200 OK\r\n\r\nto the end", body("to the end")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", Err(ErrorKind::UnexpectedEof)),
+            ("", Err(ErrorKind::UnexpectedEof)),
+            ("SSH-2.0\r\n\r\n", Err(ErrorKind::InvalidData)),
+        ] {
+            let answer = read_answer(&mut bytes.as_bytes()).map_err(|error| error.kind());
+            assert_eq!(answer, expected, "{bytes:?}");
+        }
     }
 }

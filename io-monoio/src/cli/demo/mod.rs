@@ -1,14 +1,13 @@
 //! `tieline demo`: a parent, two children and their origins in one process, to look at and to play
 //! with; `--once` walks through the use cases and checks each.
 
-mod client;
 mod files;
 mod origin;
 mod scene;
 mod walk;
 
-use super::{complain, fetch, say, status, take_switch};
-use client::Client;
+use super::fetch::{self, Client};
+use super::{complain, say, status, take_switch};
 use scene::Scene;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, IsTerminal, Write};
@@ -90,10 +89,15 @@ fn ask_on(web: SocketAddr, ended: &AtomicBool) {
     while !ended.load(Relaxed) {
         thread::sleep(PAUSE);
         let Some(mut kept) = client.take().or_else(|| Client::connect(web).ok()) else { continue };
-        if kept.get("/banking/accounts", "").is_ok() {
+        if kept.ask(&request("/banking/accounts", "")).is_ok() {
             client = Some(kept);
         }
     }
+}
+
+/// A GET with further header lines, each ending in CRLF.
+fn request(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: demo.localhost\r\n{fields}\r\n")
 }
 
 fn screen(scene: &Scene) -> String {

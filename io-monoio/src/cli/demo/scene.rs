@@ -1,9 +1,9 @@
 //! A parent, its children and their origins, in this process, on loopback ports.
 
-use super::client::{Answer, Client};
 use super::files::{Files, Ports};
 use super::origin::Origin;
-use crate::cli::fetch;
+use super::request;
+use crate::cli::fetch::{self, Answer, Client};
 use engine::config;
 use engine::config::fixed::{Fixed, Settings};
 use io_monoio::gateway::{self, Handle, Options, Sinks};
@@ -77,7 +77,7 @@ impl Scene {
     /// Sends `requests` GETs over one connection, one after the other.
     pub(crate) fn ask(&self, requests: u64, path: &str, fields: &str) -> Result<Vec<Answer>> {
         let mut client = Client::connect(self.web())?;
-        (0..requests).map(|_| client.get(path, fields)).collect()
+        (0..requests).map(|_| client.ask(&request(path, fields))).collect()
     }
 
     /// Requests that each origin has answered, probes aside.

@@ -1,7 +1,8 @@
 //! `demo --once`: each use case in turn, checked by counting what reached the origins.
 
-use super::client::Client;
+use super::request;
 use super::scene::Scene;
+use crate::cli::fetch::Client;
 use std::io::Result;
 use std::time::{Duration, Instant};
 
@@ -132,7 +133,8 @@ fn count(scene: &Scene, requests: u64, path: &str, fields: &str) -> Result<[u64;
 fn await_body(scene: &Scene, path: &str, body: &str) -> Result<Duration> {
     let since = Instant::now();
     loop {
-        let answer = Client::connect(scene.web()).and_then(|mut client| client.get(path, ""));
+        let answer =
+            Client::connect(scene.web()).and_then(|mut client| client.ask(&request(path, "")));
         if answer.is_ok_and(|answer| answer.status == 200 && answer.body.starts_with(body)) {
             return Ok(since.elapsed());
         }
