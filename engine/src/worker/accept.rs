@@ -62,7 +62,8 @@ impl Worker {
         let Role::Accepting(entry) = conn.role else { unreachable!("only listeners accept") };
         conn.role = Role::Client(Client {
             entry,
-            peer,
+            // A socket for both families says `::ffff:192.0.2.1` where everybody says 192.0.2.1.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             talk: Talk::Listening,
             requests: 0,
             opened: now,

@@ -129,6 +129,18 @@ fn a_stranger_cannot_say_where_a_request_comes_from() {
 }
 
 #[test]
+fn a_peer_on_a_socket_of_both_families_has_its_own_address() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let mapped: std::net::Ipv6Addr = "::ffff:192.0.2.7".parse().expect("an address");
+    let client = pair.open_from(mapped);
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    let got = pair.got(origin);
+    assert!(got.contains("\r\nX-Forwarded-For: 192.0.2.7\r\n"), "{got}");
+    assert!(got.contains("\r\nX-Real-Ip: 192.0.2.7\r\n"), "{got}");
+}
+
+#[test]
 fn a_trusted_peer_is_believed_and_added() {
     let mut plan = Plan::one_origin();
     plan.settings.forwarded.trusted = vec![Cidr::parse("192.0.2.0/24").expect("a range")];

@@ -14,7 +14,7 @@ use engine::view::View;
 use engine::view::stats::Stats;
 use engine::worker::{Census, Setup, Worker};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// One end of a connection, as the play holds it.
@@ -135,10 +135,10 @@ impl Pair {
     }
 
     /// A client connects from an address.
-    pub(crate) fn open_from(&mut self, address: [u8; 4]) -> End {
+    pub(crate) fn open_from(&mut self, address: impl Into<IpAddr>) -> End {
         let (id, _) = self.accepts.pop_front().expect("an accept waits");
         self.clients.push(End(id));
-        let peer = SocketAddr::from((address, 40_000));
+        let peer = SocketAddr::new(address.into(), 40_000);
         self.sockets.insert(id, Socket::default());
         self.inputs.push_back((op(id, OpKind::Accept), Outcome::Accepted { peer }));
         self.run();
