@@ -130,9 +130,14 @@ impl Book {
         4
     }
 
-    pub fn excuse(&self, started: Time, end: Time) -> Option<Excused> {
+    /// Whether some instance was stopped then, or not long before.
+    pub fn was_stopped(&self, started: Time, end: Time) -> bool {
         let stopped = |(from, until): &(Time, Time)| *from <= end && started <= *until + STOP_LASTS;
-        if self.stops.iter().any(stopped) {
+        self.stops.iter().any(stopped)
+    }
+
+    pub fn excuse(&self, started: Time, end: Time) -> Option<Excused> {
+        if self.was_stopped(started, end) {
             return Some(Excused::Stopped);
         }
         self.excuse_calm(started, end)

@@ -5,7 +5,7 @@ use crate::fault::Kind;
 use crate::net::Net;
 use crate::oracle::Oracle;
 use engine::base::time::{Span, Time};
-use engine::boundary::{Effect, Machine};
+use engine::boundary::{Effect, Input, Machine};
 
 /// Steps that end with a deadline in the past, in a row, before it counts as a busy loop.
 const SPINS_MAX: u32 = 2;
@@ -18,11 +18,14 @@ pub struct Errands {
     todo: Vec<Effect>,
     /// Inputs handled and ticks that were due, so far.
     pub steps: u64,
+    /// Epoch of the newest view handed over in this call.
+    pub view: u64,
 }
 
 /// Calls a machine: at most `batch` of its inputs, then its deadlines, then its effects.
 pub fn step(net: &mut Net, host: u16, machine: &mut dyn Machine, batch: usize, out: &mut Errands) {
     let now = net.now;
+    out.view = 0;
     if net.ports[host as usize].wake > now {
         return;
     }
@@ -32,6 +35,9 @@ pub fn step(net: &mut Net, host: u16, machine: &mut dyn Machine, batch: usize, o
         && let Some(input) = net.ports[host as usize].inbox.pop_front()
     {
         net.trace.input(host, now, &input);
+        if let Input::View(view) = &input {
+            out.view = out.view.max(view.epoch);
+        }
         machine.handle(input, now);
         handled += 1;
     }

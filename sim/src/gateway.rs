@@ -2,6 +2,7 @@
 
 use crate::fault::Kind;
 use crate::net::Net;
+use crate::oracle::uplink::Uplinks;
 use crate::oracle::{Oracle, Verdict};
 use crate::plan::Document;
 use crate::proactor::Port;
@@ -38,10 +39,15 @@ pub struct Gateway {
     pub documents: Vec<Document>,
     pub views: BTreeMap<u64, Arc<View>>,
     versions: BTreeMap<u64, u32>,
+    /// When the newest view was published, and its epoch.
+    pub newest: (Time, u64),
+    uplinks: Uplinks,
     shed: u64,
     refused: [u64; REFUSALS.len()],
     pub up: bool,
     pub draining: bool,
+    /// Drained to the end of the run: every line of its log was read.
+    pub drained: bool,
     /// Marks of earlier lives.
     pub marks: Vec<u64>,
     pub lives: u64,
@@ -65,7 +71,12 @@ impl Gateway {
             let text = || format!("epoch {epoch} was published after {newest}");
             verdict.add(Oracle::V1, now, text);
         }
-        self.versions.insert(view.epoch, version(view));
+        let version = version(view);
+        self.newest = (now, view.epoch);
+        self.versions.insert(view.epoch, version);
+        let empty = Document::default();
+        let written = self.documents.iter().find(|document| document.version == version);
+        self.uplinks.judge_view(view, written.unwrap_or(&empty), now, verdict);
         self.views.insert(view.epoch, Arc::clone(view));
     }
 
@@ -140,10 +151,13 @@ impl World {
             documents: vec![instance.document.clone()],
             views: BTreeMap::new(),
             versions: BTreeMap::new(),
+            newest: (Time::ZERO, 0),
+            uplinks: Uplinks::default(),
             shed: 0,
             refused: [0; REFUSALS.len()],
             up: false,
             draining: false,
+            drained: false,
             marks: Vec::new(),
             lives: 0,
             torn: 0,
@@ -182,6 +196,7 @@ impl World {
         );
         let view = control.view();
         if number == 0 {
+            self.servers.iter_mut().for_each(|server| server.told.clear());
             let named = |addr: &SocketAddr| {
                 let entry = fixed.entry_points.iter().find(|entry| entry.address == *addr);
                 entry.map_or_else(String::new, |entry| entry.name.clone())
@@ -226,7 +241,9 @@ impl World {
         let host = self.net.plug(Port::new(self.gateways[gateway].instance.ip, listeners));
         self.gateways[gateway].hosts.push(host);
         let given = self.gateways[gateway].views.last_key_value().map_or(0, |(epoch, _)| *epoch);
-        self.hosts.push(Host { gateway, role, machine: Some(machine), given, finished: false });
+        let machine = Some(machine);
+        let handed = given;
+        self.hosts.push(Host { gateway, role, machine, given, handed, finished: false });
         self.net.wake_at(host, self.net.now);
     }
 

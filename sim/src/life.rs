@@ -1,16 +1,23 @@
 //! The phases of a run: storm, calm, and the end of everything.
 
+use crate::actors::server::Server;
 use crate::entropy::RunId;
 use crate::fault::{Counts, Kind};
+use crate::gateway::{Gateway, Role};
 use crate::ledger::{Ended, Probe};
 use crate::model::{Fate, Routed};
+use crate::oracle::told::{self, Failing};
+use crate::oracle::uplink;
 use crate::oracle::{self, Oracle, Violation};
-use crate::plan;
+use crate::plan::Uplink;
+use crate::site::Child;
 use crate::trace::Text;
 use crate::world::{World, scene};
+use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::time::{Span, Time};
 use engine::boundary::Close;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a run leaves behind.
@@ -29,6 +36,8 @@ pub struct Report {
     pub bytes: u64,
     pub faults: Counts,
     pub marks: Vec<u64>,
+    /// What was tolerated, by reason.
+    pub excused: BTreeMap<String, u64>,
     pub virtual_time: Time,
     pub lines: Vec<String>,
 }
@@ -110,6 +119,63 @@ impl World {
             world.clients.iter().all(|client| client.left == 0 && client.is_idle())
         });
         self.judge_liveness();
+        self.judge_quiet();
+    }
+
+    /// What must hold once everything has been quiet for long.
+    fn judge_quiet(&mut self) {
+        let now = self.net.now;
+        for (number, host) in (0..).zip(&self.hosts) {
+            if matches!(host.role, Role::Worker(_)) && host.machine.is_some() {
+                let newest = self.gateways[host.gateway].newest;
+                self.epochs.judge_quiet(number, newest, now, &mut self.net.verdict);
+            }
+        }
+        self.judge_services();
+    }
+
+    /// U1 and U2, by what files say and children answer.
+    fn judge_services(&mut self) {
+        let now = self.net.now;
+        let failing = self.failing_children();
+        for (number, gateway) in self.gateways.iter().enumerate() {
+            let Some((epoch, view)) = gateway.views.last_key_value() else { continue };
+            let (version, verdict) = (gateway.version_of(*epoch), &mut self.net.verdict);
+            let document = gateway.document();
+            uplink::judge_document(view, version, document, now, verdict);
+            let (mut offers, mut failing) = (Vec::new(), &failing[..]);
+            if number == 0 {
+                let children = (0..).zip(&self.site.children);
+                offers.extend(children.map(|(n, child)| {
+                    (format!("c{n}"), offered(child, &self.servers, &self.gateways))
+                }));
+            } else {
+                failing = &[];
+            }
+            if !self.site.control_tight {
+                uplink::judge_adverts(view, &offers, now, verdict);
+            }
+            let children = uplink::as_seen(view);
+            told::judge(&view.status.diagnostics, document, &children, failing, now, verdict);
+        }
+    }
+
+    /// Children that answer polls with what is no advertisement.
+    fn failing_children(&self) -> Vec<Failing> {
+        let children = (0..).zip(&self.site.children);
+        let failing = children.filter_map(|(n, child)| {
+            let lies = match child {
+                Child::Played { server, .. } => {
+                    let script = self.servers[*server].advert.as_ref();
+                    script.is_some_and(|script| script.means.is_none())
+                }
+                Child::Ours(_) => false,
+            };
+            let surely = lies && !self.site.control_tight;
+            let perhaps = lies || self.site.control_tight;
+            perhaps.then(|| Failing { child: format!("c{n}"), surely })
+        });
+        failing.collect()
     }
 
     fn judge_liveness(&mut self) {
@@ -174,10 +240,15 @@ impl World {
     }
 
     fn judge_choices(&mut self) {
-        let crashed =
-            !self.book.stops.is_empty() || self.gateways.iter().any(|gateway| gateway.lives > 1);
-        self.choices.judge_gaps(&|_, _| !crashed, &mut self.net);
-        let (book, documents) = (&self.book, &self.book.documents);
+        for number in 0..self.gateways.len() {
+            let finished = |host: &u16| self.hosts[usize::from(*host)].finished;
+            let drained = self.gateways[number].hosts.iter().all(finished);
+            self.gateways[number].drained = drained && self.gateways[number].up;
+            if self.gateways[number].drained {
+                self.choices.judge_gaps(&self.gateways[number], &mut self.net);
+            }
+        }
+        let book = &self.book;
         let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
             Fate::Nowhere | Fate::Loop => None,
             Fate::Broken { router }
@@ -185,20 +256,16 @@ impl World {
             | Fate::Routed(Routed { router, .. }) => Some(router),
         };
         self.choices.judge_routes(&self.ledger, &router, &mut self.net);
-        let percent = |record: &oracle::choice::Record, service: &str| {
-            let document = documents.get(record.version as usize)?;
-            let kind = &document.service(service.trim_end_matches("@file"))?.kind;
-            let plan::Kind::Mirroring { mirrors, .. } = kind else { return None };
-            let parents = record.gateway == "parent";
-            mirrors.first().filter(|_| parents).map(|(_, percent)| *percent)
-        };
-        let mirrors = self.book.mirrors.clone();
-        self.choices.judge_mirrors(
-            &self.ledger,
-            &percent,
-            &|server| mirrors.contains(&server),
-            &mut self.net,
-        );
+        let usual = Limits::default();
+        let limits = &self.site.limits;
+        let bound = self.site.tight
+            || limits.mirrors_max < usual.mirrors_max
+            || limits.kept_bytes < usual.kept_bytes;
+        oracle::mirror::judge(&self.choices, &mut scene!(self), bound);
+        for gateway in self.gateways.iter().filter(|gateway| gateway.drained) {
+            let due = self.choices.mirrors_due(gateway);
+            oracle::mirror::judge_account(gateway, due, &mut self.net);
+        }
     }
 
     fn is_draining(&self, gateway: usize) -> bool {
@@ -227,8 +294,34 @@ impl World {
             bytes: self.net.bytes,
             faults: self.net.faults.counts.clone(),
             marks,
+            excused: self.net.verdict.excused.clone(),
             virtual_time: self.net.now,
             lines: self.net.trace.lines(),
+        }
+    }
+}
+
+/// What a child offers; several if nobody can tell which of its answers arrived last.
+fn offered(child: &Child, servers: &[Server], gateways: &[Gateway]) -> Vec<Vec<Uplink>> {
+    match child {
+        Child::Ours(instance) => {
+            let own = gateways.iter().filter(|at| at.instance.name == instance.name);
+            own.map(|at| at.document().uplinks.clone()).collect()
+        }
+        Child::Played { server, .. } => {
+            let server = &servers[*server];
+            let now = server.advert.as_ref().and_then(|script| script.means.clone());
+            if let Some(now) = now {
+                return vec![now];
+            }
+            let mut candidates: Vec<Vec<Uplink>> =
+                server.told.iter().map(|(_, means)| means.clone()).collect();
+            // An answer with a validator is named in the next poll; of one without, nobody can
+            // tell whether it has arrived.
+            if server.told.iter().all(|(etag, _)| etag.is_none()) {
+                candidates.push(Vec::new());
+            }
+            candidates
         }
     }
 }

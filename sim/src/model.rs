@@ -1,6 +1,8 @@
 //! What the documentation promises, worked out naively and without the engine: which router takes
 //! a request, what it makes of the head, and which servers a service can reach.
 
+pub mod services;
+
 use crate::ledger::Meant;
 use crate::plan::{Document, Kind, Matcher, Router, Step, Term};
 use std::collections::BTreeSet;

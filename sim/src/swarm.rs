@@ -5,6 +5,7 @@ use crate::fault::{Counts, Kind};
 use crate::life::{Report, play};
 use crate::trace::Text;
 use engine::base::mark::Mark;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -19,6 +20,8 @@ pub struct Tally {
     pub bytes: u64,
     pub faults: Counts,
     pub marks: Vec<u64>,
+    /// What was tolerated, by reason.
+    pub excused: BTreeMap<String, u64>,
     pub failures: Vec<Report>,
 }
 
@@ -34,6 +37,7 @@ impl Tally {
         self.records += report.records;
         self.bytes += report.bytes;
         self.faults.add(&report.faults);
+        excuse(&mut self.excused, &report.excused);
         self.marks.resize(Mark::ALL.len(), 0);
         self.marks.iter_mut().zip(&report.marks).for_each(|(sum, count)| *sum += count);
         if !report.violations.is_empty() && self.failures.len() < FAILURES_KEPT {
@@ -49,6 +53,7 @@ impl Tally {
         self.records += other.records;
         self.bytes += other.bytes;
         self.faults.add(&other.faults);
+        excuse(&mut self.excused, &other.excused);
         self.marks.resize(Mark::ALL.len(), 0);
         self.marks.iter_mut().zip(&other.marks).for_each(|(sum, count)| *sum += count);
         self.failures.extend(other.failures);
@@ -63,6 +68,14 @@ impl Tally {
         self.faults.missing()
     }
 
+    pub fn excuses_table(&self) -> String {
+        let mut out = String::new();
+        for (reason, count) in &self.excused {
+            writeln!(out, "{reason:>32} {count:>10}").expect("writing to a string");
+        }
+        out
+    }
+
     pub fn marks_table(&self) -> String {
         let mut out = String::new();
         for &mark in Mark::ALL {
@@ -71,6 +84,12 @@ impl Tally {
                 .expect("writing to a string");
         }
         out
+    }
+}
+
+fn excuse(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (reason, count) in more {
+        *sums.entry(reason.clone()).or_default() += count;
     }
 }
 

@@ -213,7 +213,9 @@ impl World {
                 }
                 let mut script = Script::of(uplinks, 100 + number);
                 if lie {
-                    script.body = LIES[usize::try_from(number).unwrap_or(0) % LIES.len()].into();
+                    let (body, means) = LIES[usize::try_from(number).unwrap_or(0) % LIES.len()];
+                    script.body = body.into();
+                    script.means = means.map(|names| names.iter().map(|name| bare(name)).collect());
                 }
                 self.servers[server].advert = Some(script);
                 let kind = if lie { Kind::AdvertLies } else { Kind::AdvertFlaps };
@@ -237,17 +239,22 @@ impl World {
     }
 }
 
-/// Advertisements that are JSON and cannot be.
-const LIES: &[&str] = &[
-    r#"[{"name":"shop","weight":-3}]"#,
-    r#"[{"name":"shop","weight":1},{"name":"shop","weight":9}]"#,
-    r#"[{"name":"","weight":1},{"weight":2},17,null]"#,
-    r#"[{"name":"shop","weight":99999999999}]"#,
-    r#"[{"name":"shop","healthCheck":{"path":"http://10.9.9.9/steal","interval":"1ns"}}]"#,
-    r#"{"name":"shop"}"#,
-    r#"[{"name":"shop-c0"},{"name":"shop"}]"#,
-    r#"[{"name":"../../etc","weight":1},{"name":"a\r\nX-Evil: 1","weight":1}]"#,
-    "[]",
+/// An uplink of which nothing is said but its name.
+fn bare(name: &str) -> Uplink {
+    Uplink { name: name.into(), weight: 1, check: None, passive: false }
+}
+
+/// Advertisements that are JSON and cannot be, or that are odd; those have the uplinks they mean.
+const LIES: &[(&str, Option<&[&str]>)] = &[
+    (r#"[{"name":"shop","weight":-3}]"#, None),
+    (r#"[{"name":"shop","weight":1},{"name":"shop","weight":9}]"#, None),
+    (r#"[{"name":"","weight":1},{"weight":2},17,null]"#, None),
+    (r#"[{"name":"shop","weight":99999999999}]"#, None),
+    (r#"[{"name":"shop","healthCheck":{"path":"http://10.9.9.9/steal","interval":"1ns"}}]"#, None),
+    (r#"{"name":"shop"}"#, None),
+    (r#"[{"name":"shop-c0"},{"name":"shop"}]"#, Some(&["shop-c0", "shop"])),
+    (r#"[{"name":"../../etc","weight":1},{"name":"a\r\nX-Evil: 1","weight":1}]"#, None),
+    ("[]", Some(&[])),
 ];
 
 fn small(value: u64) -> u32 {
@@ -280,6 +287,7 @@ impl Script {
         }
         body.push(']');
         let tagged = uplinks.len() != 1;
-        Self { body, etag: tagged.then(|| format!("\"v{version}\"")) }
+        let etag = tagged.then(|| format!("\"v{version}\""));
+        Self { body, etag, means: Some(uplinks.to_vec()) }
     }
 }

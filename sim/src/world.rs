@@ -58,6 +58,7 @@ pub struct World {
     pub(crate) attacker: Attacker,
     pub(crate) weather: Weather,
     pub(crate) choices: oracle::choice::Choices,
+    pub(crate) epochs: oracle::view::Epochs,
     parcels: BTreeMap<u64, Parcel>,
     parcels_sent: u64,
     pub errands: Errands,
@@ -74,6 +75,8 @@ pub(crate) struct Host {
     pub(crate) machine: Option<Box<dyn Machine>>,
     /// Newest epoch it was given, and its document's version.
     pub(crate) given: u64,
+    /// Newest epoch it has handled.
+    pub(crate) handed: u64,
     pub(crate) finished: bool,
 }
 
@@ -126,6 +129,7 @@ impl World {
             attacker: Attacker::new(ATTACKER, [10, 8, 0, 1].into()),
             weather: Weather::default(),
             choices: oracle::choice::Choices::default(),
+            epochs: oracle::view::Epochs::default(),
             parcels: BTreeMap::new(),
             parcels_sent: 0,
             errands: Errands::default(),
@@ -262,7 +266,15 @@ impl World {
     }
 
     fn after_step(&mut self, number: u16) {
-        let gateway = &mut self.gateways[self.hosts[number as usize].gateway];
+        let host = &mut self.hosts[number as usize];
+        host.handed = host.handed.max(self.errands.view);
+        let (role, handed) = (host.role, host.handed);
+        let gateway = &mut self.gateways[host.gateway];
+        if let Role::Worker(index) = role {
+            let used = gateway.stats.workers[usize::from(index)].epoch.get();
+            let now = self.net.now;
+            self.epochs.observe(number, handed, used, now, &mut self.net.verdict);
+        }
         if gateway.note_shed() {
             self.book.shed_at = Some(self.net.now);
         }
@@ -324,7 +336,8 @@ impl World {
         machine.log(&mut bytes);
         if let Role::Worker(_) = host.role {
             let gateway = &self.gateways[host.gateway];
-            self.choices.read(&bytes, gateway, &mut self.net);
+            let seen = oracle::choice::Seen { host: number, gateway, ledger: &self.ledger };
+            self.choices.read(&bytes, &seen, &self.epochs, &mut self.net);
         }
     }
 

@@ -7,6 +7,7 @@ use super::sender::{Flushed, Sender, Then};
 use crate::fault::Kind;
 use crate::ledger::{Arrival, Frame, ProbeId, Want};
 use crate::oracle::Oracle;
+use crate::plan::Uplink;
 use crate::wire::{EndId, Read};
 use engine::base::time::{Span, Time};
 use engine::boundary::Close;
@@ -24,6 +25,8 @@ pub struct Server {
     pub mirror: bool,
     /// A child that is played: answers polls.
     pub advert: Option<Script>,
+    /// Good answers to polls that the asker may hold, with their validators: it says which one.
+    pub told: Vec<(Option<String>, Vec<Uplink>)>,
     conns: BTreeMap<EndId, Conn>,
     timers: BTreeMap<u64, EndId>,
     timers_made: u64,
@@ -40,10 +43,12 @@ pub enum Health {
 }
 
 /// What polls are answered.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Script {
     pub body: String,
     pub etag: Option<String>,
+    /// What a careful reader takes from it; nothing if it is no advertisement.
+    pub means: Option<Vec<Uplink>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +108,7 @@ impl Server {
             health: Health::Good,
             mirror: false,
             advert: None,
+            told: Vec::new(),
             conns: BTreeMap::new(),
             timers: BTreeMap::new(),
             timers_made: 0,
@@ -444,6 +450,7 @@ impl Server {
         known: Option<&str>,
     ) -> bool {
         let script = self.advert.clone().unwrap_or_default();
+        self.told.retain(|(etag, _)| etag.as_deref() == known);
         if let Some(kind) = reading.fault {
             scene.net.faults.observed(kind);
         }
@@ -467,6 +474,9 @@ impl Server {
             let head = format!("HTTP/1.1 304 Not Modified\r\netag: {etag}\r\n\r\n");
             out.extend_from_slice(head.as_bytes());
             return false;
+        }
+        if let (None, Some(means)) = (reading.fault, &script.means) {
+            self.told.push((script.etag.clone(), means.clone()));
         }
         let length = body.len();
         let mut head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n");

@@ -142,6 +142,7 @@ fn run_swarm(options: &Options, table: bool) -> ExitCode {
         println!("marks\n{}", tally.marks_table());
     }
     println!("faults: kind, injected, observed\n{}", tally.faults.table());
+    println!("excuses\n{}", tally.excuses_table());
     let (marks, faults) = (tally.missing_marks(), tally.missing_faults());
     if !marks.is_empty() {
         println!("marks never reached: {marks:?}");

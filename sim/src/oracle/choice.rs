@@ -1,7 +1,8 @@
-//! Every choice an access log line tells about: C1 to C3, P2 and V2. A line holds the epoch, the
+//! Every choice an access log line tells about: C1, C2 and P2. A line holds the epoch, the
 //! router, and service, ticket and turn of each balancer: enough to work the choice out again.
 
 use super::Oracle;
+use super::view::Epochs;
 use crate::gateway::Gateway;
 use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
@@ -9,10 +10,10 @@ use engine::base::id::{ServerId, ServiceId};
 use engine::base::time::Time;
 use engine::service::rotation::Rotation;
 use engine::view::status::{ChildPhase, Health};
-use engine::view::{NodeKind, ServiceNode, Side, View};
+use engine::view::{MirrorNode, NodeKind, ServiceNode, Side, View};
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A line of the access log, as far as it matters here.
@@ -73,21 +74,31 @@ pub struct Choices {
     pub records: BTreeMap<ProbeId, Vec<Record>>,
     /// By gateway, life and service, and by the epoch since which that service has existed: one
     /// that was withdrawn and comes back begins anew.
-    tickets: BTreeMap<(Drawer, u64), BTreeSet<u64>>,
+    tickets: BTreeMap<(Drawer, u64), BTreeMap<u64, (u64, u16)>>,
+    /// By instance and life.
+    mirrors_due: BTreeMap<(String, u64), u64>,
     /// Tickets that were drawn for nothing, and that no line tells: nobody could serve, or a
     /// failover took the other side after a bad answer.
     untold: BTreeMap<Drawer, u64>,
     pub lines: u64,
 }
 
+/// Whose log is read, and what is known of requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    pub host: u16,
+    pub gateway: &'a Gateway,
+    pub ledger: &'a Ledger,
+}
+
 impl Choices {
-    /// Reads lines that a worker of `gateway` has handed over.
-    pub fn read(&mut self, bytes: &[u8], gateway: &Gateway, net: &mut Net) {
+    /// Reads lines that a worker has handed over.
+    pub fn read(&mut self, bytes: &[u8], seen: &Seen<'_>, epochs: &Epochs, net: &mut Net) {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             self.lines += 1;
             net.trace.note(net.now, || format!("log {}", line.escape_ascii()));
             match serde_json::from_slice::<Line<'_>>(line) {
-                Ok(line) => self.judge(&line, gateway, net),
+                Ok(line) => self.judge(&line, seen, epochs, net),
                 Err(why) => net.verdict.add(Oracle::C1, net.now, || {
                     format!("an access log line is no JSON: {why}: {}", line.escape_ascii())
                 }),
@@ -95,7 +106,8 @@ impl Choices {
         }
     }
 
-    fn judge(&mut self, line: &Line<'_>, gateway: &Gateway, net: &mut Net) {
+    fn judge(&mut self, line: &Line<'_>, seen: &Seen<'_>, epochs: &Epochs, net: &mut Net) {
+        let gateway = seen.gateway;
         let Some(view) = gateway.views.get(&line.epoch) else {
             let epoch = line.epoch;
             return net.verdict.add(Oracle::V1, net.now, || {
@@ -110,6 +122,8 @@ impl Choices {
             self.note_untold(service, gateway);
         }
         let probe = line.probe.as_ref().and_then(|text| text.parse::<ProbeId>().ok());
+        let sent = probe.and_then(|id| seen.ledger.get(id)?.head_sent);
+        epochs.judge_line(seen.host, line.epoch, sent, net.now, &mut net.verdict);
         let Some(probe) = probe else { return };
         let choices = line.choices.iter().map(|at| (at.service.to_string(), at.ticket, at.turn));
         self.records.entry(probe).or_default().push(Record {
@@ -180,7 +194,13 @@ impl Choices {
                 replayed = turn == 1 && *side == Side::Main;
                 false
             }
-            NodeKind::Mirroring(_) => true,
+            NodeKind::Mirroring(mirroring) => {
+                let due = |at: &&MirrorNode| crate::model::mirrored(ticket, at.percent);
+                let due = mirroring.mirrors.iter().filter(due).count() as u64;
+                let of = (gateway.instance.name.clone(), gateway.lives);
+                *self.mirrors_due.entry(of).or_default() += due;
+                true
+            }
             NodeKind::Internal(_) | NodeKind::Unavailable(_) => {
                 wrong(Oracle::C1, "such a service makes no choice".into());
                 false
@@ -195,25 +215,35 @@ impl Choices {
         if drawn {
             let of = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
             let born = born(&gateway.views, view.epoch, &choice.service);
-            if !self.tickets.entry((of, born)).or_default().insert(ticket) {
+            let tickets = self.tickets.entry((of, born)).or_default();
+            if tickets.insert(ticket, (view.epoch, turn)).is_some() {
                 wrong(Oracle::C2, "the ticket was drawn before".into());
             }
         }
     }
 
-    /// C2 at the end: tickets have no gaps, if every log line has been read.
-    pub fn judge_gaps(&self, complete: &dyn Fn(&str, u64) -> bool, net: &mut Net) {
-        for (((gateway, life, service), _), tickets) in &self.tickets {
+    /// C2 at the end: of an instance whose log was read to its end, tickets have no gaps.
+    pub fn judge_gaps(&self, of: &Gateway, net: &mut Net) {
+        for ((drawer, _), tickets) in &self.tickets {
+            let (gateway, life, service) = drawer;
+            if *gateway != of.instance.name || *life != of.lives {
+                continue;
+            }
             let drawn = tickets.len() as u64;
-            let last = tickets.last().copied().unwrap_or(0);
-            let of = (gateway.clone(), *life, service.clone());
-            let untold = self.untold.get(&of).copied().unwrap_or(0);
-            if complete(gateway, *life) && last + 1 > drawn + untold {
+            let last = tickets.last_key_value().map_or(0, |(ticket, _)| *ticket);
+            let untold = self.untold.get(drawer).copied().unwrap_or(0);
+            if last + 1 > drawn + untold {
                 net.verdict.add(Oracle::C2, net.now, || {
                     format!("{gateway}: {service} drew {drawn} tickets and {untold} in vain, the last is {last}")
                 });
             }
         }
+    }
+
+    /// Mirrors that the tickets of an instance's present life ask for.
+    pub fn mirrors_due(&self, gateway: &Gateway) -> u64 {
+        let of = (gateway.instance.name.clone(), gateway.lives);
+        self.mirrors_due.get(&of).copied().unwrap_or(0)
     }
 
     /// C1 at the end: every record of the parent is about the request it names, and tells the
@@ -237,40 +267,6 @@ impl Choices {
                         )
                     });
                 }
-            }
-        }
-    }
-
-    /// C3 at the end: a mirrored arrival has a ticket that says so, and the other way round unless
-    /// somebody has an excuse.
-    pub fn judge_mirrors(
-        &self,
-        ledger: &Ledger,
-        percent_of: &dyn Fn(&Record, &str) -> Option<u8>,
-        is_mirror: &dyn Fn(u16) -> bool,
-        net: &mut Net,
-    ) {
-        for probe in &ledger.probes {
-            let arrived = probe.arrivals.iter().filter(|at| is_mirror(at.server)).count();
-            let records = self.records.get(&probe.id);
-            let mut due = 0;
-            for record in records.into_iter().flatten() {
-                for (service, ticket, _) in &record.choices {
-                    let percent = percent_of(record, service);
-                    let due_here = percent.is_some_and(|at| crate::model::mirrored(*ticket, at));
-                    due += usize::from(due_here);
-                }
-            }
-            // An attempt that met a dead connection is repeated if that is safe.
-            let repeated = due > 0 && probe.idempotent();
-            // Lines that a crash has taken away tell nothing.
-            let told = |record: &Record| record.gateway == "parent";
-            let told = records.is_some_and(|records| records.iter().any(told));
-            if arrived > due && !repeated && told {
-                let id = probe.id;
-                net.verdict.add(Oracle::C3, net.now, || {
-                    format!("probe {id} reached a mirror {arrived} times instead of {due}")
-                });
             }
         }
     }

@@ -47,6 +47,16 @@ pub enum Excused {
     Starting,
 }
 
+impl Excused {
+    /// The reason, without whom it concerns.
+    fn name(self) -> String {
+        match self {
+            Self::Behind(_) => "Behind".into(),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
 /// Fields that the gateway adds or rewrites.
 const ADDED: &[&str] = &[
     "host",
@@ -283,7 +293,9 @@ pub fn judge(scene: &mut Scene<'_>) {
             }
         }
         let Some((oracle, text)) = problem else { continue };
-        if excuse(scene, id).is_none() {
+        if let Some(why) = excuse(scene, id) {
+            scene.net.verdict.excuse(why.name());
+        } else {
             let probe = scene.ledger.get(id).expect("only opened probes end");
             let story = story(probe);
             let text = || format!("probe {id} {text}; {story}");
@@ -436,7 +448,7 @@ fn shared(scene: &Scene<'_>, probe: &Probe) -> Option<Excused> {
     excused.next()
 }
 
-fn struck(scene: &Scene<'_>, started: Time, _end: Time) -> Option<Kind> {
+pub(super) fn struck(scene: &Scene<'_>, started: Time, _end: Time) -> Option<Kind> {
     let recent = |(kind, lasts): &&(Kind, Span)| {
         scene.net.faults.last(*kind).is_some_and(|at| at + *lasts >= started)
     };

@@ -3,8 +3,14 @@
 
 pub mod choice;
 pub mod http;
+pub mod mirror;
+pub mod share;
+pub mod told;
+pub mod uplink;
+pub mod view;
 
 use engine::base::time::Time;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A property family; the names are those of `docs/architecture.md`.
@@ -32,16 +38,24 @@ pub enum Oracle {
     C3,
     /// A failover takes the side that is up.
     P2,
+    /// Health is what the probes said, and follows them in time.
+    P1,
     /// After the faults everything works again.
     L1,
     /// Nothing is left when an instance has drained.
     R1,
     /// One seed, one trace.
     T1,
+    /// Services are what documents and adverts make.
+    U1,
     /// Diagnostics for what is left out, and none without reason.
     U2,
-    /// Epochs only grow.
+    /// Epochs only grow, and the newest reaches every worker.
     V1,
+    /// No request is routed by a view that was replaced before its head was complete.
+    V2,
+    /// Memory stays below the sum of all bounds.
+    R2,
     /// Deadlines and bounded work.
     R3,
 }
@@ -67,6 +81,8 @@ const KEPT_MAX: usize = 50;
 #[derive(Debug, Default)]
 pub struct Verdict {
     violations: Vec<Violation>,
+    /// How often each reason excused something.
+    pub excused: BTreeMap<String, u64>,
 }
 
 impl Verdict {
@@ -74,6 +90,11 @@ impl Verdict {
         if self.violations.len() < KEPT_MAX {
             self.violations.push(Violation { oracle, at, text: text() });
         }
+    }
+
+    /// Counts something that was tolerated, by its reason.
+    pub fn excuse(&mut self, reason: String) {
+        *self.excused.entry(reason).or_default() += 1;
     }
 
     pub fn all(&self) -> &[Violation] {

@@ -1,0 +1,145 @@
+//! Mirrors: C3. A mirrored arrival has a ticket that says so, and a ticket that says so has its
+//! arrival, or a reason that the engine counted and the world knows of.
+
+use super::Oracle;
+use super::choice::{Choices, Record};
+use super::http::struck;
+use crate::actors::Scene;
+use crate::gateway::Gateway;
+use crate::ledger::{BodyKind, Ended, Probe};
+use crate::model::{self, Fate};
+use crate::net::Net;
+use crate::plan::{Document, Kind};
+use engine::view::stats::MirrorSkip;
+use std::collections::BTreeMap;
+
+/// Why a request that should have been mirrored did not reach the mirror.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Skipped {
+    /// A tunnel is not mirrored.
+    Upgrade,
+    /// Its path is refused, wherever it goes.
+    Unclean,
+    /// Its body is longer than the service allows.
+    BodyTooLarge,
+    /// A bound drawn for this run keeps no body, or no further mirror.
+    Bound,
+    /// It did not end as a request that is complete does.
+    Unfinished,
+    /// Its instance was stopped, or crashed.
+    Stopped,
+    /// A fault struck that may have cost the mirror's connection.
+    Fault(crate::fault::Kind),
+}
+
+/// What a mirroring service of a document says.
+struct Wanted {
+    percents: Vec<u8>,
+    body: bool,
+    max: Option<u64>,
+}
+
+impl Wanted {
+    fn of(record: &Record, service: &str, documents: &[Document]) -> Option<Self> {
+        let document = documents.get(record.version as usize)?;
+        let kind = &document.service(service.trim_end_matches("@file"))?.kind;
+        let Kind::Mirroring { mirrors, body, max, .. } = kind else { return None };
+        let percents = mirrors.iter().map(|(_, percent)| *percent).collect();
+        (record.gateway == "parent").then_some(Self { percents, body: *body, max: *max })
+    }
+}
+
+/// At the end: what reached mirrors is what tickets say.
+pub fn judge(choices: &Choices, scene: &mut Scene<'_>, bound: bool) {
+    let mut found = Vec::new();
+    for probe in &scene.ledger.probes {
+        let records = choices.records.get(&probe.id);
+        // Lines that a crash has taken away tell nothing.
+        let told = |records: &&Vec<Record>| records.iter().any(|at| at.gateway == "parent");
+        let Some(records) = records.filter(told) else { continue };
+        let arrived = probe.arrivals.iter().filter(|at| scene.book.is_mirror(at.server)).count();
+        let mut due: Vec<Wanted> = Vec::new();
+        for record in records {
+            for (service, ticket, _) in &record.choices {
+                let wanted = Wanted::of(record, service, &scene.book.documents);
+                let Some(wanted) = wanted else { continue };
+                for percent in &wanted.percents {
+                    if model::mirrored(*ticket, *percent) {
+                        let Wanted { body, max, .. } = wanted;
+                        due.push(Wanted { percents: vec![*percent], body, max });
+                    }
+                }
+            }
+        }
+        // An attempt that met a dead connection is repeated if that is safe.
+        let repeated = !due.is_empty() && probe.idempotent();
+        if arrived > due.len() && !repeated {
+            found.push((probe.id, arrived, due.len()));
+        }
+        if arrived >= due.len() {
+            continue;
+        }
+        let unclean = records.iter().any(|record| is_unclean(scene, probe, record));
+        let why = if unclean {
+            Some(Skipped::Unclean)
+        } else {
+            due.iter().find_map(|wanted| reason(scene, probe, wanted, bound))
+        };
+        match why {
+            Some(why) => scene.net.verdict.excuse(format!("Skipped::{why:?}")),
+            None => found.push((probe.id, arrived, due.len())),
+        }
+    }
+    for (id, arrived, due) in found {
+        scene.net.verdict.add(Oracle::C3, scene.net.now, || {
+            format!("probe {id} reached a mirror {arrived} times instead of {due}")
+        });
+    }
+}
+
+fn is_unclean(scene: &Scene<'_>, probe: &Probe, record: &Record) -> bool {
+    matches!(scene.book.fate(probe, record.version), Some(Fate::Unclean { .. }))
+}
+
+fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Option<Skipped> {
+    let bodied = probe.meant.body != BodyKind::None;
+    if probe.meant.upgrade {
+        return Some(Skipped::Upgrade);
+    }
+    if wanted.body && wanted.max.is_some_and(|max| probe.meant.body_bytes > max) {
+        return Some(Skipped::BodyTooLarge);
+    }
+    if bound {
+        return Some(Skipped::Bound);
+    }
+    let finished = probe.end.is_some_and(|(_, how)| how == Ended::Answered);
+    let early = wanted.body && bodied && !probe.arrivals.iter().any(|arrival| arrival.whole);
+    if !finished || early || probe.want.early && bodied {
+        return Some(Skipped::Unfinished);
+    }
+    let (end, _) = probe.end?;
+    if scene.book.was_stopped(probe.started, end) {
+        return Some(Skipped::Stopped);
+    }
+    struck(scene, probe.started, end).map(Skipped::Fault)
+}
+
+/// The engine's own account, at the end: every mirror that was due was begun or skipped for a
+/// reason. One that found no server was begun before that.
+pub fn judge_account(gateway: &Gateway, due: u64, net: &mut Net) {
+    let sum = |of: &dyn Fn(&engine::view::stats::WorkerStats) -> u64| -> u64 {
+        gateway.stats.workers.iter().map(of).sum()
+    };
+    let begun = sum(&|worker| worker.mirrors.get());
+    let reasons: BTreeMap<MirrorSkip, u64> = MirrorSkip::ALL
+        .iter()
+        .map(|why| (*why, sum(&|worker| worker.mirrors_skipped[*why as usize].get())))
+        .collect();
+    let skipped: u64 = reasons.values().sum::<u64>() - reasons[&MirrorSkip::NoServer];
+    if begun + skipped != due {
+        let name = &gateway.instance.name;
+        net.verdict.add(Oracle::C3, net.now, || {
+            format!("{name}: {due} mirrors were due, {begun} were begun, and {reasons:?} skipped")
+        });
+    }
+}
