@@ -171,8 +171,9 @@ impl World {
                 }
                 Child::Ours(_) => false,
             };
-            let surely = lies && !self.site.control_tight;
-            let perhaps = lies || self.site.control_tight;
+            // A child of ours that is short of room turns polls away.
+            let bound = self.site.control_tight || self.site.tight;
+            let (surely, perhaps) = (lies && !self.site.control_tight, lies || bound);
             perhaps.then(|| Failing { child: format!("c{n}"), surely })
         });
         failing.collect()
