@@ -199,10 +199,8 @@ impl Services {
         let members = self.members(at, health);
         let taking = members.iter().filter(|(_, weight)| *weight > 0);
         let best = taking.map(|(known, _)| *known).max().unwrap_or(Known::Down);
-        let share = |(known, weight): &(Known, u32)| match *known {
-            Known::Down => 0,
-            known if known == best => *weight,
-            _ => 0,
+        let share = |(known, weight): &(Known, u32)| {
+            if *known == best && best != Known::Down { *weight } else { 0 }
         };
         members.iter().map(share).collect()
     }

@@ -50,10 +50,21 @@ pub enum Excused {
 impl Excused {
     /// The reason, without whom it concerns.
     fn name(self) -> String {
+        let text = format!("{self:?}");
         match self {
-            Self::Behind(_) => "Behind".into(),
-            other => format!("{other:?}"),
+            Self::Behind(_) | Self::Overtaken(_) => text.split('(').next().map(str::to_owned),
+            Self::ClientLeft
+            | Self::Server(_)
+            | Self::Fault(_)
+            | Self::EarlyClose
+            | Self::WaitedOut
+            | Self::Stopped
+            | Self::Bound
+            | Self::Reload
+            | Self::Unhealthy
+            | Self::Starting => None,
         }
+        .unwrap_or(text)
     }
 }
 

@@ -213,11 +213,9 @@ impl Sight<'_> {
 
     fn shape_problem(&self, service: &Service, node: &ServiceNode) -> Option<String> {
         let named: Vec<&str> = service.members.iter().map(|(name, _)| name.as_str()).collect();
-        let expected = match (&service.what, &node.kind) {
-            (_, NodeKind::Unavailable(_)) if service.in_circle => return None,
-            (What::Weighted(weights), NodeKind::Unavailable(_)) if weights.is_empty() => {
-                return None;
-            }
+        match (&service.what, &node.kind) {
+            (_, NodeKind::Unavailable(_)) if service.in_circle => None,
+            (What::Weighted(weights), NodeKind::Unavailable(_)) if weights.is_empty() => None,
             (What::Balancer { servers, .. }, NodeKind::Balancer { servers: seats, .. }) => {
                 let urls: Vec<&str> = servers.iter().map(|(url, _)| url.as_str()).collect();
                 let found: Vec<&str> = seats.iter().map(|seat| &*seat.url).collect();
@@ -250,8 +248,7 @@ impl Sight<'_> {
                 (!same).then(|| format!("{found:?} instead of {service:?}"))
             }
             (what, kind) => Some(format!("{kind:?} instead of {what:?}")),
-        };
-        expected
+        }
     }
 
     /// The health of a server of a service, as the view has it.
@@ -293,8 +290,8 @@ impl Sight<'_> {
             sides.map(|(_, member)| self.services.known(*member, &health)).collect();
         let expected = match known {
             Known::Down => Side::Neither,
-            _ if sides[0] == known => Side::Main,
-            _ => Side::Fallback,
+            Known::Unknown | Known::Up if sides[0] == known => Side::Main,
+            Known::Unknown | Known::Up => Side::Fallback,
         };
         (*side != expected).then(|| format!("side {side:?} of {sides:?}"))
     }
