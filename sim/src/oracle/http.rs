@@ -48,23 +48,14 @@ pub enum Excused {
 }
 
 impl Excused {
-    /// The reason, without whom it concerns.
+    /// The reason, without the number of another request.
     fn name(self) -> String {
         let text = format!("{self:?}");
-        match self {
-            Self::Behind(_) | Self::Overtaken(_) => text.split('(').next().map(str::to_owned),
-            Self::ClientLeft
-            | Self::Server(_)
-            | Self::Fault(_)
-            | Self::EarlyClose
-            | Self::WaitedOut
-            | Self::Stopped
-            | Self::Bound
-            | Self::Reload
-            | Self::Unhealthy
-            | Self::Starting => None,
+        let number = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+        match text.split_once('(') {
+            Some((name, rest)) if number(rest) => name.to_owned(),
+            Some(_) | None => text,
         }
-        .unwrap_or(text)
     }
 }
 
