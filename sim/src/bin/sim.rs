@@ -47,6 +47,11 @@ fn main() -> ExitCode {
         }
     };
     match command.as_str() {
+        "swarm" | "run" | "replay" if options.level == 2 => run_level2(&options),
+        "shrink" | "marks" if options.level == 2 => {
+            println!("{command} knows level 1 only");
+            ExitCode::from(2)
+        }
         "run" | "replay" => run(&options),
         "swarm" => run_swarm(&options, false),
         "marks" => run_swarm(&options, true),
@@ -94,7 +99,7 @@ fn set(options: &mut Options, name: &str, value: u64) -> Result<(), String> {
             options.run.seed = value;
             options.seed = Some(value);
         }
-        "--level" => options.level = value,
+        "--level" if matches!(value, 1 | 2) => options.level = value,
         "--size" => options.run.size = small(value)?,
         "--mask" => options.run.mask = value,
         "--seeds" => options.seeds = value,
