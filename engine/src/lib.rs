@@ -35,6 +35,7 @@ pub mod config;
 pub mod conformance;
 pub mod control;
 pub mod h1;
+pub mod h2;
 pub mod http;
 pub mod net;
 pub mod rule;

@@ -18,9 +18,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("boundary", &["base", "view"]),
     ("conformance", &["base", "boundary"]),
     ("net", &["base", "http", "h1", "boundary"]),
+    ("h2", &["base", "http", "net"]),
     (
         "worker",
-        &["base", "http", "h1", "rule", "config", "service", "uplink", "view", "boundary", "net"],
+        &[
+            "base", "http", "h1", "h2", "rule", "config", "service", "uplink", "view", "boundary",
+            "net",
+        ],
     ),
     ("control", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),
 ];

@@ -295,6 +295,19 @@ impl Chunk {
         self.len() == 0
     }
 
+    /// The first `count` bytes.
+    pub fn part(&self, count: usize) -> Self {
+        assert!(count <= self.len(), "a part lies within its whole");
+        match self {
+            Self::Page(slice) => Self::Page(slice.part(0..count)),
+            Self::Static(bytes) => Self::Static(&bytes[..count]),
+            Self::Shared { bytes, start, .. } => {
+                let end = start + u32::try_from(count).expect("a prepared body is below 4 GiB");
+                Self::Shared { bytes: Arc::clone(bytes), start: *start, end }
+            }
+        }
+    }
+
     /// Drops the first `count` bytes from view.
     pub fn skip(&mut self, count: usize) {
         assert!(count <= self.len(), "cannot skip beyond a chunk");

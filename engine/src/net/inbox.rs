@@ -31,6 +31,19 @@ impl Inbox {
         }
     }
 
+    /// Takes bytes that arrived inside of another stream.
+    pub fn push_slice(&mut self, slice: Slice) {
+        if !slice.is_empty() {
+            self.bytes += slice.len();
+            self.slices.push_back(slice);
+        }
+    }
+
+    /// Pages that are held, whole or in part.
+    pub fn pieces(&self) -> usize {
+        self.slices.len()
+    }
+
     pub fn bytes(&self) -> usize {
         self.bytes
     }

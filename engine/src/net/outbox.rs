@@ -60,6 +60,22 @@ impl Outbox {
         self.chunks.push_back(chunk);
     }
 
+    /// Takes the oldest bytes that lie together, at most `limit` of them.
+    pub fn take(&mut self, limit: usize) -> Option<Chunk> {
+        if self.chunks.is_empty() {
+            self.freeze();
+        }
+        let front = self.chunks.front_mut()?;
+        if front.len() <= limit {
+            self.bytes -= front.len();
+            return self.chunks.pop_front();
+        }
+        let part = front.part(limit);
+        front.skip(limit);
+        self.bytes -= limit;
+        Some(part)
+    }
+
     /// Clones what the next write offers: at most `limit` chunks.
     pub fn gather(&mut self, limit: usize, out: &mut Batch) {
         self.freeze();
