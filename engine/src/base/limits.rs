@@ -8,6 +8,14 @@ use super::time::Span;
 pub struct Limits {
     /// Client connections at once. A gateway core that saturates its CPU holds fewer.
     pub clients_max: u32,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_per_session: u32,
+    /// Streams at once on all HTTP/2 connections together.
+    pub streams_max: u32,
+    /// Bytes of one stream that may wait here for their reader.
+    pub stream_window_bytes: u32,
+    /// Bytes of all streams of one connection that may.
+    pub session_window_bytes: u32,
     /// Upstream connections at once, dialing, busy and idle.
     pub upstreams_max: u32,
     /// Accepts asked for at once per listener, so that a burst of connections is one batch.
@@ -71,13 +79,20 @@ impl Limits {
         let large = u64::from(self.large_pages_max) * u64::from(self.large_page_bytes);
         let connections = u64::from(self.clients_max) + u64::from(self.upstreams_max);
         let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
+        let streams = 2 * u64::from(self.streams_max);
         let heads = u64::from(self.grown_head_bytes);
-        small + large + heads + (connections + exchanges) * 1024 + 2 * u64::from(self.log_bytes)
+        small
+            + large
+            + heads
+            + (connections + exchanges + streams) * 1024
+            + 2 * u64::from(self.log_bytes)
     }
 
-    /// Small pages per worker: one that waits to be read and one that is written per connection.
+    /// Small pages per worker: one that waits to be read and one that is written per connection,
+    /// and one for the head of each stream.
     pub fn small_pages_max(&self) -> u32 {
-        (self.clients_max.saturating_add(self.upstreams_max)).saturating_mul(2).max(4)
+        let conns = self.clients_max.saturating_add(self.upstreams_max);
+        conns.saturating_mul(2).saturating_add(self.streams_max).max(4)
     }
 }
 
@@ -85,6 +100,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             clients_max: 16_384,
+            streams_per_session: 250,
+            streams_max: 32_768,
+            stream_window_bytes: 256 * 1024,
+            session_window_bytes: 1024 * 1024,
             upstreams_max: 4_096,
             accepts_per_listener: 8,
             small_page_bytes: 384,

@@ -83,6 +83,16 @@ impl<T> Slab<T> {
         if entry.generation == key.generation { entry.value.as_mut() } else { None }
     }
 
+    /// Two entries at once, if both are there and they are two.
+    pub fn pair_mut(&mut self, one: Key, two: Key) -> Option<(&mut T, &mut T)> {
+        let slots = [one.slot as usize, two.slot as usize];
+        let [first, second] = self.entries.get_disjoint_mut(slots).ok()?;
+        if first.generation != one.generation || second.generation != two.generation {
+            return None;
+        }
+        first.value.as_mut().zip(second.value.as_mut())
+    }
+
     /// The current tenant of `slot`, with its key.
     pub fn at(&self, slot: u32) -> Option<(Key, &T)> {
         let entry = self.entries.get(slot as usize)?;

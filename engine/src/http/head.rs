@@ -15,6 +15,7 @@ pub const FIELDS_MAX: usize = 128;
 pub enum Version {
     Http10,
     Http11,
+    Http2,
 }
 
 /// Whether the sender wants the connection used again.
@@ -255,7 +256,7 @@ impl<'a> Found<'a> {
         match version {
             _ if self.options.close => Persistence::Close,
             Version::Http10 if !self.options.keep_alive => Persistence::Close,
-            Version::Http10 | Version::Http11 => Persistence::Keep,
+            Version::Http10 | Version::Http11 | Version::Http2 => Persistence::Keep,
         }
     }
 

@@ -78,6 +78,27 @@ impl Inbox {
         }
     }
 
+    /// Copies small pieces together, so that they hold no more pages than they fill. Where there
+    /// are no pages, it leaves them as they are.
+    pub fn compact(&mut self, mut page: impl FnMut() -> Option<Page>) {
+        let mut joined = VecDeque::new();
+        let mut last: Option<Page> = None;
+        for slice in &self.slices {
+            let mut rest = slice.bytes();
+            while !rest.is_empty() {
+                if last.as_ref().is_none_or(|last| last.spare() == 0) {
+                    joined.extend(last.take().map(Page::freeze));
+                    last = page();
+                }
+                let Some(last) = &mut last else { return };
+                let count = last.append(rest);
+                rest = &rest[count..];
+            }
+        }
+        joined.extend(last.map(Page::freeze));
+        self.slices = joined;
+    }
+
     pub fn clear(&mut self) {
         self.slices.clear();
         self.bytes = 0;

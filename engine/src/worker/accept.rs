@@ -50,7 +50,7 @@ impl Worker {
     /// Puts a connection into a slot of its own.
     pub(super) fn insert(&mut self, role: Role) -> ConnId {
         let id = id_of(self.conns.next_key());
-        let key = self.conns.insert(Conn { wire: Wire::new(id), role });
+        let key = self.conns.insert(Conn { wire: Wire::new(id), role, stream: None });
         debug_assert_eq!(key, key_of(id), "the next key is the next key");
         id
     }

@@ -82,7 +82,7 @@ impl Worker {
         let persist = match version {
             _ if client.last => Persist::Close,
             Version::Http10 => Persist::KeepAlive,
-            Version::Http11 => Persist::Silently,
+            Version::Http11 | Version::Http2 => Persist::Silently,
         };
         let close = client.last && !whole;
         self.write_answer(id, answer, persist, head_only);
@@ -127,7 +127,7 @@ impl Worker {
         write_persist(&mut head, persist);
         head.extend_from_slice(b"\r\n");
         let body = if head_only { Chunk::Static(b"") } else { answer.body.clone() };
-        self.put_head(id, &head);
+        self.put_head(id, &head, body.is_empty());
         if let Some(conn) = self.conn_mut(id) {
             conn.wire.outbox.push(body);
         }
@@ -135,9 +135,14 @@ impl Worker {
         self.touch(id);
     }
 
-    /// Appends a head to what is to be written. False if there was no page for it.
-    pub(super) fn put_head(&mut self, id: ConnId, head: &[u8]) -> bool {
+    /// Appends a head to what is to be written; `ends` says that nothing follows it. False if
+    /// there was no page for it.
+    pub(super) fn put_head(&mut self, id: ConnId, head: &[u8], ends: bool) -> bool {
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return false };
+        if conn.stream.is_some() {
+            self.put_stream_head(id, head, ends);
+            return true;
+        }
         if conn.wire.outbox.write(head, &self.pool).is_ok() {
             return true;
         }

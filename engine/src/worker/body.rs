@@ -15,6 +15,8 @@ pub(super) struct Body {
     chunked: bool,
     /// Bytes of content so far.
     pub(super) bytes: u64,
+    /// Field lines that came behind the content of a stream.
+    pub(super) came: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) enum Piece {
 impl Body {
     /// No body, or one that is complete elsewhere.
     pub(super) fn none() -> Self {
-        Self { reader: Reader::Length(0), over: true, chunked: false, bytes: 0 }
+        Self { reader: Reader::Length(0), over: true, chunked: false, bytes: 0, came: Vec::new() }
     }
 
     /// Read with `framing`, written with `next`.
@@ -48,7 +50,7 @@ impl Body {
             Framing::UntilClose | Framing::Tunnel => Reader::UntilClose,
         };
         let over = matches!(reader, Reader::Length(0));
-        Self { reader, over, chunked: next == Framing::Chunked, bytes: 0 }
+        Self { reader, over, chunked: next == Framing::Chunked, bytes: 0, came: Vec::new() }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -115,7 +117,7 @@ impl Body {
         if !self.chunked {
             return Ok(());
         }
-        let Reader::Chunked(decoder) = &self.reader else { return out.write(LAST, pool) };
+        let Reader::Chunked(decoder) = &self.reader else { return self.write_lines(out, pool) };
         let mut trailers = decoder.trailers().peekable();
         if trailers.peek().is_none() {
             return out.write(LAST, pool);
@@ -128,6 +130,26 @@ impl Body {
             out.write(LINE_END, pool)?;
         }
         out.write(LINE_END, pool)
+    }
+}
+
+impl Body {
+    fn write_lines(&self, out: &mut Outbox, pool: &Pool) -> Result<(), NoPage> {
+        if self.came.is_empty() {
+            return out.write(LAST, pool);
+        }
+        out.write(LAST_SIZE, pool)?;
+        out.write(&self.came, pool)?;
+        out.write(LINE_END, pool)
+    }
+
+    /// The trailers that came, as lines for a stream.
+    pub(super) fn trailer_lines(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.came);
+        let Reader::Chunked(decoder) = &self.reader else { return };
+        for field in decoder.trailers() {
+            super::fields::put_field(out, field.name, field.value);
+        }
     }
 }
 

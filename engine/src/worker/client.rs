@@ -53,7 +53,7 @@ impl Worker {
                     return;
                 }
                 Talk::Leaving => {
-                    if conn.wire.is_flushed() {
+                    if conn.is_delivered() {
                         self.end(id, Close::Gentle);
                     }
                     return;
@@ -76,6 +76,12 @@ impl Worker {
             }
             return Reading::Starved;
         };
+        if client.requests == 0 && conn.stream.is_none() && client.partial.begins_h2(front.bytes())
+        {
+            let taken = client.partial.len();
+            self.start_session(id, taken);
+            return Reading::Moved;
+        }
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
         let bounds = Bounds { bytes_max: settings.header_bytes_max as usize, fields_max };
         if self.idle_clients.remove(id.slot) {
@@ -160,6 +166,10 @@ impl Worker {
         let (linger, left, now) = (self.limits.linger, self.limits.linger_bytes, self.now);
         self.idle_clients.remove(id.slot);
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        if conn.stream.is_some() {
+            self.leave(id);
+            return;
+        }
         let Role::Client(client) = &mut conn.role else { return };
         client.talk = Talk::Lingering { left };
         conn.wire.held = false;
@@ -176,6 +186,9 @@ impl Worker {
         let Role::Client(client) = &mut conn.role else { return };
         let idle = self.view.entries[usize::from(client.entry.0)].settings.idle_timeout;
         client.talk = Talk::Leaving;
+        if conn.stream.is_some() {
+            conn.wire.shut();
+        }
         let response = conn.wire.at(Due::Response);
         conn.wire.clear_deadlines();
         conn.wire.set(Due::Response, response);
@@ -227,7 +240,7 @@ impl Worker {
                 self.abandon(key);
             }
             (Role::Upstream(_), Some(key)) => self.on_origin_lost(key, fault),
-            (Role::Client(_) | Role::Upstream(_) | Role::Accepting(_), _) => {
+            (Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) | Role::Session(_), _) => {
                 self.end(id, Close::Abort);
             }
         }

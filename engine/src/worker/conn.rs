@@ -1,10 +1,12 @@
 //! What a worker knows about a connection beyond its wire.
 
+use super::session::{Session, is_preface};
+use super::stream::Stream;
 use crate::base::id::{ConnId, EntryId, TargetId};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::h1::parse::Progress;
-use crate::net::wire::Wire;
+use crate::net::wire::{Half, Wire};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -12,6 +14,8 @@ use std::rc::Rc;
 pub(super) struct Conn {
     pub(super) wire: Wire,
     pub(super) role: Role,
+    /// Set if this is a stream of another connection.
+    pub(super) stream: Option<Box<Stream>>,
 }
 
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) enum Role {
     Accepting(EntryId),
     Client(Client),
     Upstream(Upstream),
+    /// An HTTP/2 connection of a client: its streams are clients.
+    Session(Box<Session>),
 }
 
 /// A connection that a client opened.
@@ -60,6 +66,16 @@ pub(super) struct Partial {
 impl Partial {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_none()
+    }
+
+    /// Whether this and what comes behind it is the start of HTTP/2.
+    pub(super) fn begins_h2(&self, next: &[u8]) -> bool {
+        let Some(bytes) = &self.bytes else { return is_preface(next) };
+        let mut first = [0; 4];
+        let whole = bytes.iter().chain(next).take(first.len());
+        bytes.len() < first.len()
+            && first.iter_mut().zip(whole).map(|(to, from)| *to = *from).count() == 4
+            && is_preface(&first)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -112,39 +128,45 @@ impl Conn {
         self.wire.id
     }
 
+    /// Whether all that was to be written is on its way, a stream's end included.
+    pub(super) fn is_delivered(&self) -> bool {
+        let ended = matches!(self.wire.half, Half::Shut | Half::Broken);
+        self.wire.is_flushed() && (self.stream.is_none() || ended)
+    }
+
     pub(super) fn exchange(&self) -> Option<Key> {
         match &self.role {
             Role::Client(Client { talk: Talk::Busy(key), .. })
             | Role::Upstream(Upstream { usage: Usage::Busy(key), .. }) => Some(*key),
-            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) | Role::Session(_) => None,
         }
     }
 
     pub(super) fn client(&self) -> Option<&Client> {
         match &self.role {
             Role::Client(client) => Some(client),
-            Role::Accepting(_) | Role::Upstream(_) => None,
+            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) => None,
         }
     }
 
     pub(super) fn client_mut(&mut self) -> Option<&mut Client> {
         match &mut self.role {
             Role::Client(client) => Some(client),
-            Role::Accepting(_) | Role::Upstream(_) => None,
+            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) => None,
         }
     }
 
     pub(super) fn upstream(&self) -> Option<&Upstream> {
         match &self.role {
             Role::Upstream(upstream) => Some(upstream),
-            Role::Accepting(_) | Role::Client(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Session(_) => None,
         }
     }
 
     pub(super) fn upstream_mut(&mut self) -> Option<&mut Upstream> {
         match &mut self.role {
             Role::Upstream(upstream) => Some(upstream),
-            Role::Accepting(_) | Role::Client(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Session(_) => None,
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::config::fixed::IdleConns;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed};
 use crate::http::blame::{Misbehaved, Who};
-use crate::http::head::{self, Persistence, RequestHead};
+use crate::http::framing::Framing;
+use crate::http::head::{self, Persistence, RequestHead, Version};
 use crate::http::method::Method;
 use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
@@ -91,12 +92,19 @@ impl Worker {
             line_max: self.limits.chunk_line_bytes,
             trailer_max: self.limits.trailer_bytes,
         };
-        let up = Body::new(head.framing, head.framing, || Decoder::new(Who::Client, bounds));
+        // The end of a stream ends its content, whatever its head announces.
+        let streams = conn.stream.is_some();
+        let came =
+            if streams && !head.framing.is_over() { Framing::UntilClose } else { head.framing };
+        let up = Body::new(came, head.framing, || Decoder::new(Who::Client, bounds));
         if up.is_over() {
             conn.wire.set(Due::Request, Time::NEVER);
         }
         conn.wire.set(Due::Response, after(now, settings.write_timeout));
         let mut asking = asking(head, target, bytes);
+        if streams {
+            asking.version = Version::Http2;
+        }
         if self.access.is_some() {
             let claim = fields::forwarded_for(head.fields, settings, client.peer.ip());
             asking.forwarded_for = claim.map_or(0..0, |claim| range_in(asking.head.bytes(), claim));

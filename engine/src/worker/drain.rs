@@ -37,14 +37,20 @@ impl Worker {
         for (listener, entry) in self.listeners.iter_mut().zip(&view.entries) {
             listener.stop_at = Some(now + entry.settings.accept_grace);
         }
+        self.send_sessions_away();
         self.end_idle_clients();
         self.stop_listeners();
     }
 
     fn end_idle_clients(&mut self) {
         while let Some(slot) = self.idle_clients.first() {
-            let (key, _) = self.conns.at(slot).expect("an idle connection has its slot");
-            self.end(id_of(key), Close::Gentle);
+            let (key, conn) = self.conns.at(slot).expect("an idle connection has its slot");
+            match conn.role {
+                Role::Session(_) => self.retire_session(id_of(key)),
+                Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) => {
+                    self.end(id_of(key), Close::Gentle);
+                }
+            }
         }
     }
 

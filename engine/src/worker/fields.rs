@@ -469,7 +469,7 @@ pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
 pub(super) fn framing_for(client: Version, framing: Framing) -> Framing {
     match (framing, client) {
         (Framing::UntilClose, Version::Http11) => Framing::Chunked,
-        (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+        (Framing::Chunked, Version::Http10 | Version::Http2) => Framing::UntilClose,
         (framing, _) => framing,
     }
 }

@@ -139,6 +139,7 @@ impl Worker {
             version: match asking.version {
                 Version::Http10 => super::record::Version::Http10,
                 Version::Http11 => super::record::Version::Http11,
+                Version::Http2 => super::record::Version::Http2,
             },
             protocol,
             method: part(&asking.method),

@@ -80,6 +80,12 @@ impl Worker {
             }
             Ok(Piece::Over) => Turn::Again,
             Ok(Piece::Starved) => {
+                if client.wire.eof && exchange.up.on_close() {
+                    if let Some(stream) = &mut client.stream {
+                        exchange.up.came = std::mem::take(&mut stream.came);
+                    }
+                    return Turn::Again;
+                }
                 if client.wire.eof {
                     self.mark(Mark::ClientCutUpload);
                     self.abandon(key);
@@ -255,7 +261,9 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         if let Some(id) = exchange.client {
             let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
-            if exchange.down.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
+            if let Some(stream) = &mut conn.stream {
+                exchange.down.trailer_lines(&mut stream.trailers);
+            } else if exchange.down.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
                 self.on_no_page(id);
             }
             self.touch(id);

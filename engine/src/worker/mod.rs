@@ -34,8 +34,10 @@ mod pass;
 mod pool;
 pub mod record;
 mod response;
+mod session;
 mod settle;
 mod shed;
+mod stream;
 mod sweep;
 
 use crate::base::id::{ConnId, ServiceId};
@@ -46,6 +48,7 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Time, Wall};
 use crate::base::timers::Timers;
 use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, OpKind, Outcome};
+use crate::h2::message::Gather;
 use crate::http::target::Rewritten;
 use crate::net::queue::Queue;
 use crate::net::upstream::Upstreams;
@@ -102,6 +105,8 @@ pub struct Worker {
     clients: u32,
     upstreams: u32,
     mirrors: u32,
+    /// Streams of HTTP/2 connections.
+    streams: u32,
     /// Client connections that wait for bytes with a large page.
     waiting_large: u32,
     /// Bytes of request bodies kept for mirrors and replays.
@@ -142,6 +147,8 @@ struct Scratch {
     /// What middlewares put on an answer of our own, as field lines.
     edits: Vec<u8>,
     rewritten: Rewritten,
+    /// Heads and trailers on their way from and to HTTP/2.
+    gather: Gather,
 }
 
 impl Worker {
@@ -177,6 +184,7 @@ impl Worker {
             clients: 0,
             upstreams: 0,
             mirrors: 0,
+            streams: 0,
             waiting_large: 0,
             kept_bytes: 0,
             grown_bytes: 0,

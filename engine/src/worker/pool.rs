@@ -174,7 +174,7 @@ impl Worker {
 
     fn put_composed(&mut self, id: ConnId) {
         let head = std::mem::take(&mut self.scratch.head);
-        self.put_head(id, &head);
+        self.put_head(id, &head, false);
         self.scratch.head = head;
     }
 

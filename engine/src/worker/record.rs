@@ -19,6 +19,7 @@ pub struct Choice {
 pub enum Version {
     Http10,
     Http11,
+    Http2,
 }
 
 /// A request that has ended, well or not. Everything is borrowed; a field that nobody can know
@@ -75,6 +76,7 @@ impl Version {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
         }
     }
 }

@@ -122,7 +122,7 @@ impl Worker {
             Framing::Empty,
             Persist::Silently,
         );
-        self.put_head(client, &out);
+        self.put_head(client, &out, false);
         self.scratch.head = out;
         self.touch(client);
     }
@@ -138,7 +138,7 @@ impl Worker {
         }
         let Some(client) = client else { return };
         self.mark(Mark::ContinueRelayed);
-        self.put_head(client, CONTINUE);
+        self.put_head(client, CONTINUE, false);
         self.touch(client);
     }
 
@@ -173,7 +173,7 @@ impl Worker {
             _ if tunnel => Persist::Silently,
             _ if client.last => Persist::Close,
             Version::Http10 => Persist::KeepAlive,
-            Version::Http11 => Persist::Silently,
+            Version::Http11 | Version::Http2 => Persist::Silently,
         };
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let out = &mut self.scratch.head;
@@ -182,7 +182,12 @@ impl Worker {
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }
-        if conn.wire.outbox.write(out, &self.pool).is_err() {
+        let ends = exchange.down.is_over() && !tunnel;
+        if conn.stream.is_some() {
+            let out = std::mem::take(&mut self.scratch.head);
+            self.put_stream_head(id, &out, ends);
+            self.scratch.head = out;
+        } else if conn.wire.outbox.write(out, &self.pool).is_err() {
             self.on_no_page(id);
         }
         if early && !tunnel {

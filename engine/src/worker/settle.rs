@@ -63,8 +63,13 @@ impl Worker {
             match conn.role {
                 Role::Client(_) => self.advance_client(id),
                 Role::Upstream(_) => self.advance_upstream(id),
+                Role::Session(_) => self.advance_session(id),
                 Role::Accepting(_) => {}
             }
+        }
+        if self.conns.get(key_of(id)).is_some_and(|conn| conn.stream.is_some()) {
+            self.settle_stream(id);
+            return;
         }
         let reads = self.wants_read(id);
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
@@ -103,8 +108,16 @@ impl Worker {
                 let entry = client.entry;
                 self.grown_bytes -= client.partial.len() as u64;
                 client.partial.clear();
+                if conn.stream.is_none() {
+                    self.clients -= 1;
+                    self.count_clients(entry, -1);
+                }
+            }
+            Role::Session(session) => {
+                let entry = session.entry;
                 self.clients -= 1;
                 self.count_clients(entry, -1);
+                self.lose_streams(id);
             }
             Role::Upstream(upstream) => {
                 upstream.usage = Usage::Over;
@@ -132,6 +145,7 @@ impl Worker {
                 Talk::Lingering { .. } => true,
                 Talk::Listening | Talk::Busy(_) => conn.wire.inbox.is_empty(),
             },
+            Role::Session(session) => session.over || conn.wire.inbox.is_empty(),
             Role::Upstream(_) => conn.wire.inbox.is_empty(),
             Role::Accepting(_) => false,
         }
@@ -146,6 +160,7 @@ impl Worker {
                 .and_then(|key| self.exchanges.get(key))
                 .is_some_and(|exchange| !exchange.up.is_over()),
             Role::Upstream(upstream) => matches!(upstream.usage, Usage::Busy(_)),
+            Role::Session(session) => !session.link.is_idle(),
             Role::Accepting(_) => false,
         }
     }
@@ -155,7 +170,7 @@ impl Worker {
         if !conn.wire.is_open() {
             return None;
         }
-        let is_client = conn.client().is_some();
+        let is_client = matches!(conn.role, Role::Client(_) | Role::Session(_));
         let streams = self.streams(id);
         let pages = if streams { conn.wire.read_pages.max(1) } else { 1 };
         if pages > 1
@@ -251,7 +266,11 @@ impl Worker {
     }
 
     /// Lets the connection that feeds this one go on.
-    fn resume_peer(&mut self, id: ConnId) {
+    pub(super) fn resume_peer(&mut self, id: ConnId) {
+        if self.session_mut(id).is_some() {
+            self.wake_streams(id);
+            return;
+        }
         let exchange = self.conn(id).and_then(Conn::exchange);
         let Some(exchange) = exchange.and_then(|key| self.exchanges.get(key)) else { return };
         let peer = if exchange.client == Some(id) { exchange.upstream } else { exchange.client };
@@ -267,7 +286,7 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("its write was under way");
         conn.wire.half = Half::Broken;
         conn.wire.outbox.clear();
-        if conn.client().is_some() {
+        if matches!(conn.role, Role::Client(_) | Role::Session(_)) {
             self.lose(id, Fault::Reset);
             return;
         }
@@ -296,6 +315,7 @@ impl Worker {
         match &conn.role {
             Role::Client(_) => self.on_client_due(id, due),
             Role::Upstream(_) => self.on_upstream_due(id, due),
+            Role::Session(_) => self.on_session_due(id, due),
             Role::Accepting(_) => {}
         }
     }

@@ -66,8 +66,12 @@ impl Worker {
                         pending[usize::from(entry.0)] += 1;
                     }
                 }
-                Role::Client(client) => {
+                Role::Session(session) => {
+                    session.link.check();
                     clients += u32::from(!gone);
+                }
+                Role::Client(client) => {
+                    clients += u32::from(!gone && conn.stream.is_none());
                     let idle = self.idle_clients.contains(id.slot);
                     let listens = client.talk == Talk::Listening && !gone;
                     assert!(!idle || listens, "{id:?} is idle while it is not");
