@@ -222,3 +222,6 @@ fn put_string(out: &mut Vec<u8>, text: &[u8]) {
         out.extend_from_slice(text);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,14 @@ impl Worker {
         self.touch(id);
     }
 
+    /// Reads what came. Its streams are settled afterwards in the order of their frames.
     pub(super) fn advance_session(&mut self, id: ConnId) {
+        let touched = self.touched.len();
+        self.read_session(id);
+        self.touched[touched..].reverse();
+    }
+
+    fn read_session(&mut self, id: ConnId) {
         let most = self.limits.outbox_bytes as usize;
         loop {
             let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
@@ -215,7 +222,7 @@ impl Worker {
     ) {
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
         let Conn { wire, role: Role::Session(session), .. } = conn else { return };
-        if wire.is_ending() {
+        if wire.is_ending() || session.over {
             return;
         }
         let mut io = Io {
@@ -307,6 +314,9 @@ impl Worker {
                 self.on_no_page(id);
                 return;
             }
+        }
+        if let Some(session) = self.session_mut(id) {
+            session.over = true;
         }
         self.lose_streams(id);
         self.retire_session(id);

@@ -6,6 +6,8 @@ mod drain;
 mod failover;
 mod faults;
 mod forward;
+mod frames;
+mod h2;
 mod heads;
 mod middlewares;
 mod mirrors;

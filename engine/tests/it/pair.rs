@@ -205,6 +205,12 @@ impl Pair {
         got.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
     }
 
+    /// The same, byte for byte.
+    pub(crate) fn got_bytes(&mut self, end: End) -> Vec<u8> {
+        let socket = self.sockets.get_mut(&end.0).expect("an end");
+        std::mem::take(&mut socket.written)
+    }
+
     /// How the worker ended its side: nothing, `shut`, `closed`, `aborted`.
     pub(crate) fn ended(&self, end: End) -> &'static str {
         let socket = &self.sockets[&end.0];

@@ -125,6 +125,7 @@ fn without_pages_idle_connections_go_first() {
     let limits = Limits {
         clients_max: 1,
         upstreams_max: 1,
+        streams_max: 0,
         small_page_bytes: 64,
         large_page_bytes: 1_024,
         large_pages_max: 2,
