@@ -8,7 +8,7 @@ use super::time::Span;
 pub struct Limits {
     /// Client connections at once. A gateway core that saturates its CPU holds fewer.
     pub clients_max: u32,
-    /// Streams at once on one HTTP/2 connection.
+    /// Streams at once on one HTTP/2 connection, whatever its entry point allows.
     pub streams_per_session: u32,
     /// Streams at once on all HTTP/2 connections together.
     pub streams_max: u32,
@@ -100,7 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             clients_max: 16_384,
-            streams_per_session: 250,
+            streams_per_session: 1_000,
             streams_max: 32_768,
             stream_window_bytes: 256 * 1024,
             session_window_bytes: 1024 * 1024,

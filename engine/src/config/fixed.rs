@@ -79,6 +79,8 @@ pub struct EntryPoint {
     pub keep_alive_requests_max: u32,
     /// Zero is no limit.
     pub keep_alive_time_max: Span,
+    /// Streams of one HTTP/2 connection (`http2.maxConcurrentStreams`, default 250).
+    pub streams_max: u32,
     pub forwarded: Forwarded,
     /// Prepended to the middlewares of every root router here, qualified names.
     pub middlewares: Vec<String>,
@@ -105,6 +107,7 @@ impl EntryPoint {
             drain_grace: Span::secs(10),
             keep_alive_requests_max: 0,
             keep_alive_time_max: Span::ZERO,
+            streams_max: 250,
             forwarded: Forwarded::default(),
             middlewares: Vec::new(),
             header_bytes_max: 1 << 20,

@@ -166,11 +166,11 @@ impl Head {
         }
         let on_stream = self.stream != 0;
         let (fits, right) = match self.kind {
-            Kind::Data | Kind::Headers => (true, on_stream),
-            Kind::Priority => (true, on_stream),
+            Kind::Data | Kind::Headers | Kind::Priority => (true, on_stream),
             Kind::RstStream => (self.length == 4, on_stream),
             Kind::Settings => {
-                let fits = if self.has(ACK) { self.length == 0 } else { self.length % 6 == 0 };
+                let fits =
+                    if self.has(ACK) { self.length == 0 } else { self.length.is_multiple_of(6) };
                 (fits, !on_stream)
             }
             Kind::Ping => (self.length == 8, !on_stream),
@@ -224,6 +224,11 @@ impl Setting {
 pub fn number(payload: &[u8]) -> u32 {
     let last = payload.last_chunk().expect("checked with the head of the frame");
     u32::from_be_bytes(*last) & WINDOW_MAX
+}
+
+/// The length of a payload.
+pub(super) fn length(payload: usize) -> u32 {
+    u32::try_from(payload).expect("a payload is far below 4 GiB")
 }
 
 /// A frame whose payload is one number.

@@ -200,16 +200,20 @@ fn is_fleeting(name: &[u8]) -> bool {
 fn put_integer(out: &mut Vec<u8>, pattern: u8, prefix: u32, value: usize) {
     let mask = (1 << prefix) - 1;
     if value < mask {
-        out.push(pattern | (value & 0xff) as u8);
+        out.push(pattern | low(value));
         return;
     }
-    out.push(pattern | (mask & 0xff) as u8);
+    out.push(pattern | low(mask));
     let mut rest = value - mask;
     while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
+        out.push(low(rest) | 0x80);
         rest >>= 7;
     }
-    out.push((rest & 0x7f) as u8);
+    out.push(low(rest));
+}
+
+fn low(value: usize) -> u8 {
+    value.to_le_bytes()[0]
 }
 
 fn put_string(out: &mut Vec<u8>, text: &[u8]) {

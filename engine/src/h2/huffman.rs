@@ -150,12 +150,12 @@ pub fn encode(plain: &[u8], out: &mut Vec<u8>) {
         held += length;
         while held >= 8 {
             held -= 8;
-            out.push((bits >> held & 0xff) as u8);
+            out.push((bits >> held).to_le_bytes()[0]);
         }
     }
     if held > 0 {
         let padding = u64::from(CODES.of[EOS]) >> (30 - (8 - held));
-        out.push((bits << (8 - held) & 0xff | padding) as u8);
+        out.push((bits << (8 - held) | padding).to_le_bytes()[0]);
     }
 }
 

@@ -224,7 +224,7 @@ impl Link {
             Setting::InitialWindowSize(self.bounds.stream_window),
             Setting::MaxHeaderListSize(self.bounds.list_max),
         ];
-        let length = 6 * u32::try_from(settings.len()).expect("a few settings");
+        let length = 6 * frame::length(settings.len());
         let head = frame::Head { length, kind: frame::Kind::Settings, flags: 0, stream: 0 };
         outbox.write(&head.bytes(), pool)?;
         for setting in settings {

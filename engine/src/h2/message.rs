@@ -105,12 +105,12 @@ impl Gather {
             return false;
         }
         match name {
-            b"te" if section == Section::Request => {
-                if !value.eq_ignore_ascii_case(b"trailers") {
+            b"te" => {
+                let asks = section == Section::Request;
+                if !asks || !value.eq_ignore_ascii_case(b"trailers") {
                     return false;
                 }
             }
-            b"te" => return false,
             b"content-length" => return self.content_length(section, value),
             b"cookie" if section == Section::Request => {
                 if !self.cookies.is_empty() {

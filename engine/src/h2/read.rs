@@ -231,11 +231,10 @@ impl Link {
         let Some(stream) = self.streams.get(id) else {
             return match self.streams.why(id) {
                 Some(Why::ResetHere) => Ok(None),
-                Some(Why::ResetThere) => Ok(Some(Code::StreamClosed)),
                 Some(Why::Ended) => violation(Code::StreamClosed),
                 None if self.is_unused(id) => violation(Code::Protocol),
                 None if self.going_away => Ok(None),
-                None => Ok(Some(Code::StreamClosed)),
+                Some(Why::ResetThere) | None => Ok(Some(Code::StreamClosed)),
             };
         };
         match stream.state {
@@ -288,7 +287,7 @@ impl Link {
             let Some(data) = io.inbox.take(frame.content as usize) else {
                 return Ok(Step::Starved);
             };
-            let length = u32::try_from(data.len()).expect("less than a frame");
+            let length = frame::length(data.len());
             frame.content -= length;
             self.reading = Reading::Data(frame);
             let Some(owner) = self.receive(io, &frame, length)? else {
@@ -304,7 +303,7 @@ impl Link {
             let Some(skipped) = io.inbox.take(frame.padding as usize) else {
                 return Ok(Step::Starved);
             };
-            let length = u32::try_from(skipped.len()).expect("less than a frame");
+            let length = frame::length(skipped.len());
             frame.padding -= length;
             self.take_back(io, &frame, length)?;
         }

@@ -282,11 +282,12 @@ mod tests {
             let mut list: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
             let mut size_max = 200;
             for _ in 0..200 {
-                let mut text =
-                    |max| vec![b'a' + (chance.below(3) as u8); chance.below(max) as usize];
-                let (name, value) = (text(4), text(60));
+                let mut below = |most| usize::try_from(chance.below(most)).expect("a small number");
+                let name = vec![b"abc"[below(3)]; below(4)];
+                let value = vec![b"abc"[below(3)]; below(60)];
+                let size = below(300);
                 if chance.one_in(10) {
-                    size_max = chance.below(300) as usize;
+                    size_max = size;
                     table.resize(size_max);
                 } else {
                     table.insert(&name, &value);

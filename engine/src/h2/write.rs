@@ -93,7 +93,7 @@ impl Link {
             if kind == Kind::Headers && ends {
                 flags |= END_STREAM;
             }
-            let length = u32::try_from(part.len()).expect("a part of a frame's size");
+            let length = frame::length(part.len());
             io.outbox.write(&Head { length, kind, flags, stream }.bytes(), io.pool)?;
             io.outbox.write(part, io.pool)?;
             if block.is_empty() {
@@ -218,7 +218,7 @@ impl Link {
 }
 
 fn put_data_head(io: &mut Io<'_>, stream: u32, length: usize, flags: u8) -> Result<(), NoPage> {
-    let length = u32::try_from(length).expect("a part of a frame's size");
+    let length = frame::length(length);
     let head: [u8; HEAD] = Head { length, kind: Kind::Data, flags, stream }.bytes();
     io.outbox.write(&head, io.pool)
 }

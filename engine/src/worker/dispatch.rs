@@ -12,6 +12,7 @@ use super::internal;
 use super::key_of;
 use super::pass::write_target;
 use crate::base::id::{ConnId, EntryId, ServiceId};
+use crate::base::limits::Limits;
 use crate::base::mark::Mark;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
@@ -88,15 +89,8 @@ impl Worker {
         let aged = !settings.keep_alive_time_max.is_zero()
             && now.since(client.opened) >= settings.keep_alive_time_max;
         client.last |= draining || spent || aged || head.persistence == Persistence::Close;
-        let bounds = Bounds {
-            line_max: self.limits.chunk_line_bytes,
-            trailer_max: self.limits.trailer_bytes,
-        };
-        // The end of a stream ends its content, whatever its head announces.
         let streams = conn.stream.is_some();
-        let came =
-            if streams && !head.framing.is_over() { Framing::UntilClose } else { head.framing };
-        let up = Body::new(came, head.framing, || Decoder::new(Who::Client, bounds));
+        let up = incoming(head.framing, streams, &self.limits);
         if up.is_over() {
             conn.wire.set(Due::Request, Time::NEVER);
         }
@@ -352,6 +346,13 @@ impl Worker {
         let target = target.expect("as the first time");
         then(self, &head, &target)
     }
+}
+
+/// The end of a stream ends its content, whatever its head announces.
+fn incoming(framing: Framing, streams: bool, limits: &Limits) -> Body {
+    let bounds = Bounds { line_max: limits.chunk_line_bytes, trailer_max: limits.trailer_bytes };
+    let comes = if streams && !framing.is_over() { Framing::UntilClose } else { framing };
+    Body::new(comes, framing, || Decoder::new(Who::Client, bounds))
 }
 
 fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Asking {

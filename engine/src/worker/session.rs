@@ -50,10 +50,10 @@ impl Worker {
         self.grown_bytes -= client.partial.len() as u64;
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
         let bounds = Bounds {
-            streams_max: self.limits.streams_per_session,
+            streams_max: settings.streams_max.min(self.limits.streams_per_session),
             stream_window: self.limits.stream_window_bytes,
             window: self.limits.session_window_bytes,
-            list_max: u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX),
+            list_max: settings.header_bytes_max,
             trailers_max: self.limits.trailer_bytes,
         };
         let outbox = &mut conn.wire.outbox;

@@ -323,10 +323,12 @@ fn broken_rules_of_the_connection_end_all_of_it() {
     pair.nothing_more();
 }
 
+type Attack = Box<dyn Fn(u32) -> Vec<u8>>;
+
 #[test]
 fn cheap_work_without_end_is_told_to_calm_down() {
     let open = |stream| [get(stream, "/ping"), rst_stream(stream, Code::Cancel).to_vec()].concat();
-    let attacks: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 5] = [
+    let attacks: [(&str, Attack); 5] = [
         ("resets", Box::new(open)),
         ("pings", Box::new(|_| frame(Kind::Ping, 0, 0, &[0; 8]))),
         ("settings", Box::new(|_| frame(Kind::Settings, 0, 0, &[]))),

@@ -103,7 +103,14 @@ fn one(outer: &Fields<'_>, member: &Named<'_>) -> Option<EntryPoint> {
                     refused: its clients would not be who they seem";
         fields.error("proxyProtocol", "unsupported", text);
     }
-    fields.without_effect(&["reusePort", "allowACMEByPass", "http2", "http3", "udp"]);
+    if let Some(http2) = fields.section("http2") {
+        let count = http2.number("maxConcurrentStreams", 1..=i64::from(u32::MAX));
+        let count = count.and_then(|count| u32::try_from(count).ok());
+        entry.streams_max = count.unwrap_or(entry.streams_max);
+        http2.without_effect(&["maxDecoderHeaderTableSize", "maxEncoderHeaderTableSize"]);
+        http2.close();
+    }
+    fields.without_effect(&["reusePort", "allowACMEByPass", "http3", "udp"]);
     fields.without_effect(&["observability"]);
     fields.close();
     address.map(|_| entry)

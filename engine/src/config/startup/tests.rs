@@ -177,6 +177,7 @@ fn entry_points() {
             ..web()
         },
     );
+    entry_point("http2: {maxConcurrentStreams: 100}", EntryPoint { streams_max: 100, ..web() });
     entry_point(
         "forwardedHeaders: {insecure: true, trustedIPs: '10.0.0.0/8, ::1',
          connection: [X-A], notAppendXForwardedFor: true}",

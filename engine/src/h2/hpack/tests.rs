@@ -209,12 +209,20 @@ impl Naive {
     }
 }
 
+fn below(chance: &mut Prng, most: usize) -> usize {
+    usize::try_from(chance.below(most as u64)).expect("a small number")
+}
+
+fn byte(chance: &mut Prng, most: u64) -> u8 {
+    u8::try_from(chance.below(most)).expect("a byte")
+}
+
 fn field(chance: &mut Prng) -> (Vec<u8>, Vec<u8>) {
     const NAMES: [&str; 8] =
         [":path", "cookie", "accept", "x-a", "x-bb", "date", "etag", "content-length"];
-    let name = NAMES[chance.below(8) as usize].as_bytes().to_vec();
+    let name = NAMES[below(chance, 8)].as_bytes().to_vec();
     let len = if chance.one_in(20) { 600 } else { chance.below(12) };
-    let value = (0..len).map(|_| b' ' + (chance.below(90) as u8)).collect();
+    let value = (0..len).map(|_| b' ' + byte(chance, 90)).collect();
     (name, value)
 }
 
@@ -251,8 +259,8 @@ fn any_bytes_are_read_as_the_naive_decoder_reads_them() {
             encoder.field(&name, &value, &mut block);
         }
         for _ in 0..chance.below(4) {
-            let at = chance.below(block.len() as u64 + 1) as usize;
-            block.insert(at, (chance.below(256)) as u8);
+            let at = below(&mut chance, block.len() + 1);
+            block.insert(at, byte(&mut chance, 256));
         }
         let (mut ours, mut naive) = (Decoder::default(), Naive::default());
         for _ in 0..2 {
