@@ -4,6 +4,7 @@
 use engine::base::id::{ConnId, ListenerId};
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::page::Chunk;
+use engine::base::prng::Prng;
 use engine::base::time::{Time, Wall};
 use engine::boundary::{Batch, Effect, Input, Lent, Machine, OpId, OpKind, Outcome};
 use engine::config;
@@ -79,8 +80,12 @@ impl Rig {
         assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
         let fixed = Arc::new(fixed);
         let stats = Arc::new(Stats::new(1, 1, Wall(0)));
-        let mut compiler =
-            Compiler::new(Arc::clone(&fixed), ControlLimits::default(), Arc::clone(&stats));
+        let mut compiler = Compiler::new(
+            Arc::clone(&fixed),
+            ControlLimits::default(),
+            Arc::clone(&stats),
+            &mut Prng::new(1),
+        );
         compiler.set_dynamic(reading.dynamic);
         let build = compiler.build().expect("the first build is always new");
         let setup = Setup {

@@ -2,6 +2,7 @@
 
 use engine::base::id::ChildId;
 use engine::base::limits::ControlLimits;
+use engine::base::prng::Prng;
 use engine::base::time::{Span, Wall};
 use engine::config::fixed::{Authority, Child, EntryPoint, Fixed, Multicluster, OnStale};
 use engine::config::fixed::{Scheme, Transport};
@@ -33,7 +34,7 @@ pub fn parent(children: u16) -> Compiler {
         ..Fixed::default()
     };
     let stats = Arc::new(Stats::new(1, 1, Wall::default()));
-    Compiler::new(Arc::new(fixed), ControlLimits::default(), stats)
+    Compiler::new(Arc::new(fixed), ControlLimits::default(), stats, &mut Prng::new(1))
 }
 
 /// What a child with `uplinks` uplinks offers; `weight` tells two offers apart.

@@ -56,9 +56,11 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn new(mut fixed: Fixed, options: &Options) -> io::Result<Self> {
-        let seed = std::hash::RandomState::new().build_hasher().finish();
+        // The name is told to servers; the seed is the source of keys.
+        let random = || std::hash::RandomState::new().build_hasher().finish();
+        let seed = random();
         if fixed.tieline.instance.is_empty() {
-            fixed.tieline.instance = format!("{seed:016x}");
+            fixed.tieline.instance = format!("{:016x}", random());
         }
         let clock = Clock::start();
         let count = match fixed.tieline.workers {

@@ -183,6 +183,9 @@ pub struct ControlLimits {
     pub log_lines: u32,
     /// Servers of one balancer; further ones are left out. Each needs a turn in every period.
     pub members_max: u32,
+    /// Words of one middleware that counts by source: so many sources are told apart, and two of
+    /// a thousand that are busy at once share a word one time in 65.
+    pub source_words: u32,
     /// Levels of nested services; a service above more than these is refused.
     pub services_deep: u32,
 }
@@ -213,6 +216,7 @@ impl Default for ControlLimits {
             publish_gap: Span::millis(20),
             log_lines: 4_096,
             members_max: 4_096,
+            source_words: 65_536,
             services_deep: 16,
         }
     }

@@ -29,7 +29,10 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.redirectRegex.redirectRegex.replacement=b \
     --http.middlewares.redirectScheme.redirectScheme.scheme=https \
     --http.middlewares.ipAllowList.ipAllowList.sourceRange=10.0.0.1 \
-    --http.middlewares.encodedCharacters.encodedCharacters --http.middlewares.headers.headers";
+    --http.middlewares.encodedCharacters.encodedCharacters --http.middlewares.headers.headers \
+    --http.middlewares.rateLimit.rateLimit.average=5 \
+    --http.middlewares.rateLimit.rateLimit.sourceCriterion.ipStrategy \
+    --http.middlewares.inFlightReq.inFlightReq.amount=1";
 
 /// Keys and defaults of the tables that have both.
 fn rows(page: &'static str) -> Vec<(&'static str, Option<&'static str>)> {

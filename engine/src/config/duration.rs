@@ -1,6 +1,7 @@
 //! Lengths of time as the dialect writes them: `1m30s`, `250ms`, or a bare number of seconds.
 
 use crate::base::time::Span;
+use std::fmt::Write as _;
 
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -65,9 +66,51 @@ fn scaled(whole: &str, part: &str, nanos: u64) -> Result<u64, &'static str> {
     Ok(total)
 }
 
+/// Appends a length of time as Go writes it: `1m30s`, `1.5s`, `350.123ms`.
+pub fn show(span: Span, out: &mut String) {
+    let nanos = span.nanos();
+    let (unit, name) = match nanos {
+        0 => return out.push_str("0s"),
+        1..1_000 => (1, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let mut whole = nanos / unit;
+    if name == "s" && whole >= 60 {
+        if whole >= 3_600 {
+            write!(out, "{}h", whole / 3_600).expect("a text takes every letter");
+        }
+        write!(out, "{}m", whole / 60 % 60).expect("a text takes every letter");
+        whole %= 60;
+    }
+    write!(out, "{whole}").expect("a text takes every letter");
+    let (mut rest, mut digit) = (nanos % unit, unit / 10);
+    if rest > 0 {
+        out.push('.');
+    }
+    while rest > 0 {
+        let shown = u8::try_from(rest / digit).expect("a digit");
+        out.push(char::from(b'0' + shown));
+        rest %= digit;
+        digit /= 10;
+    }
+    out.push_str(name);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_shown_as_go_shows_them() {
+        for text in ["0s", "7ns", "1.5µs", "350.123ms", "1s", "1.000000001s", "1m30s", "2h0m0.5s"]
+        {
+            let mut shown = String::new();
+            show(span(text).expect("a length of time"), &mut shown);
+            assert_eq!(shown, text);
+        }
+    }
 
     #[track_caller]
     fn check(text: &str, expected: &str) {

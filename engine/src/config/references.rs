@@ -171,6 +171,8 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::Redirect(_)
                 | MiddlewareKind::IpAllowList(_)
                 | MiddlewareKind::EncodedCharacters(_)
+                | MiddlewareKind::RateLimit(_)
+                | MiddlewareKind::InFlightReq(_)
                 | MiddlewareKind::Headers(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {

@@ -77,7 +77,9 @@ impl Control {
         now: Time,
     ) -> Self {
         let journal = Journal::new(stats.started, &fixed.log, limits.log_lines);
-        let publisher = Publisher::new(Arc::clone(&fixed), limits, Arc::clone(&stats));
+        let mut secrets = Prng::new(seed).split(1);
+        let publisher =
+            Publisher::new(Arc::clone(&fixed), limits, Arc::clone(&stats), &mut secrets);
         let children = Self::children_of(&fixed, &publisher, now);
         let mut control = Self {
             limits,

@@ -8,6 +8,7 @@ use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
+use crate::base::prng::Prng;
 use crate::base::time::Time;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
@@ -46,8 +47,13 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(fixed: Arc<Fixed>, limits: ControlLimits, stats: Arc<Stats>) -> Self {
-        let compiler = Compiler::new(fixed, limits, stats);
+    pub(super) fn new(
+        fixed: Arc<Fixed>,
+        limits: ControlLimits,
+        stats: Arc<Stats>,
+        prng: &mut Prng,
+    ) -> Self {
+        let compiler = Compiler::new(fixed, limits, stats, prng);
         Self {
             view: Arc::new(compiler.view().clone()),
             compiler,

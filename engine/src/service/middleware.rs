@@ -4,8 +4,10 @@
 mod headers;
 pub mod passing;
 pub mod path;
+pub mod rate;
 mod redirect;
 
+use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{AllowList, Redirect, Rewrite};
 use crate::rule::{Captures, Pattern};
@@ -14,10 +16,11 @@ pub use headers::{
     request_host, varies,
 };
 use passing::Passing;
+use rate::{Gauge, Grant, Limiter};
 use std::sync::Arc;
 
 /// A middleware in a route's chain.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Step {
     StripPrefix(Vec<String>),
     StripPrefixRegex(Vec<Pattern>),
@@ -27,14 +30,23 @@ pub enum Step {
     Redirect(Arc<Redirect>),
     AllowList(Arc<AllowList>),
     Encoded(EncodedRefused),
+    RateLimit(Arc<Limiter>),
+    InFlight(Arc<Gauge>),
     Headers(Arc<Headers>),
 }
+
+/// `inFlightReq` in one route.
+pub const GAUGES_MAX: usize = 4;
 
 impl Step {
     /// Whether [`judge`] may do anything but let a request pass.
     pub fn may_answer(&self) -> bool {
         match self {
-            Self::Redirect(_) | Self::AllowList(_) | Self::Encoded(_) => true,
+            Self::Redirect(_)
+            | Self::AllowList(_)
+            | Self::Encoded(_)
+            | Self::RateLimit(_)
+            | Self::InFlight(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -57,12 +69,21 @@ pub enum Verdict {
     Redirect(u16),
     /// Answer whether a script may ask what it wants to: [`Headers::preflight`].
     Preflight,
+    /// Let it pass after this time.
+    Hold(Span),
+    /// Too many came: there is room after this time.
+    TooMany(Span),
+    /// It passes, and is counted at this place until it is over.
+    Entered(u32),
+    /// Too many are there.
+    Full,
 }
 
 /// Memory for judging, kept by the caller for the next request.
 #[derive(Default, Debug)]
 pub struct Memory {
     pub location: String,
+    pub after: String,
     url: String,
     captures: Captures,
 }
@@ -72,7 +93,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
     match step {
         Step::Redirect(_) if passing.authority().is_empty() => Verdict::Refuse(400),
         Step::Redirect(redirect) => {
-            let Memory { location, url, captures } = memory;
+            let Memory { location, url, captures, .. } = memory;
             redirect::redirected(redirect, passing, captures, url, location)
                 .map_or(Verdict::Pass, Verdict::Redirect)
         }
@@ -81,6 +102,12 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
             let allowed = ip.is_some_and(|ip| list.ranges.iter().any(|range| range.contains(ip)));
             if allowed { Verdict::Pass } else { Verdict::Refuse(list.status) }
         }
+        Step::RateLimit(limiter) => match limiter.draw(passing) {
+            Grant::Now => Verdict::Pass,
+            Grant::After(wait) => Verdict::Hold(wait),
+            Grant::Refused(wait) => Verdict::TooMany(wait),
+        },
+        Step::InFlight(gauge) => gauge.enter(passing).map_or(Verdict::Full, Verdict::Entered),
         Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
             Verdict::Bare(400)
         }

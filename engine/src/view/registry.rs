@@ -11,6 +11,8 @@ use super::stats::Scope;
 use crate::base::id::{ServerId, ServiceId, TargetId};
 use crate::base::intern::Interner;
 use crate::config::fixed::{Authority, Transport};
+use crate::config::typed::{RateLimit, Source};
+use crate::service::middleware::rate::Words;
 use crate::uplink::materialise::ServiceNames;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +23,15 @@ pub struct Registry {
     servers: Interner<(ServiceId, Arc<str>)>,
     targets: Interner<(Authority, Transport)>,
     routers: BTreeMap<Arc<str>, Arc<Scope>>,
+    /// By middleware: whom its words count, and the words.
+    words: BTreeMap<String, (Counted, Arc<Words>)>,
+}
+
+/// What the words of a middleware count. Words of something else are of no use.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Counted {
+    Rate(RateLimit),
+    InFlight(Source),
 }
 
 impl Registry {
@@ -60,6 +71,31 @@ impl Registry {
     /// The figures of a router.
     pub fn router(&mut self, name: &Arc<str>) -> Arc<Scope> {
         Arc::clone(self.routers.entry(Arc::clone(name)).or_default())
+    }
+
+    /// The words of a middleware. False if those that it had were of no more use.
+    pub fn words(
+        &mut self,
+        name: &str,
+        counted: Counted,
+        make: impl FnOnce() -> Words,
+    ) -> (Arc<Words>, bool) {
+        match self.words.get(name) {
+            Some((old, words)) if *old == counted => (Arc::clone(words), true),
+            other => {
+                let is_new = other.is_none();
+                let words = Arc::new(make());
+                self.words.insert(name.to_owned(), (counted, Arc::clone(&words)));
+                (words, is_new)
+            }
+        }
+    }
+
+    /// Forgets the words of other middlewares, and tells which.
+    pub fn keep_words(&mut self, in_use: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone: Vec<String> = self.words.keys().filter(|name| !in_use(name)).cloned().collect();
+        self.words.retain(|name, _| in_use(name));
+        gone
     }
 
     /// Forgets the figures of routers that are not in use.

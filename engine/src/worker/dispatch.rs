@@ -6,7 +6,9 @@ use super::body::Body;
 use super::choose::{self, Pick};
 use super::client::after;
 use super::conn::{Role, Talk};
-use super::exchange::{Asking, Choices, Exchange, HeadBytes, Phase, RouteRef, route_of, table_of};
+use super::exchange::{
+    Asking, Choices, Entered, Exchange, HeadBytes, Phase, RouteRef, route_of, table_of,
+};
 use super::fields::{self, Outgoing};
 use super::internal;
 use super::key_of;
@@ -112,6 +114,7 @@ impl Worker {
             peer: client.peer,
             route: None,
             passed: 0,
+            entered: Entered::default(),
             asking,
             choices: Choices::default(),
             service: None,
@@ -170,7 +173,7 @@ impl Worker {
                 exchange.route = Some(route);
                 let found = route_of(&view, entry, route).expect("the table has what it found");
                 match &found.to {
-                    Destination::Service(service) => self.pass(key, *service, head, target),
+                    Destination::Service(_) => self.pass(key, head, target),
                     Destination::Broken(_) => self.answer_broken(key, &found.name),
                 }
             }

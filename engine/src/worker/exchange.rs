@@ -7,10 +7,8 @@ use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
-use crate::service::middleware::Told;
-use crate::view::{
-    NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
-};
+use crate::service::middleware::{GAUGES_MAX, Told};
+use crate::view::{NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Target, View};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -25,6 +23,8 @@ pub(super) const CHOICES_MAX: usize = 16;
 /// What an exchange waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// A middleware, which lets it pass later.
+    Held,
     /// A connection to the server.
     Waiting,
     /// The address to answer.
@@ -145,6 +145,25 @@ pub(super) struct Asking {
     pub(super) websocket: bool,
 }
 
+/// Steps that count a request, and their places for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entered {
+    list: [(u16, u32); GAUGES_MAX],
+    len: u8,
+}
+
+impl Entered {
+    pub(super) fn push(&mut self, step: u16, place: u32) {
+        self.list[usize::from(self.len)] = (step, place);
+        self.len += 1;
+    }
+
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (u16, u32)> + use<> {
+        let Self { list, len } = std::mem::take(self);
+        list.into_iter().take(usize::from(len))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// None for a mirrored request.
@@ -157,6 +176,8 @@ pub(super) struct Exchange {
     pub(super) route: Option<RouteRef>,
     /// Steps of the route that let the request pass.
     pub(super) passed: u16,
+    /// Where middlewares count it until it is over.
+    pub(super) entered: Entered,
     pub(super) asking: Asking,
     pub(super) choices: Choices,
     /// The innermost service reached.
@@ -246,11 +267,6 @@ pub(super) fn table_of(view: &View, entry: EntryId, uplink: u16) -> Option<&Rout
 
 pub(super) fn route_of(view: &View, entry: EntryId, route: RouteRef) -> Option<&Route> {
     table_of(view, entry, route.uplink)?.at(route.position).map(|route| &**route)
-}
-
-/// What a route does to its requests, outermost first.
-pub(super) fn steps_of(view: &View, entry: EntryId, route: Option<RouteRef>) -> &[Step] {
-    route.and_then(|route| route_of(view, entry, route)).map_or(&[], |route| &route.steps)
 }
 
 pub(super) fn service_of(view: &View, service: ServiceId) -> Option<&ServiceNode> {

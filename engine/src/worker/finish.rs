@@ -86,6 +86,7 @@ impl Worker {
         } else {
             self.grown_bytes -= exchange.asking.head.grown();
         }
+        self.leave_gauges(&mut exchange);
         self.record(&exchange);
         Some(exchange)
     }

@@ -33,7 +33,7 @@ impl Worker {
     fn upload(&mut self, key: Key) -> Turn {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         match exchange.phase {
-            Phase::Waiting => Turn::Enough,
+            Phase::Held | Phase::Waiting => Turn::Enough,
             Phase::Discarding => self.discard(key),
             Phase::Tunnel => self.tunnel(key, exchange.client, exchange.upstream),
             Phase::Dialing | Phase::AwaitingHead | Phase::Relaying => self.upload_body(key),
@@ -189,7 +189,10 @@ impl Worker {
         let limit = self.limits.outbox_bytes as usize;
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         let (client, upstream) = (exchange.client, exchange.upstream);
-        if matches!(exchange.phase, Phase::Waiting | Phase::Dialing | Phase::Discarding) {
+        if matches!(
+            exchange.phase,
+            Phase::Held | Phase::Waiting | Phase::Dialing | Phase::Discarding
+        ) {
             return Turn::Enough;
         }
         let full = client
@@ -205,7 +208,7 @@ impl Worker {
             Phase::AwaitingHead => self.on_no_more_head(key),
             Phase::Tunnel => self.tunnel(key, upstream, client),
             Phase::Relaying => self.download_body(key),
-            Phase::Waiting | Phase::Dialing | Phase::Discarding => Turn::Enough,
+            Phase::Held | Phase::Waiting | Phase::Dialing | Phase::Discarding => Turn::Enough,
         }
     }
 

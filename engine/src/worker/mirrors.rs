@@ -3,7 +3,7 @@
 
 use super::Worker;
 use super::body::Body;
-use super::exchange::{Choices, Exchange, Kept, Phase, service_of};
+use super::exchange::{Choices, Entered, Exchange, Kept, Phase, service_of};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::base::page::{Chunk, Slice};
@@ -97,6 +97,7 @@ impl Worker {
             peer: main.peer,
             route: main.route,
             passed: main.passed,
+            entered: Entered::default(),
             asking,
             choices: Choices::default(),
             service: None,

@@ -4,29 +4,30 @@
 use super::Worker;
 use super::answer::Answer;
 use super::dispatch::range_in;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Phase, route_of};
 use super::fields;
-use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::base::slab::{Key, Slab};
+use crate::base::time::Span;
+use crate::config::duration;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
+use crate::net::wire::Due;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Step, Verdict, judge, path};
+use crate::view::Destination;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 impl Worker {
     /// Goes on behind the steps that the request has passed, and to `service` behind the last.
-    pub(super) fn pass(
-        &mut self,
-        key: Key,
-        service: ServiceId,
-        head: &RequestHead<'_>,
-        target: &Target<'_>,
-    ) {
+    pub(super) fn pass(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) {
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
         let view = Rc::clone(&exchange.view);
-        let steps = super::exchange::steps_of(&view, exchange.entry, exchange.route);
+        let route = exchange.route.and_then(|route| route_of(&view, exchange.entry, route));
+        let route = route.expect("a directed exchange has its route");
+        let Destination::Service(service) = route.to else { return };
+        let steps = &*route.steps;
         let all = u16::try_from(steps.len()).expect("steps are counted in hundreds");
         if !steps.iter().any(Step::may_answer) {
             exchange.passed = all;
@@ -39,7 +40,7 @@ impl Worker {
         let before = exchange.passed;
         let mut asked = std::mem::take(&mut self.scratch.target);
         write_target(&mut asked, target);
-        for (at, step) in (0..all).zip(steps) {
+        for (at, step) in (0..).zip(steps) {
             let passing = Passing {
                 head,
                 target,
@@ -48,6 +49,8 @@ impl Worker {
                 secure: false,
                 passed: &steps[..usize::from(at)],
                 path: &asked,
+                route: &route.name,
+                now: self.now,
             };
             if at >= before {
                 if let Step::Headers(headers) = step {
@@ -58,7 +61,9 @@ impl Worker {
                 }
                 let verdict = judge(step, &passing, &mut self.scratch.judging);
                 exchange_of(&mut self.exchanges, key).passed = at;
-                if verdict != Verdict::Pass {
+                if let Verdict::Entered(place) = verdict {
+                    exchange_of(&mut self.exchanges, key).entered.push(at, place);
+                } else if verdict != Verdict::Pass {
                     self.scratch.target = asked;
                     self.conclude(key, step, verdict);
                     return;
@@ -79,7 +84,13 @@ impl Worker {
 
     fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict) {
         match verdict {
-            Verdict::Pass => {}
+            Verdict::Pass | Verdict::Entered(_) => {}
+            Verdict::Hold(wait) => self.hold_for(key, wait),
+            Verdict::TooMany(wait) => self.answer_too_many(key, wait),
+            Verdict::Full => {
+                self.mark(Mark::GaugeFull);
+                self.answer(key, &Answer::bare(429));
+            }
             Verdict::Refuse(status) => {
                 self.mark(Mark::MiddlewareRefused);
                 self.answer(key, &Answer::bare(status));
@@ -106,6 +117,55 @@ impl Worker {
                 let fields = [("Location", location.as_str())];
                 self.answer(key, &Answer { fields: &fields, ..Answer::bare(status) });
                 self.scratch.judging.location = location;
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Lets a request pass this step after a while.
+    fn hold_for(&mut self, key: Key, wait: Span) {
+        self.mark(Mark::RateHeld);
+        let exchange = exchange_of(&mut self.exchanges, key);
+        exchange.passed += 1;
+        exchange.phase = Phase::Held;
+        let client = exchange.client.expect("a mirror passes no middleware");
+        self.set_due(client, Due::Dial, self.now + wait);
+    }
+
+    pub(super) fn is_held(&self, key: Key) -> bool {
+        self.exchanges.get(key).is_some_and(|exchange| exchange.phase == Phase::Held)
+    }
+
+    /// The wait of a request is over.
+    pub(super) fn pass_on(&mut self, key: Key) {
+        exchange_of(&mut self.exchanges, key).phase = Phase::Waiting;
+        self.with_head(key, |worker, head, target| worker.pass(key, head, target));
+    }
+
+    fn answer_too_many(&mut self, key: Key, wait: Span) {
+        self.mark(Mark::RateLimited);
+        let (mut seconds, mut exact) = (
+            std::mem::take(&mut self.scratch.judging.after),
+            std::mem::take(&mut self.scratch.judging.location),
+        );
+        seconds.clear();
+        exact.clear();
+        write!(seconds, "{}", wait.nanos().div_ceil(1_000_000_000)).expect("room for a number");
+        duration::show(wait, &mut exact);
+        let fields = [("Retry-After", seconds.as_str()), ("X-Retry-In", exact.as_str())];
+        self.answer(key, &Answer { fields: &fields, ..Answer::bare(429) });
+        self.scratch.judging.after = seconds;
+        self.scratch.judging.location = exact;
+    }
+
+    /// A request that middlewares counted is over.
+    pub(super) fn leave_gauges(&mut self, exchange: &mut Exchange) {
+        let entered = exchange.entered.take();
+        let steps = exchange.route().map_or(&[][..], |route| &route.steps);
+        for (at, place) in entered {
+            if let Some(Step::InFlight(gauge)) = steps.get(usize::from(at)) {
+                gauge.leave(place);
             }
         }
     }

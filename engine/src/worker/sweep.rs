@@ -101,7 +101,7 @@ impl Worker {
             }
             let connected = exchange.upstream.is_some();
             match exchange.phase {
-                Phase::Waiting | Phase::Discarding => assert!(!connected),
+                Phase::Held | Phase::Waiting | Phase::Discarding => assert!(!connected),
                 Phase::Dialing | Phase::AwaitingHead | Phase::Relaying | Phase::Tunnel => {
                     assert!(connected, "{key:?} waits for a connection it has not");
                 }

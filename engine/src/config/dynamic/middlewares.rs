@@ -3,6 +3,7 @@
 
 mod access;
 mod headers;
+mod limits;
 mod paths;
 
 use super::{check_name, qualified};
@@ -11,13 +12,15 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: [&str; 12] = [
+const BUILT: [&str; 14] = [
     "addPrefix",
     "chain",
     "encodedCharacters",
     "headers",
+    "inFlightReq",
     "ipAllowList",
     "ipWhiteList",
+    "rateLimit",
     "redirectRegex",
     "redirectScheme",
     "replacePath",
@@ -27,7 +30,7 @@ const BUILT: [&str; 12] = [
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 20] = [
+const LATER: [&str; 18] = [
     "apiKey",
     "basicAuth",
     "buffering",
@@ -40,13 +43,11 @@ const LATER: [&str; 20] = [
     "forwardAuth",
     "grpcWeb",
     "httpCache",
-    "inFlightReq",
     "jwt",
     "ldap",
     "oidc",
     "passTLSClientCert",
     "plugin",
-    "rateLimit",
     "retry",
 ];
 
@@ -92,6 +93,8 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["encodedCharacters"] => {
             fields.section("encodedCharacters").map(access::encoded_characters)
         }
+        ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
+        ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
         ["headers"] => fields.section("headers").map(headers::edit_headers),
         ["chain"] => fields.section("chain").map(chain),
         [later] => {

@@ -2,6 +2,7 @@
 
 use super::Place;
 use crate::base::cidr::Cidr;
+use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::rule::{Pattern, Replacement};
 
@@ -30,6 +31,8 @@ pub enum MiddlewareKind {
     Redirect(Redirect),
     IpAllowList(AllowList),
     EncodedCharacters(EncodedRefused),
+    RateLimit(RateLimit),
+    InFlightReq(InFlight),
     Headers(Box<HeadersEdit>),
     /// Qualified names.
     Chain(Vec<String>),
@@ -74,6 +77,33 @@ pub struct IpStrategy {
     pub excluded: Vec<Cidr>,
     /// Leading bits of an IPv6 address that tell clients apart.
     pub ipv6_bits: Option<u8>,
+}
+
+/// `rateLimit`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateLimit {
+    /// Requests per period; 0 is no limit.
+    pub average: u64,
+    pub period: Span,
+    /// Requests at once, at least 1.
+    pub burst: u64,
+    pub source: Source,
+}
+
+/// `inFlightReq`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InFlight {
+    pub amount: u64,
+    pub source: Source,
+}
+
+/// What tells the senders of requests apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    Ip(IpStrategy),
+    /// The first value of this field.
+    Header(String),
+    Host,
 }
 
 /// `headers`. Custom fields: an empty value deletes.

@@ -262,7 +262,9 @@ fn all(steps: &[Step]) -> impl Iterator<Item = &Headers> {
         | Step::ReplacePathRegex(_)
         | Step::Redirect(_)
         | Step::AllowList(_)
-        | Step::Encoded(_) => None,
+        | Step::Encoded(_)
+        | Step::RateLimit(_)
+        | Step::InFlight(_) => None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! A request on its way through the steps: what each finds there, as those before left it.
 
 use super::Step;
-use crate::config::typed::IpStrategy;
+use crate::base::time::Time;
+use crate::config::typed::{IpStrategy, Source};
 use crate::http::fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
@@ -23,6 +24,15 @@ pub struct Passing<'a> {
     pub passed: &'a [Step],
     /// Path and query as these have left them.
     pub path: &'a str,
+    /// The name of the route, which keeps its own counts.
+    pub route: &'a str,
+    pub now: Time,
+}
+
+/// What tells the senders of requests apart.
+pub(super) enum Whose<'a> {
+    Address(Ipv6Addr),
+    Text(&'a [u8]),
 }
 
 impl<'a> Passing<'a> {
@@ -80,6 +90,23 @@ impl<'a> Passing<'a> {
             .chain(came.map(|it| it.value))
             .flat_map(|value| value.rsplit(|b| *b == b','))
             .map(fields::trim)
+    }
+
+    /// What tells this request's sender from others. Those of whom nothing is known are one.
+    pub(super) fn whose(&self, source: &Source) -> Whose<'a> {
+        let address = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => Whose::Address(ip.to_ipv6_mapped()),
+            IpAddr::V6(ip) => Whose::Address(ip),
+        };
+        match source {
+            Source::Ip(strategy) => self.client_ip(strategy).map_or(Whose::Text(b""), address),
+            Source::Host => Whose::Text(self.host().as_bytes()),
+            Source::Header(name) => match self.field(name) {
+                Some(value) => Whose::Text(value),
+                None if name.eq_ignore_ascii_case("x-real-ip") => address(self.peer.to_canonical()),
+                None => Whose::Text(b""),
+            },
+        }
     }
 
     /// Whose request it is. None if the strategy finds no address.
@@ -163,6 +190,8 @@ pub(super) mod tests {
             secure: false,
             passed,
             path: &path,
+            route: "r",
+            now: Time::ZERO,
         })
     }
 

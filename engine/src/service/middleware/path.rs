@@ -59,7 +59,12 @@ pub fn apply(
             Ok(())
         }
         Step::ReplacePathRegex(rewrite) => replace(rewrite, target, memory, note),
-        Step::Headers(_) | Step::Redirect(_) | Step::AllowList(_) | Step::Encoded(_) => Ok(()),
+        Step::Headers(_)
+        | Step::Redirect(_)
+        | Step::AllowList(_)
+        | Step::Encoded(_)
+        | Step::RateLimit(_)
+        | Step::InFlight(_) => Ok(()),
     }
 }
 

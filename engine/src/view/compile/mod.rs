@@ -22,6 +22,7 @@ mod routers;
 mod routing;
 mod servers;
 mod slots;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod uplinks;
@@ -36,6 +37,8 @@ use super::{Internal, Model, View};
 use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::base::limits::ControlLimits;
+use crate::base::prng::Prng;
+use crate::base::sip::SipKey;
 use crate::config;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
@@ -55,6 +58,8 @@ use std::sync::Arc;
 pub struct Compiler {
     fixed: Arc<Fixed>,
     limits: ControlLimits,
+    /// Of everything that is spread by hash.
+    key: SipKey,
     stats: Arc<Stats>,
     registry: Registry,
     slots: Slots,
@@ -84,7 +89,12 @@ struct Child {
 }
 
 impl Compiler {
-    pub fn new(fixed: Arc<Fixed>, limits: ControlLimits, stats: Arc<Stats>) -> Self {
+    pub fn new(
+        fixed: Arc<Fixed>,
+        limits: ControlLimits,
+        stats: Arc<Stats>,
+        prng: &mut Prng,
+    ) -> Self {
         let children: Vec<Child> = fixed
             .multicluster
             .iter()
@@ -103,6 +113,7 @@ impl Compiler {
             entry_stats: (0..entries).map(|_| Arc::default()).collect(),
             view: View::empty(Arc::clone(&fixed)),
             limits,
+            key: SipKey::new(prng),
             stats,
             registry: Registry::default(),
             slots: Slots::default(),

@@ -11,7 +11,7 @@ use crate::config::fixed::{EntryPoint, Fixed};
 use crate::config::references::Middlewares;
 use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Router};
 use crate::rule::Rule;
-use crate::service::middleware::Headers;
+use crate::service::middleware::GAUGES_MAX;
 use crate::view::model::{Condition, RouterInfo};
 use crate::view::{Destination, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -376,6 +376,8 @@ impl Findings {
 /// Chains of middlewares, unrolled once for all routers that name the same.
 pub(super) struct Middle<'a> {
     middlewares: Middlewares<'a>,
+    /// By name.
+    steps: BTreeMap<&'a str, Step>,
     /// By entry point, those with middlewares of their own.
     of_entries: BTreeMap<usize, Result<Vec<Step>, String>>,
     unrolled: BTreeMap<(usize, &'a [String]), Unrolled<'a>>,
@@ -386,7 +388,11 @@ pub(super) struct Middle<'a> {
 type Unrolled<'a> = (Result<Arc<[Step]>, String>, BTreeSet<&'a str>);
 
 impl<'a> Middle<'a> {
-    pub(super) fn new(middlewares: Middlewares<'a>, fixed: &Fixed) -> Self {
+    pub(super) fn new(
+        middlewares: Middlewares<'a>,
+        steps: BTreeMap<&'a str, Step>,
+        fixed: &Fixed,
+    ) -> Self {
         let entries = fixed.entry_points.iter().chain(&fixed.uplink_entry_points);
         let (mut of_entries, mut entry_names) = (BTreeMap::new(), BTreeMap::new());
         for (at, entry) in (0..).zip(entries).filter(|(_, entry)| entry.shapes_routes()) {
@@ -394,15 +400,16 @@ impl<'a> Middle<'a> {
             let list = middlewares.unroll(&entry.middlewares, &mut through);
             let refused = Some(entry.encoded_refused).filter(|refused| !refused.is_none());
             let first = refused.map(Step::Encoded);
-            let steps = list
+            let step = |it: &Arc<Middleware>| steps.get(&*it.name).cloned();
+            let list = list
                 .map(|list| first.into_iter().chain(list.into_iter().filter_map(step)).collect());
-            let steps = steps.map_err(|why| format!("entry point {}: {why}", entry.name));
-            of_entries.insert(at, steps);
+            let list = list.map_err(|why| format!("entry point {}: {why}", entry.name));
+            of_entries.insert(at, list);
             let through = through.into_iter().map(str::to_owned).collect();
             entry_names.insert(at, through);
         }
         let (unrolled, used_by) = (BTreeMap::new(), BTreeMap::new());
-        Self { middlewares, of_entries, unrolled, used_by, entry_names }
+        Self { middlewares, steps, of_entries, unrolled, used_by, entry_names }
     }
 
     /// The steps of a router at `position` that names these middlewares, on one entry point.
@@ -429,7 +436,12 @@ impl<'a> Middle<'a> {
         let own = self.middlewares.unroll(names, &mut through);
         let before = self.of_entries.get(&entry).cloned().unwrap_or(Ok(Vec::new()));
         let steps = before.and_then(|mut steps| {
+            let step = |it: &Arc<Middleware>| self.steps.get(&*it.name).cloned();
             steps.extend(own?.into_iter().filter_map(step));
+            let gauges = steps.iter().filter(|step| matches!(step, Step::InFlight(_))).count();
+            if gauges > GAUGES_MAX {
+                return Err(format!("more than {GAUGES_MAX} inFlightReq in a row"));
+            }
             Ok(steps.into())
         });
         (steps, through)
@@ -438,24 +450,5 @@ impl<'a> Middle<'a> {
     /// Middlewares with the positions of the routers that name them.
     pub(super) fn into_used_by(self) -> BTreeMap<String, BTreeSet<usize>> {
         self.used_by
-    }
-}
-
-fn step(middleware: &Arc<Middleware>) -> Option<Step> {
-    match &middleware.kind {
-        MiddlewareKind::StripPrefix { prefixes } => Some(Step::StripPrefix(prefixes.clone())),
-        MiddlewareKind::StripPrefixRegex { patterns } => {
-            Some(Step::StripPrefixRegex(patterns.clone()))
-        }
-        MiddlewareKind::AddPrefix { prefix } => Some(Step::AddPrefix(prefix.clone())),
-        MiddlewareKind::ReplacePath { path } => Some(Step::ReplacePath(path.clone())),
-        MiddlewareKind::ReplacePathRegex(rewrite) => {
-            Some(Step::ReplacePathRegex(Arc::new(rewrite.clone())))
-        }
-        MiddlewareKind::Headers(edit) => Some(Step::Headers(Arc::new(Headers::new(edit)))),
-        MiddlewareKind::Redirect(redirect) => Some(Step::Redirect(Arc::new(redirect.clone()))),
-        MiddlewareKind::IpAllowList(list) => Some(Step::AllowList(Arc::new(list.clone()))),
-        MiddlewareKind::EncodedCharacters(refused) => Some(Step::Encoded(*refused)),
-        MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => None,
     }
 }

@@ -50,7 +50,8 @@ impl Compiler {
         routers.extend(self.internal_routers());
         routers.sort_by(|a, b| a.name.cmp(&b.name));
         let uplinks = self.resolve_uplinks(&dynamic.uplinks);
-        let mut middle = Middle::new(Middlewares::new(&dynamic.middlewares), &self.fixed);
+        let steps = self.steps(&dynamic.middlewares);
+        let mut middle = Middle::new(Middlewares::new(&dynamic.middlewares), steps, &self.fixed);
         let before = std::mem::take(&mut self.routing);
         let mut tables: BTreeMap<(usize, Option<usize>), Routes> = BTreeMap::new();
         for router in &routers {

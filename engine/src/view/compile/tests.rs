@@ -10,6 +10,7 @@ use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::base::limits::ControlLimits;
 use crate::base::mark::Mark;
+use crate::base::prng::Prng;
 use crate::base::time::Wall;
 use crate::config;
 use crate::uplink::advert;
@@ -35,7 +36,8 @@ impl World {
         assert_eq!(said(&problems), "");
         let stats = Arc::new(Stats::new(1, 0, Wall::default()));
         let limits = ControlLimits::default();
-        let compiler = Compiler::new(Arc::new(fixed), limits, Arc::clone(&stats));
+        let compiler =
+            Compiler::new(Arc::new(fixed), limits, Arc::clone(&stats), &mut Prng::new(1));
         let view = compiler.view().clone();
         let mut world = Self { compiler, stats, view, diagnostics: Arc::default(), last: None };
         world.build();

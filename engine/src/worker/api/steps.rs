@@ -3,7 +3,9 @@
 use super::list::{List, Query};
 use super::{describe, strings};
 use crate::base::cidr::Cidr;
-use crate::config::typed::{Aim, AllowList, HeadersEdit, IpStrategy, MiddlewareKind, Redirect};
+use crate::config::typed::{
+    Aim, AllowList, HeadersEdit, IpStrategy, MiddlewareKind, Redirect, Source,
+};
 use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
@@ -59,6 +61,19 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         }
         MiddlewareKind::Redirect(redirect) => redirection(redirect),
         MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
+        MiddlewareKind::RateLimit(limit) => {
+            let value = json!({
+                "average": limit.average,
+                "period": limit.period.to_string(),
+                "burst": limit.burst,
+                "sourceCriterion": source(&limit.source),
+            });
+            ("rateLimit", value)
+        }
+        MiddlewareKind::InFlightReq(limit) => {
+            let criterion = source(&limit.source);
+            ("inFlightReq", json!({ "amount": limit.amount, "sourceCriterion": criterion }))
+        }
         MiddlewareKind::EncodedCharacters(refused) => {
             let keys = refused.spelled().map(|(key, allowed)| (key.to_owned(), json!(allowed)));
             ("encodedCharacters", Value::Object(keys.collect()))
@@ -137,6 +152,14 @@ fn redirection(redirect: &Redirect) -> (&'static str, Value) {
             }
             ("redirectScheme", value)
         }
+    }
+}
+
+fn source(source: &Source) -> Value {
+    match source {
+        Source::Ip(own) => json!({ "ipStrategy": strategy(own) }),
+        Source::Header(name) => json!({ "requestHeaderName": name }),
+        Source::Host => json!({ "requestHost": true }),
     }
 }
 

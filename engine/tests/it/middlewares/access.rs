@@ -60,7 +60,7 @@ fn strangers_are_refused_and_friends_pass() {
     let client = pair.open_from([10, 0, 0, 1]);
     pair.send(client, GET);
     pair.no_dial();
-    assert_eq!(pair.got(client), bare("404", "Not Found", ""));
+    assert_eq!(pair.own(client), bare("404", "Not Found", ""));
     assert_eq!(pair.count(Mark::MiddlewareRefused), 1);
     pair.nothing_more();
 }
@@ -121,7 +121,7 @@ fn an_entry_point_sends_everything_to_another() {
         let mut pair = entry_point(&http, "GET /x HTTP/1.1\r\nHost: s:80\r\n\r\n");
         let client = pair.last_client();
         let location = format!("Location: {location}\r\n");
-        assert_eq!(pair.got(client), bare("301", "Moved Permanently", &location));
+        assert_eq!(pair.own(client), bare("301", "Moved Permanently", &location));
         pair.nothing_more();
     }
 }
@@ -131,7 +131,7 @@ fn an_entry_point_refuses_encoded_characters_on_all_its_routes() {
     let http = "{encodedCharacters: {allowEncodedSlash: false}}";
     let mut pair = entry_point(http, "GET /a%2Fb HTTP/1.1\r\nHost: s\r\n\r\n");
     let client = pair.last_client();
-    assert_eq!(pair.got(client), "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(pair.own(client), "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     pair.nothing_more();
 }
 

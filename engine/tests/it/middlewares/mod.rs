@@ -3,10 +3,12 @@
 
 mod access;
 mod headers;
+mod limits;
 mod paths;
 
 use crate::pair::Pair;
 use engine::base::limits::{ControlLimits, Limits};
+use engine::base::prng::Prng;
 use engine::base::time::Wall;
 use engine::config;
 use engine::view::View;
@@ -20,6 +22,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 /// A site that is compiled anew when its document changes.
 struct Site {
     compiler: Compiler,
+    /// What the last build said of counts.
+    report: Vec<String>,
 }
 
 impl Site {
@@ -27,7 +31,9 @@ impl Site {
         let (fixed, problems) = config::fixed_from_file("static.yml", fixed);
         assert_eq!(problems, [], "the static document has no problem");
         let stats = Arc::new(Stats::new(1, 4, Wall(0)));
-        Self { compiler: Compiler::new(Arc::new(fixed), ControlLimits::default(), stats) }
+        let (limits, mut prng) = (ControlLimits::default(), Prng::new(1));
+        let compiler = Compiler::new(Arc::new(fixed), limits, stats, &mut prng);
+        Self { compiler, report: Vec::new() }
     }
 
     /// One server behind the middlewares of this mapping, which run in order of their names.
@@ -44,7 +50,13 @@ impl Site {
         assert_eq!(reading.diagnostics.len(), warnings, "{:?}", reading.diagnostics);
         assert!(reading.diagnostics.iter().all(|problem| !problem.is_error()));
         self.compiler.set_dynamic(reading.dynamic);
-        Arc::new(self.compiler.build().expect("something changed").view)
+        let build = self.compiler.build().expect("something changed");
+        self.report = build.report.into_iter().filter(|line| line.contains("counts")).collect();
+        Arc::new(build.view)
+    }
+
+    fn report(&self) -> Vec<&str> {
+        self.report.iter().map(String::as_str).collect()
     }
 }
 

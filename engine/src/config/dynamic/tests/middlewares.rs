@@ -1,7 +1,8 @@
 //! What is read of middlewares, and what is said about them.
 
 use super::about;
-use crate::config::typed::{Aim, Cors, HeadersEdit, MiddlewareKind, Security};
+use crate::base::time::Span;
+use crate::config::typed::{Aim, Cors, HeadersEdit, IpStrategy, MiddlewareKind, Security, Source};
 use crate::rule::Pattern;
 
 #[track_caller]
@@ -296,5 +297,54 @@ fn what_browsers_are_told() {
         ),
     ] {
         headers(lines, expected);
+    }
+}
+
+#[test]
+fn limits() {
+    let limit = |lines: &str| {
+        let kind = middleware(lines, "");
+        let MiddlewareKind::RateLimit(limit) = kind else { panic!("{kind:?}") };
+        (limit.average, limit.period, limit.burst, limit.source)
+    };
+    let peer = Source::Ip(IpStrategy::default());
+    assert_eq!(limit("rateLimit: {average: 5}"), (5, Span::secs(1), 1, peer.clone()));
+    assert_eq!(
+        limit("rateLimit: {average: 5, period: 1m, burst: 0, sourceCriterion: {ipStrategy: {}}}"),
+        (5, Span::secs(60), 1, peer)
+    );
+    assert_eq!(
+        limit("rateLimit: {average: 5, sourceCriterion: {requestHeaderName: X-A}}").3,
+        Source::Header("X-A".into())
+    );
+    assert_eq!(
+        format!("{:?}", middleware("inFlightReq: {amount: 3}", "")),
+        "InFlightReq(InFlight { amount: 3, source: Host })"
+    );
+    middleware(
+        "rateLimit: {burst: 5}",
+        "warning: rateLimit.average: without an average there is no limit at all",
+    );
+    for (lines, expected) in [
+        ("rateLimit: {average: -1}", "rateLimit.average: `-1`: it is below 0"),
+        ("rateLimit: {average: 1, period: 0}", "rateLimit.period: `0`: it must be above 0"),
+        (
+            "rateLimit: {average: 1, sourceCriterion: {requestHost: true, ipStrategy: {depth: 1}}}",
+            "rateLimit.sourceCriterion: a criterion is one of ipStrategy, requestHeaderName and \
+             requestHost",
+        ),
+        (
+            "rateLimit: {average: 1, sourceCriterion: {requestHeaderName: 'X A'}}",
+            "rateLimit.sourceCriterion.requestHeaderName: `X A`: expected a field name",
+        ),
+        (
+            "rateLimit: {average: 1, redis: {}}",
+            "rateLimit.redis: counting in Redis is not in this version; here every process counts \
+             its own",
+        ),
+        ("inFlightReq: {}", "inFlightReq.amount: inFlightReq has an amount"),
+        ("inFlightReq: {amount: 0}", "inFlightReq.amount: `0`: it is below 1"),
+    ] {
+        middleware(lines, &format!("error: {expected}"));
     }
 }

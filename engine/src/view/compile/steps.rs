@@ -1,0 +1,61 @@
+//! Middlewares, made into steps. What they count survives as long as it means the same.
+
+use super::Compiler;
+use crate::config::typed::{Middleware, MiddlewareKind};
+use crate::service::middleware::rate::{Gauge, Limiter, Words};
+use crate::service::middleware::{Headers, Step};
+use crate::view::registry::Counted;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Compiler {
+    /// The step of each middleware that is one, by name.
+    pub(super) fn steps<'a>(&mut self, all: &'a [Arc<Middleware>]) -> BTreeMap<&'a str, Step> {
+        let named = |it: &'a Arc<Middleware>| Some((&*it.name, self.step(it)?));
+        let steps: BTreeMap<&str, Step> = all.iter().filter_map(named).collect();
+        let counts =
+            |name: &str| matches!(steps.get(name), Some(Step::RateLimit(_) | Step::InFlight(_)));
+        for name in self.registry.keep_words(counts) {
+            self.pending.report.push(format!("dropped: counts of middleware {name}: it is gone"));
+        }
+        steps
+    }
+
+    fn step(&mut self, middleware: &Middleware) -> Option<Step> {
+        Some(match &middleware.kind {
+            MiddlewareKind::StripPrefix { prefixes } => Step::StripPrefix(prefixes.clone()),
+            MiddlewareKind::StripPrefixRegex { patterns } => {
+                Step::StripPrefixRegex(patterns.clone())
+            }
+            MiddlewareKind::AddPrefix { prefix } => Step::AddPrefix(prefix.clone()),
+            MiddlewareKind::ReplacePath { path } => Step::ReplacePath(path.clone()),
+            MiddlewareKind::ReplacePathRegex(it) => Step::ReplacePathRegex(Arc::new(it.clone())),
+            MiddlewareKind::Headers(edit) => Step::Headers(Arc::new(Headers::new(edit))),
+            MiddlewareKind::Redirect(redirect) => Step::Redirect(Arc::new(redirect.clone())),
+            MiddlewareKind::IpAllowList(list) => Step::AllowList(Arc::new(list.clone())),
+            MiddlewareKind::EncodedCharacters(refused) => Step::Encoded(*refused),
+            // No limit at all.
+            MiddlewareKind::RateLimit(limit) if limit.average == 0 => return None,
+            MiddlewareKind::RateLimit(limit) => {
+                let words = self.words(&middleware.name, Counted::Rate(limit.clone()));
+                Step::RateLimit(Arc::new(Limiter::new(limit, words)))
+            }
+            MiddlewareKind::InFlightReq(limit) => {
+                let source = limit.source.clone();
+                let words = self.words(&middleware.name, Counted::InFlight(source.clone()));
+                Step::InFlight(Arc::new(Gauge { amount: limit.amount, source, words }))
+            }
+            MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
+        })
+    }
+
+    fn words(&mut self, name: &str, counted: Counted) -> Arc<Words> {
+        let (key, count) = (self.key, self.limits.source_words);
+        let (words, kept) = self.registry.words(name, counted, || Words::new(key, count));
+        if !kept {
+            let text = format!("reset: counts of middleware {name}: its definition changed");
+            self.pending.report.push(text);
+        }
+        words
+    }
+}
