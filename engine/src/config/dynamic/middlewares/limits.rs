@@ -49,6 +49,6 @@ fn source(outer: &Fields<'_>, default: Source) -> Source {
         outer.error("sourceCriterion", "several-kinds", text);
     }
     fields.close();
-    let ip = ip.map(Source::Ip);
-    ip.or(header.map(Source::Header)).or(host.then_some(Source::Host)).unwrap_or(default)
+    let named = || header.map(Source::Header);
+    ip.map(Source::Ip).or_else(named).unwrap_or(if host { Source::Host } else { default })
 }
