@@ -28,9 +28,10 @@ pub(crate) async fn run<M: Machine>(
 ) {
     let hearing = monoio::spawn(hear(heard, ports.clone()));
     let mut timer = Timer::new();
-    let (mut batch, mut todo) = (Vec::new(), Vec::new());
+    let (mut slots, mut batch, mut todo) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let mut finished = false;
+        ports.run_called(&mut slots);
         let now = clock.now();
         if links.mailbox.is_waiting() {
             links.mailbox.collect(&mut batch);
@@ -44,6 +45,7 @@ pub(crate) async fn run<M: Machine>(
             finished |= effect == Effect::Finished;
             perform(effect, &mut machine, &ports, &links);
         }
+        ports.run_asked();
         if finished {
             break;
         }
@@ -78,10 +80,11 @@ async fn wait(inbox: &Inbox, mailbox: &Mailbox, timer: &mut Timer) {
         if !inbox.is_empty() || mailbox.is_waiting() {
             return Poll::Ready(());
         }
-        inbox.bell.listen(cx);
+        inbox.listen(cx);
         timer.poll(cx)
     })
     .await;
+    inbox.silence();
 }
 
 /// Rings the loop whenever another thread has left something.
@@ -91,7 +94,7 @@ async fn hear(mut heard: UnixStream, ports: Rc<Ports>) {
         let (result, back) = heard.read(buffer).await;
         match result {
             Ok(0) | Err(_) => return,
-            Ok(_) => ports.inbox.bell.ring(),
+            Ok(_) => ports.inbox.ring(),
         }
         buffer = back;
     }

@@ -1,8 +1,9 @@
-//! One connection: a task that reads and writes on request, parked in between. Nothing is spawned
-//! and nothing is allocated per operation, and no pending read or write is ever dropped: a
-//! dropped one may have taken bytes from the stream.
+//! One connection: a life that reads and writes on request, parked in between. The loop itself
+//! polls it, after it was asked for something and when an operation has finished. Nothing is spawned and nothing
+//! is allocated per operation, and no pending read or write is ever dropped: a dropped one may
+//! have taken bytes from the stream.
 
-use crate::bell::Bell;
+use crate::bell;
 use crate::buf::{Borrowable, OneChunk, OnePage};
 use crate::fault;
 use crate::ports::{Offer, Ports};
@@ -11,19 +12,22 @@ use engine::boundary::{Close, Fault, Lent, OpKind, Outcome};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
 use rustix::net::Shutdown;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// What the loop and the task of a connection share.
+/// What the loop and the life of a connection share.
 pub(crate) struct Port {
     pub(crate) conn: ConnId,
-    bell: Bell,
+    life: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+    call: Waker,
+    /// On the list of ports that were asked for something.
+    pub(crate) asked: Cell<bool>,
     socket: Borrowable,
     /// A read that was asked for and not begun.
     lent: Cell<Option<Lent>>,
@@ -38,13 +42,31 @@ impl Port {
     pub(crate) fn new(conn: ConnId) -> Rc<Self> {
         Rc::new(Self {
             conn,
-            bell: Bell::default(),
+            life: RefCell::new(None),
+            call: bell::call_to(conn.slot),
+            asked: Cell::new(false),
             socket: Borrowable::nothing(),
             lent: Cell::new(None),
             offer: Cell::new(None),
             begun: Cell::new(0),
             closing: Cell::new(None),
         })
+    }
+
+    /// Gives the port its life, which holds it until it ends.
+    pub(crate) fn begin(&self, life: impl Future<Output = ()> + 'static) {
+        self.life.replace(Some(Box::pin(life)));
+    }
+
+    /// Lets life go on as far as it can.
+    pub(crate) fn run(&self) {
+        self.asked.set(false);
+        let mut life = self.life.borrow_mut();
+        if let Some(running) = life.as_mut()
+            && running.as_mut().poll(&mut Context::from_waker(&self.call)).is_ready()
+        {
+            *life = None;
+        }
     }
 
     /// Takes the socket in, for others to act on.
@@ -56,13 +78,11 @@ impl Port {
     pub(crate) fn recv(&self, lent: Lent) {
         let before = self.lent.replace(Some(lent));
         debug_assert!(before.is_none(), "one read at a time");
-        self.bell.ring();
     }
 
     pub(crate) fn send(&self, offer: Offer) {
         let before = self.offer.replace(Some(offer));
         debug_assert!(before.is_none(), "one write at a time");
-        self.bell.ring();
     }
 
     pub(crate) fn shut(&self) -> Outcome {
@@ -76,7 +96,7 @@ impl Port {
         outcome
     }
 
-    /// Makes what is in the kernel finish; the task then releases the socket.
+    /// Makes what is in the kernel finish; life then releases the socket.
     pub(crate) fn close(&self, how: Close) {
         self.closing.set(Some(how));
         let busy = self.begun.get() > 0;
@@ -92,29 +112,25 @@ impl Port {
                 }
             };
         });
-        self.bell.ring();
     }
 
-    fn begin(&self) {
+    fn began(&self) {
         self.begun.set(self.begun.get() + 1);
     }
 
-    fn end(&self) {
+    fn ended(&self) {
         self.begun.set(self.begun.get() - 1);
     }
 
     /// The next request of one kind; `None` once the port is closing.
-    async fn asked<T>(&self, request: &Cell<Option<T>>) -> Option<T> {
-        poll_fn(|cx| {
+    async fn request<T>(&self, place: &Cell<Option<T>>) -> Option<T> {
+        poll_fn(|_| {
             if self.closing.get().is_some() {
                 return Poll::Ready(None);
             }
-            match request.take() {
+            match place.take() {
                 Some(asked) => Poll::Ready(Some(asked)),
-                None => {
-                    self.bell.listen(cx);
-                    Poll::Pending
-                }
+                None => Poll::Pending,
             }
         })
         .await
@@ -133,8 +149,8 @@ impl Port {
 type Reader = OwnedReadHalf<TcpStream>;
 type Writer = OwnedWriteHalf<TcpStream>;
 
-/// The life of an accepted connection. The socket comes in halves, because a task stores what it
-/// is given twice, and they are small.
+/// The life of an accepted connection. The socket comes in halves, because a future stores what
+/// it is given twice, and they are small.
 pub(crate) async fn serve(port: Rc<Port>, ports: Rc<Ports>, reader: Reader, writer: Writer) {
     transfer(&port, &ports, reader, writer).await;
     ports.closed(&port);
@@ -165,7 +181,6 @@ async fn connect(port: &Port, to: SocketAddr) -> Result<(Reader, Writer), Fault>
         if port.closing.get().is_some() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
         }
-        port.bell.listen(cx);
         connecting.as_mut().poll(cx)
     })
     .await;
@@ -206,8 +221,8 @@ async fn transfer(port: &Port, ports: &Ports, reader: Reader, writer: Writer) {
 }
 
 async fn read(port: &Port, ports: &Ports, mut half: Reader) -> Reader {
-    while let Some(lent) = port.asked(&port.lent).await {
-        port.begin();
+    while let Some(lent) = port.request(&port.lent).await {
+        port.began();
         let (result, lent) = match lent {
             Lent::One(page) => {
                 let (result, one) = half.read(OnePage(page)).await;
@@ -218,7 +233,7 @@ async fn read(port: &Port, ports: &Ports, mut half: Reader) -> Reader {
                 (result, Lent::Many(ports.spare.keep_pages(pages)))
             }
         };
-        port.end();
+        port.ended();
         let outcome = match result {
             Ok(0) if port.closing.get().is_some() => Outcome::Failed(Fault::Cancelled),
             Ok(_) => Outcome::Received(lent),
@@ -233,8 +248,8 @@ async fn read(port: &Port, ports: &Ports, mut half: Reader) -> Reader {
 }
 
 async fn write(port: &Port, ports: &Ports, mut half: Writer) -> Writer {
-    while let Some(offer) = port.asked(&port.offer).await {
-        port.begin();
+    while let Some(offer) = port.request(&port.offer).await {
+        port.began();
         let result = match offer {
             Offer::One(chunk) => half.write(OneChunk(chunk)).await.0,
             Offer::Many(chunks) => {
@@ -243,7 +258,7 @@ async fn write(port: &Port, ports: &Ports, mut half: Writer) -> Writer {
                 result
             }
         };
-        port.end();
+        port.ended();
         let outcome = match result {
             Ok(count) => Outcome::Sent(u32::try_from(count).expect("a batch is below 4 GiB")),
             Err(error) => Outcome::Failed(port.failure(&error)),
@@ -263,7 +278,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn tasks_of_a_connection_are_small() {
+    fn the_life_of_a_connection_is_small() {
         let size = block_on(Runtime::Uring, 256, async {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let address = listener.local_addr().expect("it is bound");

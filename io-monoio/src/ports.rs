@@ -19,6 +19,8 @@ pub(crate) struct Ports {
     pub(crate) inbox: Inbox,
     pub(crate) spare: Spare,
     open: RefCell<Vec<Option<Rc<Port>>>>,
+    /// Ports that were asked for something since they last ran.
+    asked: RefCell<Vec<Rc<Port>>>,
     count: Cell<usize>,
     listeners: RefCell<Vec<Option<Rc<Listener>>>>,
 }
@@ -66,6 +68,7 @@ impl Ports {
             inbox: Inbox::default(),
             spare: Spare::default(),
             open: RefCell::default(),
+            asked: RefCell::default(),
             count: Cell::new(0),
             listeners: RefCell::new(listeners.into_iter().map(|one| Some(Rc::new(one))).collect()),
         })
@@ -83,13 +86,38 @@ impl Ports {
     pub(crate) fn accepted(self: &Rc<Self>, conn: ConnId, stream: TcpStream, peer: SocketAddr) {
         let port = self.open(conn);
         let (reader, writer) = port.open(stream);
-        monoio::spawn(port::serve(port, self.clone(), reader, writer));
+        port.begin(port::serve(port.clone(), self.clone(), reader, writer));
         self.inbox.done(conn, OpKind::Accept, Outcome::Accepted { peer });
     }
 
     pub(crate) fn connect(self: &Rc<Self>, conn: ConnId, to: SocketAddr) {
         let port = self.open(conn);
-        monoio::spawn(port::dial(port, self.clone(), to));
+        port.begin(port::dial(port.clone(), self.clone(), to));
+        self.ask(port);
+    }
+
+    /// Lets every port go on whose operations may have finished. `slots` is for reuse.
+    pub(crate) fn run_called(&self, slots: &mut Vec<u32>) {
+        self.inbox.called(slots);
+        for slot in slots.drain(..) {
+            let port = self.open.borrow().get(slot as usize).cloned().flatten();
+            if let Some(port) = port {
+                port.run();
+            }
+        }
+    }
+
+    /// Lets every port go on that was asked for something.
+    pub(crate) fn run_asked(&self) {
+        let mut asked = self.asked.take();
+        asked.drain(..).for_each(|port| port.run());
+        self.asked.replace(asked);
+    }
+
+    fn ask(&self, port: Rc<Port>) {
+        if !port.asked.replace(true) {
+            self.asked.borrow_mut().push(port);
+        }
     }
 
     pub(crate) fn recv<M: Machine>(&self, conn: ConnId, machine: &mut M) {
@@ -97,7 +125,10 @@ impl Ports {
             return self.inbox.failed(conn, OpKind::Recv, Fault::Cancelled);
         };
         match machine.lend(conn) {
-            Some(lent) => port.recv(lent),
+            Some(lent) => {
+                port.recv(lent);
+                self.ask(port);
+            }
             None => self.inbox.failed(conn, OpKind::Recv, Fault::NoPages),
         }
     }
@@ -111,12 +142,13 @@ impl Ports {
         if batch.len() > 1 {
             let mut chunks = self.spare.chunks.borrow_mut().pop().unwrap_or_default();
             chunks.fill(&mut batch);
-            return port.send(Offer::Many(chunks));
+            port.send(Offer::Many(chunks));
+        } else if let Some(chunk) = batch.pop() {
+            port.send(Offer::One(chunk));
+        } else {
+            return self.inbox.done(conn, OpKind::Send, Outcome::Sent(0));
         }
-        match batch.pop() {
-            Some(chunk) => port.send(Offer::One(chunk)),
-            None => self.inbox.done(conn, OpKind::Send, Outcome::Sent(0)),
-        }
+        self.ask(port);
     }
 
     pub(crate) fn shut(&self, conn: ConnId) {
@@ -129,7 +161,10 @@ impl Ports {
 
     pub(crate) fn close(&self, conn: ConnId, how: Close) {
         match self.find(conn) {
-            Some(port) => port.close(how),
+            Some(port) => {
+                port.close(how);
+                self.ask(port);
+            }
             None => self.inbox.done(conn, OpKind::Close, Outcome::Closed),
         }
     }
@@ -142,7 +177,7 @@ impl Ports {
         }
     }
 
-    /// The task of `port` has released its socket.
+    /// The life of `port` has released its socket.
     pub(crate) fn closed(&self, port: &Port) {
         self.forget(port);
         self.inbox.done(port.conn, OpKind::Close, Outcome::Closed);
@@ -161,17 +196,20 @@ impl Ports {
         for listener in listeners.iter().flatten() {
             listener.stop(&self.inbox);
         }
-        for port in self.open.borrow().iter().flatten() {
+        let open: Vec<_> = self.open.borrow().iter().flatten().cloned().collect();
+        for port in open {
             port.close(Close::Abort);
+            port.run();
         }
         poll_fn(|cx| {
-            self.inbox.bell.listen(cx);
+            self.run_called(&mut Vec::new());
             self.inbox.collect(&mut Vec::new());
+            self.inbox.listen(cx);
             let waiting = listeners.iter().flatten().any(|listener| listener.is_waiting());
             if waiting || self.count.get() > 0 { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
-        self.inbox.bell.silence();
+        self.inbox.silence();
     }
 
     fn open(&self, conn: ConnId) -> Rc<Port> {
