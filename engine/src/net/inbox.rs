@@ -1,12 +1,12 @@
 //! Bytes that arrived and nobody has used yet: pages in order, and a head that outgrew its page.
 
+use super::fifo::Fifo;
 use crate::base::page::{Page, Slice};
 use crate::boundary::Lent;
-use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
 pub struct Inbox {
-    slices: VecDeque<Slice>,
+    slices: Fifo<Slice>,
     bytes: usize,
 }
 
@@ -27,7 +27,7 @@ impl Inbox {
     fn push_page(&mut self, page: Page) {
         if !page.is_empty() {
             self.bytes += page.len();
-            self.slices.push_back(page.freeze());
+            self.slices.push(page.freeze());
         }
     }
 
@@ -35,7 +35,7 @@ impl Inbox {
     pub fn push_slice(&mut self, slice: Slice) {
         if !slice.is_empty() {
             self.bytes += slice.len();
-            self.slices.push_back(slice);
+            self.slices.push(slice);
         }
     }
 
@@ -62,7 +62,7 @@ impl Inbox {
         let front = self.slices.front_mut()?;
         if front.len() <= limit {
             self.bytes -= front.len();
-            return self.slices.pop_front();
+            return self.slices.pop();
         }
         let part = front.part(0..limit);
         self.bytes -= limit;
@@ -81,21 +81,24 @@ impl Inbox {
     /// Copies small pieces together, so that they hold no more pages than they fill. Where there
     /// are no pages, it leaves them as they are.
     pub fn compact(&mut self, mut page: impl FnMut() -> Option<Page>) {
-        let mut joined = VecDeque::new();
+        let mut joined = Fifo::default();
         let mut last: Option<Page> = None;
-        for slice in &self.slices {
+        for slice in self.slices.iter() {
             let mut rest = slice.bytes();
             while !rest.is_empty() {
-                if last.as_ref().is_none_or(|last| last.spare() == 0) {
-                    joined.extend(last.take().map(Page::freeze));
-                    last = page();
+                if last.as_ref().is_none_or(|last| last.spare() == 0)
+                    && let Some(full) = std::mem::replace(&mut last, page())
+                {
+                    joined.push(full.freeze());
                 }
                 let Some(last) = &mut last else { return };
                 let count = last.append(rest);
                 rest = &rest[count..];
             }
         }
-        joined.extend(last.map(Page::freeze));
+        if let Some(last) = last {
+            joined.push(last.freeze());
+        }
         self.slices = joined;
     }
 

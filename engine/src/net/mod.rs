@@ -2,6 +2,7 @@
 //! pools.
 
 pub mod fetch;
+pub mod fifo;
 pub mod inbox;
 pub mod outbox;
 pub mod queue;

@@ -1,16 +1,16 @@
 //! Bytes that wait to be written: small ones gathered in a page of their own, large ones as the
 //! pages they arrived in.
 
+use super::fifo::Fifo;
 use crate::base::page::{Chunk, Page, PageSize, Pool};
 use crate::boundary::Batch;
-use std::collections::VecDeque;
 
 /// Up to this size copying costs less than one more piece in the write.
 const COPY_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
-    chunks: VecDeque<Chunk>,
+    chunks: Fifo<Chunk>,
     /// Ours alone, behind all chunks, still writable.
     tail: Option<Page>,
     bytes: usize,
@@ -57,7 +57,7 @@ impl Outbox {
             return;
         }
         self.freeze();
-        self.chunks.push_back(chunk);
+        self.chunks.push(chunk);
     }
 
     /// Takes the oldest bytes that lie together, at most `limit` of them.
@@ -68,7 +68,7 @@ impl Outbox {
         let front = self.chunks.front_mut()?;
         if front.len() <= limit {
             self.bytes -= front.len();
-            return self.chunks.pop_front();
+            return self.chunks.pop();
         }
         let part = front.part(limit);
         front.skip(limit);
@@ -93,7 +93,7 @@ impl Outbox {
                 return;
             }
             count -= front.len();
-            self.chunks.pop_front();
+            self.chunks.pop();
         }
     }
 
@@ -110,7 +110,7 @@ impl Outbox {
 
     fn freeze(&mut self) {
         if let Some(page) = self.tail.take() {
-            self.chunks.push_back(Chunk::Page(page.freeze()));
+            self.chunks.push(Chunk::Page(page.freeze()));
         }
     }
 }
