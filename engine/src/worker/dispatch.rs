@@ -6,9 +6,7 @@ use super::body::Body;
 use super::choose::{self, Pick};
 use super::client::after;
 use super::conn::{Role, Talk};
-use super::exchange::{
-    Asking, Choices, Entered, Exchange, HeadBytes, Phase, RouteRef, route_of, table_of,
-};
+use super::exchange::{Asking, Exchange, HeadBytes, RouteRef, route_of, table_of};
 use super::fields::{self, Outgoing};
 use super::internal;
 use super::key_of;
@@ -18,7 +16,7 @@ use crate::base::limits::Limits;
 use crate::base::mark::Mark;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
-use crate::base::time::{Span, Time};
+use crate::base::time::Time;
 use crate::config::fixed::IdleConns;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed};
@@ -105,48 +103,14 @@ impl Worker {
             let claim = fields::forwarded_for(head.fields, settings, client.peer.ip());
             asking.forwarded_for = claim.map_or(0..0, |claim| range_in(asking.head.bytes(), claim));
         }
-        let exchange = Exchange {
-            client: Some(id),
-            upstream: None,
-            phase: Phase::Waiting,
-            view: Rc::clone(&self.view),
-            entry: client.entry,
-            peer: client.peer,
-            route: None,
-            passed: 0,
-            entered: Entered::default(),
-            asking,
-            choices: Choices::default(),
-            service: None,
-            server: None,
-            server_addr: None,
-            up,
-            framing: head.framing,
-            down: Body::none(),
-            kept: None,
-            kept_max: 0,
-            replayed: 0,
-            ended: false,
-            reused: false,
-            retried: false,
-            judged: false,
-            mirrored: false,
-            address: 0,
-            interims: 0,
-            retries: 0,
-            continued: false,
-            keep: false,
-            status: 0,
-            origin_status: 0,
-            serial: self.serial,
-            started: now,
-            sent_at: now,
-            origin_took: Span::ZERO,
-            dial_by: Time::NEVER,
-            whole_by: Time::NEVER,
-            response_head: None,
-            sent_head: None,
-        };
+        let view = Rc::clone(&self.view);
+        let mut exchange = Exchange::new(view, client.entry, client.peer, asking);
+        exchange.client = Some(id);
+        exchange.up = up;
+        exchange.framing = head.framing;
+        exchange.serial = self.serial;
+        exchange.started = now;
+        exchange.sent_at = now;
         let key = self.exchanges.insert(exchange);
         client.talk = Talk::Busy(key);
         key

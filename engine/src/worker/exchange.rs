@@ -232,6 +232,53 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// A request of nobody, about which nothing is decided, with no body.
+    #[inline]
+    pub(super) fn new(view: CoreView, entry: EntryId, peer: SocketAddr, asking: Asking) -> Self {
+        Self {
+            client: None,
+            upstream: None,
+            phase: Phase::Waiting,
+            view,
+            entry,
+            peer,
+            route: None,
+            passed: 0,
+            entered: Entered::default(),
+            asking,
+            choices: Choices::default(),
+            service: None,
+            server: None,
+            server_addr: None,
+            up: Body::none(),
+            framing: Framing::Empty,
+            down: Body::none(),
+            kept: None,
+            kept_max: 0,
+            replayed: 0,
+            ended: false,
+            reused: false,
+            retried: false,
+            judged: false,
+            mirrored: false,
+            address: 0,
+            interims: 0,
+            retries: 0,
+            continued: false,
+            keep: false,
+            status: 0,
+            origin_status: 0,
+            serial: 0,
+            started: Time::ZERO,
+            sent_at: Time::ZERO,
+            origin_took: Span::ZERO,
+            dial_by: Time::NEVER,
+            whole_by: Time::NEVER,
+            response_head: None,
+            sent_head: None,
+        }
+    }
+
     pub(super) fn route(&self) -> Option<&Route> {
         route_of(&self.view, self.entry, self.route?)
     }

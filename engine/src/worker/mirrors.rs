@@ -2,13 +2,11 @@
 //! if there were no mirrors; clones of its body's chunks are all that is kept.
 
 use super::Worker;
-use super::body::Body;
-use super::exchange::{Choices, Entered, Exchange, Kept, Phase, service_of};
+use super::exchange::{Choices, Exchange, Kept, service_of};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::base::page::{Chunk, Slice};
 use crate::base::slab::Key;
-use crate::base::time::{Span, Time};
 use crate::http::framing::{Asked, Framing};
 use crate::service::mirror::is_mirrored;
 use crate::view::stats::MirrorSkip;
@@ -88,48 +86,16 @@ impl Worker {
         let bytes = main.kept().map_or(0, |kept| kept.bytes);
         let mut asking = main.asking.clone();
         asking.expects_continue = false;
-        let mirror = Exchange {
-            client: None,
-            upstream: None,
-            phase: Phase::Waiting,
-            view: Rc::clone(&main.view),
-            entry: main.entry,
-            peer: main.peer,
-            route: main.route,
-            passed: main.passed,
-            entered: Entered::default(),
-            asking,
-            choices: Choices::default(),
-            service: None,
-            server: None,
-            server_addr: None,
-            up: Body::none(),
-            framing: if bodied { Framing::Length(bytes) } else { Framing::Empty },
-            down: Body::none(),
-            kept: main.kept.clone().filter(|_| bodied),
-            kept_max: 0,
-            replayed: 0,
-            ended: false,
-            reused: false,
-            retried: false,
-            judged: false,
-            mirrored: false,
-            address: 0,
-            interims: 0,
-            retries: 0,
-            continued: true,
-            keep: false,
-            status: 0,
-            origin_status: 0,
-            serial: 0,
-            started: self.now,
-            sent_at: self.now,
-            origin_took: Span::ZERO,
-            dial_by: Time::NEVER,
-            whole_by: self.now + self.limits.mirror_timeout,
-            response_head: None,
-            sent_head: None,
-        };
+        let view = Rc::clone(&main.view);
+        let mut mirror = Exchange::new(view, main.entry, main.peer, asking);
+        mirror.route = main.route;
+        mirror.passed = main.passed;
+        mirror.framing = if bodied { Framing::Length(bytes) } else { Framing::Empty };
+        mirror.kept = main.kept.clone().filter(|_| bodied);
+        mirror.continued = true;
+        mirror.started = self.now;
+        mirror.sent_at = self.now;
+        mirror.whole_by = self.now + self.limits.mirror_timeout;
         self.mirrors += 1;
         self.mark(Mark::MirrorStarted);
         self.counts().mirrors.add(1);
