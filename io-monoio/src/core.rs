@@ -1,7 +1,7 @@
 //! The loop: inputs to the machine, its effects to the sockets and the other threads. It decides
 //! nothing.
 
-use crate::bell::Inbox;
+use crate::bell::{self, Inbox};
 use crate::clock::Clock;
 use crate::links::Links;
 use crate::ports::Ports;
@@ -26,7 +26,7 @@ pub(crate) async fn run<M: Machine>(
     clock: Clock,
     heard: UnixStream,
 ) {
-    let hearing = monoio::spawn(hear(heard, ports.clone()));
+    let hearing = monoio::spawn(hear(heard));
     let mut timer = Timer::new();
     let (mut slots, mut batch, mut todo) = (Vec::new(), Vec::new(), Vec::new());
     loop {
@@ -48,6 +48,10 @@ pub(crate) async fn run<M: Machine>(
         ports.run_asked();
         if finished {
             break;
+        }
+        if !ports.inbox.is_empty() && monoio::utils::is_legacy() {
+            // What epoll could do at once is done, and may be again: others have their turn first.
+            monoio::spawn(async {}).await;
         }
         timer.arm(machine.deadline(), now);
         wait(&ports.inbox, &links.mailbox, &mut timer).await;
@@ -77,24 +81,24 @@ fn perform<M: Machine>(effect: Effect, machine: &mut M, ports: &Rc<Ports>, links
 /// Parks until an operation has finished, something was posted, or the timer is due.
 async fn wait(inbox: &Inbox, mailbox: &Mailbox, timer: &mut Timer) {
     poll_fn(|cx| {
-        if !inbox.is_empty() || mailbox.is_waiting() {
+        if !inbox.is_empty() || bell::is_anybody_called() || mailbox.is_waiting() {
             return Poll::Ready(());
         }
-        inbox.listen(cx);
+        bell::listen(cx);
         timer.poll(cx)
     })
     .await;
-    inbox.silence();
+    bell::silence();
 }
 
 /// Rings the loop whenever another thread has left something.
-async fn hear(mut heard: UnixStream, ports: Rc<Ports>) {
+async fn hear(mut heard: UnixStream) {
     let mut buffer = vec![0_u8; 64];
     loop {
         let (result, back) = heard.read(buffer).await;
         match result {
             Ok(0) | Err(_) => return,
-            Ok(_) => ports.inbox.ring(),
+            Ok(_) => bell::ring(),
         }
         buffer = back;
     }

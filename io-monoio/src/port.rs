@@ -1,7 +1,7 @@
 //! One connection: a life that reads and writes on request, parked in between. The loop itself
-//! polls it, after it was asked for something and when an operation has finished. Nothing is spawned and nothing
-//! is allocated per operation, and no pending read or write is ever dropped: a dropped one may
-//! have taken bytes from the stream.
+//! polls it, after it was asked for something and when an operation has finished. Nothing is
+//! spawned and nothing is allocated per operation, and no pending read or write is ever dropped: a
+//! dropped one may have taken bytes from the stream.
 
 use crate::bell;
 use crate::buf::{Borrowable, OneChunk, OnePage};

@@ -1,6 +1,6 @@
 //! All sockets of one machine: turns effects into operations, and operations into inputs.
 
-use crate::bell::Inbox;
+use crate::bell::{self, Inbox};
 use crate::buf::{Chunks, Pages};
 use crate::listen::Listener;
 use crate::port::{self, Port};
@@ -98,7 +98,7 @@ impl Ports {
 
     /// Lets every port go on whose operations may have finished. `slots` is for reuse.
     pub(crate) fn run_called(&self, slots: &mut Vec<u32>) {
-        self.inbox.called(slots);
+        bell::called(slots);
         for slot in slots.drain(..) {
             let port = self.open.borrow().get(slot as usize).cloned().flatten();
             if let Some(port) = port {
@@ -204,12 +204,12 @@ impl Ports {
         poll_fn(|cx| {
             self.run_called(&mut Vec::new());
             self.inbox.collect(&mut Vec::new());
-            self.inbox.listen(cx);
+            bell::listen(cx);
             let waiting = listeners.iter().flatten().any(|listener| listener.is_waiting());
             if waiting || self.count.get() > 0 { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
-        self.inbox.silence();
+        bell::silence();
     }
 
     fn open(&self, conn: ConnId) -> Rc<Port> {
