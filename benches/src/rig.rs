@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The configuration of the rig.
 const STATIC: &str = "entryPoints: {web: {address: '127.0.0.1:80'}}\nproviders: {file: {filename: \
                       'd.yml'}}\n";
+/// What it may write down besides.
+const OBSERVED: &str =
+    "accessLog: {format: json}\nmetrics: {prometheus: {addRoutersLabels: true}}\n";
 const DYNAMIC: &str = "
 http:
   routers:
@@ -66,6 +69,8 @@ pub struct Rig {
     now: Time,
     todo: Vec<Effect>,
     batch: Batch,
+    lines: Vec<u8>,
+    logged: u64,
     conns: Vec<Conn>,
     clients: Vec<usize>,
     clients_max: usize,
@@ -75,7 +80,17 @@ pub struct Rig {
 impl Rig {
     /// A worker with `clients` connections, each accepted and waiting.
     pub fn new(clients: usize) -> Self {
-        let (fixed, _) = config::fixed_from_file("static.yml", STATIC);
+        Self::with(STATIC, clients)
+    }
+
+    /// The same with an access log and metrics of everything.
+    pub fn observed(clients: usize) -> Self {
+        Self::with(&[STATIC, OBSERVED].concat(), clients)
+    }
+
+    fn with(configuration: &str, clients: usize) -> Self {
+        let (fixed, problems) = config::fixed_from_file("static.yml", configuration);
+        assert!(problems.is_empty(), "{problems:?}");
         let reading = config::dynamic(&[("d.yml", DYNAMIC)]);
         assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
         let fixed = Arc::new(fixed);
@@ -106,6 +121,8 @@ impl Rig {
             now: Time::from_nanos(1),
             todo: Vec::with_capacity(256),
             batch: Vec::with_capacity(64),
+            lines: Vec::new(),
+            logged: 0,
             conns: vec![nobody; 1024],
             clients: Vec::with_capacity(clients),
             clients_max: clients,
@@ -124,6 +141,11 @@ impl Rig {
             self.settle();
         }
         self.answered - before
+    }
+
+    /// Bytes of log lines so far.
+    pub fn logged(&self) -> u64 {
+        self.logged
     }
 
     /// Carries out effects until there are none.
@@ -161,7 +183,12 @@ impl Rig {
                 self.feed(conn.slot as usize);
             }
             Effect::Send { conn } => self.send(conn),
-            Effect::Accept { .. } | Effect::Publish | Effect::Report(_) | Effect::Log => {}
+            Effect::Log => {
+                self.lines.clear();
+                self.worker.log(&mut self.lines);
+                self.logged += self.lines.len() as u64;
+            }
+            Effect::Accept { .. } | Effect::Publish | Effect::Report(_) => {}
             Effect::Shut { .. }
             | Effect::Close { .. }
             | Effect::StopListening { .. }
