@@ -57,27 +57,18 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     });
     let shared = Rc::clone(&load);
     ring::block_on(async move {
+        if shared.shape == "idle" {
+            idle(&shared).await;
+            return;
+        }
         let tasks: Vec<_> = (0..shared.connections)
             .map(|_| monoio::spawn(connection(Rc::clone(&shared))))
             .collect();
-        if shared.shape == "idle" {
-            monoio::time::sleep(shared.duration).await;
-            return;
-        }
         for task in tasks {
             task.await;
         }
-    })?;
-    let counts = &load.counts;
-    let latencies = counts.latencies.borrow();
-    let [p50, p99, p999] = [500, 990, 999].map(|rank| latencies.at(rank) / 1000);
-    table::tell(&format!(
-        "{} {} {p50} {p99} {p999} {}",
-        counts.requests.get(),
-        counts.failed.get(),
-        load.begun.elapsed().as_nanos()
-    ));
-    Ok(())
+        shared.tell();
+    })
 }
 
 fn request(response_bytes: u32, upload_bytes: u32, close: bool) -> &'static [u8] {
@@ -109,6 +100,24 @@ async fn connection(load: Rc<Load>) {
     }
 }
 
+/// Opens connections one after the other, each for one request, tells, and holds them.
+async fn idle(load: &Load) {
+    let mut held = Vec::new();
+    let mut buffer = Vec::with_capacity(4096);
+    for _ in 0..load.connections {
+        let begun = Instant::now();
+        let Ok(mut stream) = TcpStream::connect_addr(load.target).await else {
+            load.counts.add(false, begun);
+            continue;
+        };
+        let answered = exchange(&mut stream, load.request, &mut buffer).await;
+        load.counts.add(answered.is_ok(), begun);
+        held.push(stream);
+    }
+    load.tell();
+    monoio::time::sleep(load.duration).await;
+}
+
 /// One connection for one request.
 async fn fresh(load: &Load) {
     let begun = Instant::now();
@@ -136,16 +145,24 @@ async fn kept(load: &Load) -> bool {
         if answered.is_err() {
             return false;
         }
-        if load.shape == "idle" {
-            drop(buffer);
-            monoio::time::sleep(load.duration).await;
-            return true;
-        }
     }
     true
 }
 
 impl Load {
+    /// The figures, as one line.
+    fn tell(&self) {
+        let counts = &self.counts;
+        let latencies = counts.latencies.borrow();
+        let [p50, p99, p999] = [500, 990, 999].map(|rank| latencies.at(rank) / 1000);
+        table::tell(&format!(
+            "{} {} {p50} {p99} {p999} {}",
+            counts.requests.get(),
+            counts.failed.get(),
+            self.begun.elapsed().as_nanos()
+        ));
+    }
+
     /// Waits for the next moment of the schedule. Latency counts from the sending: the runtime's
     /// timers are a millisecond coarse, which would hide what is measured.
     async fn turn(&self) -> Instant {

@@ -32,10 +32,12 @@ pub(crate) struct Figures {
     pub(crate) failed: u64,
     pub(crate) cpu_nanos: u64,
     pub(crate) user_share: f64,
+    /// How much of the time the proxy ran or was ready to: 1 is a saturated core.
+    pub(crate) busy: f64,
     pub(crate) per_second: f64,
     /// p50, p99 and p99.9 in microseconds.
     pub(crate) latency_micros: [u64; 3],
-    /// Of the proxy's anonymous memory per idle connection, in bytes.
+    /// Of the proxy's anonymous memory, per idle connection, in bytes.
     pub(crate) idle_bytes: u64,
 }
 
@@ -101,7 +103,7 @@ fn compare(options: &Options) -> Result<(), String> {
         let mut rounds: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.rounds {
             for (peer, figures) in peers.iter().zip(&mut rounds) {
-                figures.push(peer.measure(case, options.duration)?);
+                figures.push(peer.measure(case, options.duration, origin.port)?);
             }
         }
         let names = peers.iter().map(|peer| peer.kind.name());

@@ -3,6 +3,7 @@
 use super::cases::{Case, Shape};
 use super::{Figures, load, proc};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Proxies run here; origin and load on the other.
 const PROXY_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
+
+/// How long connections rest before what they hold is counted.
+const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -144,27 +148,42 @@ impl Peer {
     }
 
     /// One round of `case`.
-    pub(crate) fn measure(&self, case: &Case, duration: Duration) -> Result<Figures, String> {
+    pub(crate) fn measure(
+        &self,
+        case: &Case,
+        duration: Duration,
+        origin: u16,
+    ) -> Result<Figures, String> {
         if case.shape == Shape::Idle {
-            return self.measure_idle(case);
+            // What an earlier load has left behind would hide what a connection needs.
+            return Self::start(self.kind, origin)?.measure_idle(case);
         }
         self.load(case, load::warm_up())?;
-        let (cpu, ticks) = self.spent();
-        let (mut figures, _) = self.load(case, duration)?;
-        let (cpu_after, ticks_after) = self.spent();
-        figures.cpu_nanos = cpu_after - cpu;
+        let (spent, ticks) = self.spent();
+        let (mut figures, nanos) = self.load(case, duration)?;
+        let (spent_after, ticks_after) = self.spent();
+        figures.cpu_nanos = spent_after.running - spent.running;
+        figures.busy = share(figures.cpu_nanos + spent_after.waiting - spent.waiting, nanos);
         let [user, system] = [ticks_after.0 - ticks.0, ticks_after.1 - ticks.1];
         figures.user_share = share(user, user + system);
         Ok(figures)
     }
 
+    /// Connections are opened one by one, each asks once, and all stay.
     fn measure_idle(&self, case: &Case) -> Result<Figures, String> {
+        self.load(&Case { connections: 1, ..*case }, Duration::ZERO)?;
         let before = self.memory();
-        let mut child = self.spawn_load(case, Duration::from_secs(4))?;
-        std::thread::sleep(Duration::from_millis(3_000));
+        let mut child = self.spawn_load(case, SETTLE * 3)?;
+        let mut line = String::new();
+        let output = child.stdout.take().ok_or("the load generator has no output")?;
+        BufReader::new(output).read_line(&mut line).map_err(|error| error.to_string())?;
+        std::thread::sleep(SETTLE);
         let held = self.memory().saturating_sub(before);
         child.wait().map_err(|error| error.to_string())?;
-        Ok(Figures { idle_bytes: held / u64::from(case.connections), ..Figures::default() })
+        let failed = line.split_ascii_whitespace().nth(1).and_then(|word| word.parse().ok());
+        let failed = failed.ok_or_else(|| format!("the load generator said {line:?}"))?;
+        let idle_bytes = held / u64::from(case.connections);
+        Ok(Figures { idle_bytes, failed, ..Figures::default() })
     }
 
     fn spawn_load(&self, case: &Case, duration: Duration) -> Result<Child, String> {
@@ -172,8 +191,7 @@ impl Peer {
             Shape::Closed => ("closed", 0),
             Shape::Fresh => ("fresh", 0),
             Shape::Paced(rate) => ("paced", rate),
-            // One after the other: all at once would measure what a burst leaves behind.
-            Shape::Idle => ("idle", 4_000),
+            Shape::Idle => ("idle", 0),
         };
         let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let numbers = [case.connections, rate, millis, case.response_bytes, case.upload_bytes];
@@ -203,12 +221,16 @@ impl Peer {
         Ok((figures, nanos))
     }
 
-    /// CPU time so far of the process that carries the traffic, its children included.
-    fn spent(&self) -> (u64, (u64, u64)) {
-        let mut sum = (0, (0, 0));
+    /// Time so far of the process that carries the traffic, its children included; user and
+    /// system time once more in ticks.
+    fn spent(&self) -> (proc::Spent, (u64, u64)) {
+        let mut sum = (proc::Spent::default(), (0, 0));
         for pid in self.pids() {
+            let spent = proc::spent(pid);
+            sum.0.running += spent.running;
+            sum.0.waiting += spent.waiting;
             let (user, system) = proc::ticks(pid);
-            sum = (sum.0 + proc::cpu_nanos(pid), (sum.1.0 + user, sum.1.1 + system));
+            sum.1 = (sum.1.0 + user, sum.1.1 + system);
         }
         sum
     }

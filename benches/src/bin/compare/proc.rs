@@ -2,14 +2,24 @@
 
 use std::fs;
 
-/// CPU time of all threads of `pid` so far, in nanoseconds.
-pub(crate) fn cpu_nanos(pid: u32) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
-        .filter_map(|text| text.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()))
-        .sum()
+/// What a process has had of its core so far, in nanoseconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    pub(crate) running: u64,
+    /// Ready to run while others did.
+    pub(crate) waiting: u64,
+}
+
+/// Of all threads of `pid`.
+pub(crate) fn spent(pid: u32) -> Spent {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Spent::default() };
+    let texts =
+        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
+    texts.fold(Spent::default(), |sum, text| {
+        let mut words = text.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0));
+        let mut next = || words.next().unwrap_or(0);
+        Spent { running: sum.running + next(), waiting: sum.waiting + next() }
+    })
 }
 
 /// User and system time of `pid` in clock ticks.

@@ -20,11 +20,12 @@ pub(crate) struct Row {
     medians: Vec<(&'static str, Median)>,
 }
 
-/// The median of each figure, taken one by one; of memory the most.
+/// The median of each figure, taken one by one.
 #[derive(Clone, Copy)]
 struct Median {
     cpu_micros: f64,
     user_micros: f64,
+    busy: f64,
     per_second: f64,
     latency_micros: [u64; 3],
     idle_bytes: u64,
@@ -65,10 +66,10 @@ impl Median {
         Self {
             cpu_micros: middle(&cpu),
             user_micros: middle(&|figures| cpu(figures) * figures.user_share),
+            busy: middle(&|figures| figures.busy),
             per_second: middle(&|figures| figures.per_second),
             latency_micros: [0, 1, 2].map(|at: usize| whole(&|figures| figures.latency_micros[at])),
-            // The first round grows the process; later ones find the memory there.
-            idle_bytes: rounds.iter().map(|figures| figures.idle_bytes).max().unwrap_or(0),
+            idle_bytes: whole(&|figures| figures.idle_bytes),
             failed: rounds.iter().map(|figures| figures.failed).sum(),
         }
     }
@@ -79,22 +80,27 @@ impl fmt::Display for Row {
         writeln!(f, "\n{} ({} connections)", self.case.name, self.case.connections)?;
         if self.case.shape == Shape::Idle {
             for (name, median) in &self.medians {
-                writeln!(f, "  {name:8} {:6} bytes per idle connection", median.idle_bytes)?;
+                let Median { idle_bytes, failed, .. } = median;
+                writeln!(
+                    f,
+                    "  {name:8} {idle_bytes:6} bytes per idle connection, {failed} failed"
+                )?;
             }
             return Ok(());
         }
         writeln!(
             f,
-            "  {:8} {:>9} {:>8} {:>9} {:>24} {:>7}",
-            "", "CPU µs", "user µs", "req/s", "p50 / p99 / p99.9 µs", "failed"
+            "  {:8} {:>9} {:>8} {:>5} {:>9} {:>24} {:>7}",
+            "", "CPU µs", "user µs", "busy", "req/s", "p50 / p99 / p99.9 µs", "failed"
         )?;
         for (name, median) in &self.medians {
             let [p50, p99, p999] = median.latency_micros;
             writeln!(
                 f,
-                "  {name:8} {:9.2} {:8.2} {:9.0} {:>24} {:7}",
+                "  {name:8} {:9.2} {:8.2} {:4.0}% {:9.0} {:>24} {:7}",
                 median.cpu_micros,
                 median.user_micros,
+                median.busy * 100.0,
                 median.per_second,
                 format!("{p50} / {p99} / {p999}"),
                 median.failed
