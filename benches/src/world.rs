@@ -76,6 +76,7 @@ pub fn document(routers: u32) -> Dynamic {
             middlewares: Vec::new(),
             service: name.clone(),
             uplinks: Vec::new(),
+            tls: None,
             broken: Vec::new(),
         }));
         let server = Server {
@@ -85,8 +86,13 @@ pub fn document(routers: u32) -> Dynamic {
             preserve_path: false,
             weight: Weight::ONE,
         };
-        let balancer =
-            Balancer { servers: vec![server], health_check: None, passive: None, pass_host: true };
+        let balancer = Balancer {
+            servers: vec![server],
+            health_check: None,
+            passive: None,
+            pass_host: true,
+            transport: String::new(),
+        };
         let kind = ServiceKind::Balancer(balancer);
         dynamic.services.push(Arc::new(Service { name, place: Place::default(), kind }));
     }

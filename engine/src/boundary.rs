@@ -1,9 +1,11 @@
 //! Everything that crosses between a machine and its driver. The contract is in the crate
 //! documentation; the types are here.
 
-use crate::base::id::{ConnId, JobId, ListenerId, ServerId};
+use crate::base::id::{ConnId, EntryId, JobId, ListenerId, ServerId, TargetId};
 use crate::base::page::{Chunk, Page};
+use crate::base::secret::Secret;
 use crate::base::time::Time;
+use crate::tls::Refusal;
 use crate::view::View;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -157,6 +159,15 @@ pub enum Report {
     Failed { server: ServerId, at: Time },
     /// The first success after failures.
     Recovered { server: ServerId, at: Time },
+    /// A TLS handshake came to nothing. At most one a second is told.
+    Refused { whom: Whom, peer: SocketAddr, refusal: Refusal },
+}
+
+/// The other side of a handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whom {
+    Client(EntryId),
+    Server(TargetId),
 }
 
 /// Work that the control machine cannot do itself.
@@ -167,6 +178,8 @@ pub enum Job {
     /// The contents of a file, or of every configuration file below a directory (`.yml`, `.yaml`,
     /// `.toml`), sorted by path.
     Load { path: String },
+    /// The bytes of one file, which may be a private key.
+    Read { path: Arc<str> },
 }
 
 /// The end of a [`Job`].
@@ -174,6 +187,7 @@ pub enum Job {
 pub enum Answer {
     Resolved(Result<Vec<IpAddr>, String>),
     Loaded(Result<Vec<Document>, String>),
+    Read(Result<Secret, String>),
 }
 
 /// A file as it was read.

@@ -40,6 +40,7 @@ pub mod http;
 pub mod net;
 pub mod rule;
 pub mod service;
+pub mod tls;
 pub mod uplink;
 pub mod view;
 pub mod worker;

@@ -13,20 +13,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rule", &["base", "http"]),
     ("config", &["base", "http", "rule"]),
     ("service", &["base", "http", "config", "rule"]),
+    ("tls", &["base", "config"]),
     ("uplink", &["base", "config"]),
-    ("view", &["base", "http", "config", "rule", "service", "uplink"]),
-    ("boundary", &["base", "view"]),
+    ("view", &["base", "http", "config", "rule", "service", "tls", "uplink"]),
+    ("boundary", &["base", "tls", "view"]),
     ("conformance", &["base", "boundary"]),
-    ("net", &["base", "http", "h1", "boundary"]),
+    ("net", &["base", "http", "h1", "tls", "boundary"]),
     ("h2", &["base", "http", "net"]),
     (
         "worker",
         &[
-            "base", "http", "h1", "h2", "rule", "config", "service", "uplink", "view", "boundary",
-            "net",
+            "base", "http", "h1", "h2", "rule", "config", "service", "tls", "uplink", "view",
+            "boundary", "net",
         ],
     ),
-    ("control", &["base", "http", "h1", "config", "service", "uplink", "view", "boundary", "net"]),
+    (
+        "control",
+        &["base", "http", "h1", "config", "service", "tls", "uplink", "view", "boundary", "net"],
+    ),
 ];
 
 const LINE_MAX: usize = 100;

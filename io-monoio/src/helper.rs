@@ -6,6 +6,7 @@ use crate::journal::Style;
 use crate::slot::{Mailbox, Post};
 use engine::base::id::JobId;
 use engine::base::line::Level;
+use engine::base::secret::Secret;
 use engine::boundary::{Answer, Job};
 use engine::view::stats::Stats;
 use std::fs::{File, OpenOptions};
@@ -52,6 +53,7 @@ pub struct Helper {
 
 enum Work {
     Load { job: JobId, path: String, back: Arc<Mailbox> },
+    Read { job: JobId, path: Arc<str>, back: Arc<Mailbox> },
     Log { line: Line, bytes: Vec<u8> },
     Reopen,
 }
@@ -88,6 +90,7 @@ impl Helper {
         // The threads outlive every handle, so sending cannot fail.
         let sent = match what {
             Job::Resolve { host } => self.names.send(Question { job, host, back }).is_ok(),
+            Job::Read { path } => self.work.send(Work::Read { job, path, back }).is_ok(),
             Job::Load { path } => self.work.send(Work::Load { job, path, back }).is_ok(),
         };
         debug_assert!(sent, "helper threads live as long as their handles");
@@ -118,6 +121,10 @@ pub fn perform(job: Job) -> Answer {
     match job {
         Job::Resolve { host } => Answer::Resolved(resolve(&host)),
         Job::Load { path } => Answer::Loaded(files::load(&path)),
+        Job::Read { path } => {
+            let content = std::fs::read(&*path).map(Secret::new);
+            Answer::Read(content.map_err(|error| error.to_string()))
+        }
     }
 }
 
@@ -130,6 +137,10 @@ fn attend(tasks: &Receiver<Work>, mut logs: Logs) {
         match task {
             Work::Load { job, path, back } => {
                 let answer = Answer::Loaded(files::load(&path));
+                back.post(Post::Answered { job, answer });
+            }
+            Work::Read { job, path, back } => {
+                let answer = perform(Job::Read { path });
                 back.post(Post::Answered { job, answer });
             }
             Work::Log { line, bytes } => logs.write(line, &bytes),

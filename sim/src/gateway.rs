@@ -301,6 +301,7 @@ impl World {
         let answer = match what {
             Job::Resolve { host } => self.resolve(host),
             Job::Load { path } => self.load(gateway, path),
+            Job::Read { .. } => Answer::Read(Err("no such file".into())),
         };
         self.net.tell(host, Input::Job { job, answer });
     }

@@ -124,7 +124,8 @@ impl Trace {
                     self.fold_bytes(text.as_bytes());
                 }
             }
-            Answer::Loaded(Err(why)) => self.fold_bytes(why.as_bytes()),
+            Answer::Loaded(Err(why)) | Answer::Read(Err(why)) => self.fold_bytes(why.as_bytes()),
+            Answer::Read(Ok(content)) => self.fold_bytes(content.reveal()),
         }
     }
 

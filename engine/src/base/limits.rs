@@ -177,6 +177,8 @@ pub struct ControlLimits {
     pub file_settle: Span,
     /// Files that could not be used are looked at again after this pause.
     pub file_retry: Span,
+    /// Files of certificates, keys and roots are read again after this time.
+    pub material_age: Span,
     /// Views follow one another at least this far apart.
     pub publish_gap: Span,
     /// Log lines kept for the driver; older ones are dropped and counted.
@@ -213,6 +215,7 @@ impl Default for ControlLimits {
             file_debounce: Span::millis(50),
             file_settle: Span::millis(50),
             file_retry: Span::secs(5),
+            material_age: Span::secs(10),
             publish_gap: Span::millis(20),
             log_lines: 4_096,
             members_max: 4_096,

@@ -12,6 +12,7 @@ pub mod name;
 pub mod nearest;
 pub mod page;
 pub mod prng;
+pub mod secret;
 pub mod sip;
 pub mod slab;
 pub mod text;

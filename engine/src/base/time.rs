@@ -81,6 +81,11 @@ impl Wall {
     pub const fn at(self, now: Time) -> u64 {
         self.0.saturating_add(now.0)
     }
+
+    /// Seconds since 1970 at `now`.
+    pub const fn seconds_at(self, now: Time) -> u64 {
+        self.at(now) / 1_000_000_000
+    }
 }
 
 impl Add<Span> for Time {

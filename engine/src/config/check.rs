@@ -5,6 +5,7 @@
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic};
 use super::fixed::{EntryPoint, Fixed};
 use super::references::{self, Middlewares, Place};
+use super::tls::DEFAULT;
 use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
 use super::{document, fixed_from_file};
 use crate::base::diag::Diagnostic;
@@ -117,11 +118,35 @@ impl<'a> Check<'a> {
         if let Some(problem) = self.service(&format!("{path}.service"), &router.service) {
             self.add(&router.place, problem);
         }
+        let options = router.tls.as_ref().and_then(|tls| tls.options.as_deref());
+        if let Some(problem) = options.and_then(|name| self.options(&format!("{path}.tls"), name)) {
+            self.add(&router.place, problem);
+        }
         for name in &router.uplinks {
             if let Some(problem) = self.uplink(&format!("{path}.uplinks"), name) {
                 self.add(&router.place, problem);
             }
         }
+    }
+
+    /// A reference to TLS options, unless they are there.
+    fn options(&self, path: &str, name: &str) -> Option<Diagnostic> {
+        let known = || self.dynamic.options.iter().map(|options| &*options.name);
+        if name == DEFAULT || known().any(|known| known == name) {
+            return None;
+        }
+        let text = format!("there are no TLS options {name}");
+        Some(self.unknown("unknown-options", &format!("{path}.options"), text, name, known()))
+    }
+
+    /// A reference to a transport, unless it is there.
+    fn transport(&self, path: &str, name: &str) -> Option<Diagnostic> {
+        let known = || self.dynamic.transports.iter().map(|transport| &*transport.name);
+        if name.is_empty() || known().any(|known| known == name) {
+            return None;
+        }
+        let text = format!("there is no transport {name}");
+        Some(self.unknown("unknown-transport", path, text, name, known()))
     }
 
     fn uplink(&self, path: &str, name: &str) -> Option<Diagnostic> {
@@ -193,6 +218,13 @@ impl<'a> Check<'a> {
         for service in &dynamic.services {
             for problem in self.dangling(service) {
                 self.found.push(problem);
+            }
+            if let ServiceKind::Balancer(balancer) = &service.kind {
+                let path =
+                    format!("{}.loadBalancer.serversTransport", path_of("services", &service.name));
+                if let Some(problem) = self.transport(&path, &balancer.transport) {
+                    self.add(&service.place, problem);
+                }
             }
             if let Some(Place::Cycle(names)) = places.get(&*service.name)
                 && told.insert(names.iter().collect::<BTreeSet<_>>())
@@ -293,6 +325,10 @@ impl<'a> Check<'a> {
             for name in &entry.middlewares {
                 let path = format!("entryPoints.{}.http.middlewares", entry.name);
                 self.found.extend(self.middleware(&path, name));
+            }
+            if let Some(name) = &entry.tls {
+                let path = format!("entryPoints.{}.http.tls", entry.name);
+                self.found.extend(self.options(&path, name));
             }
         }
         let ping = fixed.ping.iter().map(|ping| ("ping", ping.manual_routing, &ping.entry_point));

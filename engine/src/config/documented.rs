@@ -24,7 +24,7 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.services.failover.failover.errors.status=500 \
     --http.services.mirroring.mirroring.service=n \
     --http.services.mirroring.mirroring.mirrors[0].name=n \
-    --http.uplinks.n.healthCheck --http.uplinks.n.passiveHealthCheck \
+    --tls.options.n --http.uplinks.n.healthCheck --http.uplinks.n.passiveHealthCheck \
     --http.middlewares.redirectRegex.redirectRegex.regex=a \
     --http.middlewares.redirectRegex.redirectRegex.replacement=b \
     --http.middlewares.redirectScheme.redirectScheme.scheme=https \

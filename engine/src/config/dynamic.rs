@@ -4,8 +4,10 @@ mod health;
 mod middlewares;
 mod routers;
 mod services;
+mod tls;
 
 pub(super) use services::statuses;
+pub(super) use tls::router_tls;
 
 use super::document::{self, At, Value};
 use super::fields::{Fields, Named, suggestion};
@@ -106,7 +108,10 @@ fn read_root(report: &Report, root: &Value, all: &mut Definitions) {
     for key in ["tcp", "udp"] {
         root.unsupported(&[key]);
     }
-    root.without_effect(&["tls"]);
+    if let Some(section) = root.section("tls") {
+        read_tls(&section, all);
+        section.close();
+    }
     if let Some(http) = root.section("http") {
         read_http(&http, all);
         http.close();
@@ -128,8 +133,25 @@ pub(super) fn warn_of_unknown_roots(root: &Fields<'_>, others: &[&str], own: &[&
     }
 }
 
+fn read_tls(section: &Fields<'_>, all: &mut Definitions) {
+    all.certificates.extend(tls::certificates(section).into_iter().map(Arc::new));
+    let default = tls::default_certificate(section);
+    if all.default_certificate.is_none() {
+        all.default_certificate = default.map(Arc::new);
+    }
+    for member in section.named("options") {
+        let name = tls::options_name(member.name);
+        let name = all.options.claim_as(section.report, &member, name);
+        all.options.keep(name, |name| Some(tls::options(section.report, &member, &name)));
+    }
+}
+
 fn read_http(http: &Fields<'_>, all: &mut Definitions) {
-    http.without_effect(&["serversTransports", "models"]);
+    http.without_effect(&["models"]);
+    for member in http.named("serversTransports") {
+        let name = all.transports.claim(http.report, &member, true);
+        all.transports.keep(name, |name| services::transport(http.report, &member, name));
+    }
     for member in http.named("routers") {
         let name = all.routers.claim(http.report, &member, true);
         all.routers.keep(name, |name| routers::read(http.report, &member, name));
@@ -154,6 +176,10 @@ struct Definitions {
     services: Kept<super::typed::Service>,
     middlewares: Kept<super::typed::Middleware>,
     uplinks: Kept<super::typed::Uplink>,
+    transports: Kept<super::typed::NamedTransport>,
+    options: Kept<super::tls::ServerTls>,
+    certificates: Vec<Arc<super::tls::Certificate>>,
+    default_certificate: Option<Arc<super::tls::Certificate>>,
 }
 
 impl Definitions {
@@ -163,6 +189,10 @@ impl Definitions {
             services: self.services.finish(),
             middlewares: self.middlewares.finish(),
             uplinks: self.uplinks.finish(),
+            transports: self.transports.finish(),
+            options: self.options.finish(),
+            certificates: self.certificates,
+            default_certificate: self.default_certificate,
         }
     }
 }
@@ -180,6 +210,10 @@ impl<T> Kept<T> {
     /// The full name of a definition, unless another file has it already.
     fn claim(&mut self, report: &Report, member: &Named<'_>, qualify: bool) -> Option<String> {
         let name = if qualify { format!("{}@file", member.name) } else { member.name.to_owned() };
+        self.claim_as(report, member, name)
+    }
+
+    fn claim_as(&mut self, report: &Report, member: &Named<'_>, name: String) -> Option<String> {
         if let Some((first, _)) = self.0.get(&name) {
             let text = format!(
                 "`{}` is already defined at {}:{}; this one is left out",

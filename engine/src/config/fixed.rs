@@ -2,11 +2,13 @@
 //! what the reference in `docs/` says.
 
 use super::encoded::EncodedRefused;
+use super::tls::ClientTls;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::http::target::Reading;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Everything a process is started with.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,6 +93,9 @@ pub struct EntryPoint {
     pub encoded_refused: EncodedRefused,
     /// What a request target is made of before anything looks at it.
     pub reading: Reading,
+    /// The name of the options for routers here that say nothing about TLS: they answer TLS
+    /// clients only (`http.tls`).
+    pub tls: Option<String>,
 }
 
 impl EntryPoint {
@@ -114,6 +119,7 @@ impl EntryPoint {
             redirection: None,
             encoded_refused: EncodedRefused::NONE,
             reading: Reading::default(),
+            tls: None,
         }
     }
 
@@ -220,6 +226,8 @@ pub struct Transport {
     pub read_timeout: Span,
     /// No progress while something is being written; zero is none.
     pub write_timeout: Span,
+    /// Settings of TLS, for servers that are reached over it. None is all defaults.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// Connections kept for reuse, per process.
@@ -238,6 +246,7 @@ impl Default for Transport {
             idle_timeout: Span::secs(90),
             read_timeout: Span::ZERO,
             write_timeout: Span::ZERO,
+            tls: None,
         }
     }
 }

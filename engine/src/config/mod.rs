@@ -17,6 +17,8 @@ pub mod references;
 mod report;
 mod sources;
 mod startup;
+pub mod tls;
+mod transport;
 pub mod typed;
 
 pub use check::{between, check};

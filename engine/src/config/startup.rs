@@ -89,8 +89,7 @@ fn read(root: &Fields<'_>) -> Fixed {
         providers.close();
     }
     if let Some(transport) = root.section("serversTransport") {
-        fixed.servers_transport = children::transport(&transport);
-        transport.without_effect(&children::TLS_KEYS);
+        fixed.servers_transport = super::transport::transport(&transport);
         transport.close();
     }
     fixed.tieline = root.section("tieline").map(settings).unwrap_or_default();

@@ -6,7 +6,8 @@ mod middleware;
 pub use middleware::*;
 
 use crate::base::time::Span;
-use crate::config::fixed::{Authority, Scheme};
+use crate::config::fixed::{Authority, Scheme, Transport};
+use crate::config::tls::{Certificate, ServerTls};
 use crate::rule::Rule;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,6 +19,21 @@ pub struct Dynamic {
     pub services: Vec<Arc<Service>>,
     pub middlewares: Vec<Arc<Middleware>>,
     pub uplinks: Vec<Arc<Uplink>>,
+    pub transports: Vec<Arc<NamedTransport>>,
+    pub options: Vec<Arc<ServerTls>>,
+    /// In the order of the documents.
+    pub certificates: Vec<Arc<Certificate>>,
+    pub default_certificate: Option<Arc<Certificate>>,
+}
+
+/// A member of `http.serversTransports`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NamedTransport {
+    pub name: String,
+    pub place: Place,
+    pub transport: Transport,
+    /// Services that use it do not work.
+    pub broken: Vec<String>,
 }
 
 /// Where a definition stands, for diagnostics about its references.
@@ -45,8 +61,16 @@ pub struct Router {
     /// Qualified name; empty when missing.
     pub service: String,
     pub uplinks: Vec<String>,
+    /// Answers TLS clients only.
+    pub tls: Option<RouterTls>,
     /// Why this router must not serve, found while reading it: it then answers 503.
     pub broken: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouterTls {
+    /// Qualified; those of the entry point if absent.
+    pub options: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -74,6 +98,8 @@ pub struct Balancer {
     pub health_check: Option<HealthCheck>,
     pub passive: Option<PassiveCheck>,
     pub pass_host: bool,
+    /// Qualified; empty is the process's own.
+    pub transport: String,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use crate::base::id::{ChildId, ConnId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::mark::Mark;
-use crate::base::page::{Chunk, Page, PageSize, Pool};
+use crate::base::page::{Chunk, Page, PageSize, Pool, Slice};
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Span, Time};
 use crate::base::timers::Timers;
@@ -17,6 +17,10 @@ use crate::boundary::{Batch, Close, Effect, Fault, Lent, OpKind, Outcome};
 use crate::http::blame::What;
 use crate::http::framing::Asked;
 use crate::net::fetch::{Collector, Garbled, Reply, Want};
+use crate::net::inbox::Inbox;
+use crate::net::outbox::Outbox;
+use crate::net::secure::Secure;
+use crate::tls::{Connector, Refusal, Session, Trouble};
 use crate::view::stats::Stats;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +45,8 @@ pub(super) struct Request {
     pub(super) deadline: Time,
     /// A kept connection to try first.
     pub(super) reuse: Option<Key>,
+    /// How TLS is spoken, and with which host.
+    pub(super) tls: Option<(Arc<Connector>, Arc<str>)>,
 }
 
 /// How an exchange ended.
@@ -86,7 +92,9 @@ struct Conn {
     /// On its second exchange or later.
     reused: bool,
     to: SocketAddr,
+    /// Of the request; under TLS what is not sealed yet.
     unsent: Option<(Arc<[u8]>, u32)>,
+    secure: Option<Box<Secure>>,
     ops: u8,
 }
 
@@ -243,9 +251,12 @@ impl Conns {
         large.or_else(|| self.pool.take(PageSize::Small)).map(Lent::One)
     }
 
-    pub(super) fn gather(&self, id: ConnId, out: &mut Batch) {
+    pub(super) fn gather(&mut self, id: ConnId, out: &mut Batch) {
         let key = Key { slot: id.slot, generation: id.generation };
-        if let Some(Conn { unsent: Some((bytes, start)), .. }) = self.conns.get(key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if let Some(secure) = &mut conn.secure {
+            secure.sealed.gather(usize::MAX, out);
+        } else if let Some((bytes, start)) = &conn.unsent {
             let end = u32::try_from(bytes.len()).expect("a request is far below 4 GiB");
             out.push(Chunk::Shared { bytes: Arc::clone(bytes), start: *start, end });
         }
@@ -271,7 +282,7 @@ impl Conns {
         conn.reused = true;
         conn.unsent = Some((Arc::clone(&exchange.request.bytes), 0));
         self.timers.set(key.slot, exchange.deadline());
-        self.ask(conn_key, OpKind::Send);
+        self.send(conn_key);
         self.ask(conn_key, OpKind::Recv);
     }
 
@@ -281,32 +292,75 @@ impl Conns {
         let untried = exchange.request.addrs.len() - exchange.address;
         let share = exchange.request.deadline.since(now).divided(untried as u64);
         exchange.dial_until = now + share.min(exchange.request.dial_timeout);
+        let tls = exchange.request.tls.as_ref();
+        let session = tls.map(|(connector, host)| Session::client(connector, host));
+        let (secure, unnamed) = match session {
+            None => (None, None),
+            Some(Ok(session)) => (Some(Box::new(Secure::new(session))), None),
+            Some(Err(refusal)) => (None, Some(refusal)),
+        };
         let conn = self.conns.insert(Conn {
             link: Link::Dialing,
             exchange: Some(key),
             reused: false,
             to,
             unsent: Some((Arc::clone(&exchange.request.bytes), 0)),
+            secure,
             ops: bit(OpKind::Connect),
         });
         exchange.conn = conn;
         self.timers.set(key.slot, exchange.deadline());
         self.effects.push(Effect::Connect { conn: id(conn), to });
+        if let Some(refusal) = unnamed {
+            self.fail(key, Failure::Handshake { to, refusal });
+        }
     }
 
     fn connected(&mut self, key: Key) {
         let conn = self.conns.get_mut(key).expect("its operation just ended");
         conn.link = Link::Open;
         let exchange = conn.exchange.expect("a dialed connection serves an exchange");
-        self.ask(key, OpKind::Send);
-        self.ask(key, OpKind::Recv);
         let entry = self.exchanges.get_mut(exchange).expect("its connection is open");
         entry.dial_until = Time::NEVER;
         self.timers.set(exchange.slot, entry.deadline());
+        self.send(key);
+        if self.conns.get(key).is_some_and(|conn| conn.link == Link::Open) {
+            self.ask(key, OpKind::Recv);
+        }
+    }
+
+    /// Asks for what there is to write: under TLS the handshake, then the request.
+    fn send(&mut self, key: Key) {
+        let conn = self.conns.get_mut(key).expect("an open connection exists");
+        let Some(secure) = &mut conn.secure else { return self.ask(key, OpKind::Send) };
+        let mut plain = Outbox::default();
+        if secure.session.is_ready()
+            && let Some((bytes, _)) = conn.unsent.take()
+        {
+            plain.push(Chunk::shared(bytes));
+        }
+        let sealed = secure.seal(&mut plain, &self.pool);
+        let waits = !secure.sealed.is_empty();
+        if sealed.is_err() || !plain.is_empty() {
+            self.stats.control.marks.hit(Mark::ControlOutOfPages);
+            if let Some(exchange) = conn.exchange {
+                self.fail(exchange, Failure::Overloaded);
+            }
+        } else if waits {
+            self.ask(key, OpKind::Send);
+        }
     }
 
     fn sent(&mut self, key: Key, bytes: u32) {
         let conn = self.conns.get_mut(key).expect("its operation just ended");
+        if let Some(secure) = &mut conn.secure {
+            secure.sealed.sent(bytes as usize);
+            if !secure.sealed.is_empty() {
+                self.stats.control.marks.hit(Mark::ControlShortWrite);
+                self.ask(key, OpKind::Send);
+            }
+            return;
+        }
         let Some((request, start)) = &mut conn.unsent else { return };
         *start += bytes;
         if (*start as usize) < request.len() {
@@ -319,6 +373,9 @@ impl Conns {
 
     fn received(&mut self, key: Key, lent: &Lent, now: Time) {
         let conn = self.conns.get(key).expect("its operation just ended");
+        if conn.secure.is_some() {
+            return self.received_secure(key, lent, now);
+        }
         let Some(exchange_key) = conn.exchange else {
             // Whatever a server says unasked, the next answer must not begin with it.
             self.stats.control.marks.hit(Mark::KeptConnEnded);
@@ -332,12 +389,75 @@ impl Conns {
         if lent.bytes() == 0 {
             return self.end_of_stream(key, exchange_key, now);
         }
+        self.collect(key, exchange_key, pages.iter().map(Page::bytes));
+    }
+
+    /// Opens what arrived under TLS.
+    fn received_secure(&mut self, key: Key, lent: &Lent, now: Time) {
+        let conn = self.conns.get_mut(key).expect("its operation just ended");
+        let Some(secure) = &mut conn.secure else { return };
+        let to = conn.to;
+        let pages: &[Page] = match lent {
+            Lent::One(page) => std::slice::from_ref(page),
+            Lent::Many(pages) => pages,
+        };
+        let mut inbox = Inbox::default();
+        let was_agreed = secure.session.is_ready();
+        let opened = secure.open(pages, &mut inbox, &self.pool);
+        let ended = lent.bytes() == 0 || secure.session.is_closed_by_peer();
+        let agreed = secure.session.is_ready();
+        let Some(exchange) = conn.exchange else {
+            // Tickets may come at any time; anything else must not be taken for the next answer.
+            if ended || opened.is_err() || !inbox.is_empty() {
+                self.stats.control.marks.hit(Mark::KeptConnEnded);
+                return self.drop_kept(key);
+            }
+            return self.ask(key, OpKind::Recv);
+        };
+        match opened {
+            Err(Trouble::NoRoom) => return self.fail(exchange, Failure::Overloaded),
+            Err(Trouble::Refused(refusal)) if was_agreed => {
+                return self.fail(exchange, Failure::Handshake { to, refusal });
+            }
+            Err(Trouble::Refused(refusal)) => {
+                self.stats.control.marks.hit(Mark::ControlHandshakeRefused);
+                return self.next_address(exchange, Failure::Handshake { to, refusal }, now);
+            }
+            Ok(()) => {}
+        }
+        let mut slices = Vec::new();
+        while let Some(slice) = inbox.take(usize::MAX) {
+            slices.push(slice);
+        }
+        if !slices.is_empty() {
+            self.collect(key, exchange, slices.iter().map(Slice::bytes));
+        }
+        let waits = |conns: &Slab<Conn>| {
+            conns.get(key).is_some_and(|conn| conn.link == Link::Open && conn.exchange.is_some())
+        };
+        if ended && waits(&self.conns) {
+            if !agreed {
+                let failure = Failure::Handshake { to, refusal: Refusal::Cut };
+                return self.next_address(exchange, failure, now);
+            }
+            return self.end_of_stream(key, exchange, now);
+        }
+        if waits(&self.conns) {
+            self.send(key);
+        }
+        if waits(&self.conns) {
+            self.ask(key, OpKind::Recv);
+        }
+    }
+
+    /// Feeds an exchange.
+    fn collect<'a>(&mut self, key: Key, exchange_key: Key, pieces: impl Iterator<Item = &'a [u8]>) {
         let exchange = self.exchanges.get_mut(exchange_key).expect("its connection has it");
         let before = exchange.collector.bytes();
         let mut fed = Ok(None);
-        for page in pages.iter().filter(|page| !page.is_empty()) {
+        for bytes in pieces.filter(|bytes| !bytes.is_empty()) {
             match fed {
-                Ok(None) => fed = exchange.collector.feed(page.bytes()),
+                Ok(None) => fed = exchange.collector.feed(bytes),
                 // More than the answer came; the connection is of no further use.
                 Ok(Some(Reply { ref mut reusable, .. })) => *reusable = false,
                 Err(_) => break,
@@ -430,7 +550,10 @@ impl Conns {
         let conn_key = exchange.conn;
         let has_room = self.idle < self.kept_max();
         let conn = self.conns.get_mut(conn_key).expect("an answer came over it");
-        let spent = conn.unsent.is_none() && conn.ops & bit(OpKind::Send) == 0;
+        let sealed = conn.secure.as_ref().is_none_or(|secure| secure.sealed.is_empty());
+        let ended = conn.secure.as_ref().is_some_and(|it| it.session.is_closed_by_peer());
+        let idle = conn.ops & bit(OpKind::Send) == 0;
+        let spent = conn.unsent.is_none() && sealed && idle && !ended;
         let keep = reply.reusable && spent && has_room;
         let kept = if keep {
             conn.exchange = None;

@@ -14,6 +14,7 @@ use crate::base::time::{Span, Time};
 use crate::config::fixed::{Authority, Fixed, IdleConns, Scheme};
 use crate::http::framing::Asked;
 use crate::net::fetch::{Reply, Want};
+use crate::view::Cover;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -88,12 +89,24 @@ impl Control {
     }
 
     fn start_poll(&mut self, index: usize, now: Time) {
-        let address = &self.children[index].address;
-        if address.scheme != Scheme::Http {
-            let why = "children are reached over http only in this version".to_owned();
-            return self.poll_ended(index, Err(Failure::Unusable(why)), now);
+        let (address, transport) =
+            (self.children[index].address.clone(), self.children[index].transport.clone());
+        let settled = self.material.is_complete() && self.publisher.is_secure_settled();
+        if address.scheme == Scheme::Https && !settled {
+            let until = now + self.limits.file_debounce;
+            self.children[index].turn = Turn::Resting { until };
+            self.child_timers.set(self.children[index].id.0.into(), until);
+            return;
         }
-        let addrs = match self.whereabouts(address) {
+        let tls = match self.publisher.cover(&address, &transport) {
+            Cover::Clear => None,
+            Cover::Tls(connector) => Some((connector, address.host.as_str().into())),
+            Cover::Unusable(why) => {
+                let failure = Failure::Unusable(why.to_string());
+                return self.poll_ended(index, Err(failure), now);
+            }
+        };
+        let addrs = match self.whereabouts(&address) {
             Whereabouts::At(addrs) => addrs,
             Whereabouts::Pending => {
                 self.children[index].turn = Turn::AwaitingName;
@@ -112,6 +125,7 @@ impl Control {
             dial_timeout: child.transport.dial_timeout,
             deadline: now + timeout,
             reuse: child.kept.take(),
+            tls,
         };
         self.polls_under_way += 1;
         let exchange = self.conns.start(request, now);

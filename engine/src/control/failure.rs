@@ -3,6 +3,7 @@
 use crate::boundary::Fault;
 use crate::http::blame::What;
 use crate::net::fetch::Garbled;
+use crate::tls::Refusal;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -26,6 +27,11 @@ pub(super) enum Failure {
     },
     /// What arrived is no answer.
     Garbled(Garbled),
+    /// No agreement on TLS.
+    Handshake {
+        to: SocketAddr,
+        refusal: Refusal,
+    },
     /// The host name has no address.
     Unresolved {
         host: String,
@@ -59,6 +65,7 @@ impl Failure {
             Self::DialTimedOut { .. } | Self::NoAnswer => "timeout",
             Self::Cut { .. } => "connection-cut",
             Self::Garbled(garbled) => code_of(*garbled),
+            Self::Handshake { refusal, .. } => refusal.code(),
             Self::Unresolved { .. } => "unresolved",
             Self::Status(401) => "unauthorized",
             Self::Status(403) => "forbidden",
@@ -82,6 +89,7 @@ impl Failure {
             Self::Garbled(Garbled::Broke(What::StartLine | What::Version | What::LineEnd)) => {
                 "does the child expect TLS at this address?"
             }
+            Self::Handshake { refusal, .. } => handshake_help(*refusal),
             Self::Garbled(_)
             | Self::Unreachable { .. }
             | Self::DialTimedOut { .. }
@@ -93,6 +101,21 @@ impl Failure {
             | Self::Overloaded
             | Self::Unusable(_) => "",
         }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "most refusals say it all")]
+fn handshake_help(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownCa => "name the file of the child's CA in serversTransport.rootCAs",
+        Refusal::WrongName => "set serversTransport.serverName to a name in its certificate",
+        Refusal::Identity => "compare peerCertURI and peerCertSANs with its certificate",
+        Refusal::Garbage => "does the child speak TLS at this address?",
+        Refusal::AlertNoCertificate => "name a client certificate in serversTransport.certificates",
+        Refusal::AlertUnknownCa | Refusal::AlertBadCertificate => {
+            "compare serversTransport.certificates with what the child accepts"
+        }
+        _ => "",
     }
 }
 
@@ -124,6 +147,7 @@ impl fmt::Display for Failure {
                 write!(f, "the answer is not valid HTTP/1.1: {garbled}")
             }
             Self::Garbled(garbled) => garbled.fmt(f),
+            Self::Handshake { to, refusal } => write!(f, "TLS with {to}: {refusal}"),
             Self::Unresolved { host, why } => write!(f, "{host} does not resolve: {why}"),
             Self::Status(status) => write!(f, "the answer is status {status}"),
             Self::Content(what) => f.write_str(what),

@@ -9,10 +9,12 @@ use crate::base::id::ServerId;
 use crate::base::line::{Level, LogLine};
 use crate::base::mark::Mark;
 use crate::base::time::Time;
-use crate::boundary::Report;
+use crate::boundary::{Report, Whom};
 use crate::config::typed::HealthCheck;
 use crate::net::fetch::{Reply, Want};
 use crate::service::standing::Health;
+use crate::tls::Refusal;
+use crate::view::Cover;
 use crate::view::compile::{PassiveChanges, Probe as Wanted, ProbeChanges};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -63,7 +65,7 @@ impl Control {
                 url: node.as_ref().map(|node| Arc::clone(&node.url)).unwrap_or_default(),
                 authority: wanted.authority,
                 path: node.map(|node| node.prefix.clone()).unwrap_or_default(),
-                dial_timeout: wanted.transport.dial_timeout,
+                transport: wanted.transport,
                 uplink: wanted.uplink,
             };
             match self.checks.probe(server) {
@@ -113,15 +115,24 @@ impl Control {
 
     fn dial_probe(&mut self, server: ServerId, addrs: Arc<[SocketAddr]>, now: Time) {
         let Some(probe) = self.checks.probe(server) else { return };
+        let Some(address) = probe.address() else { return };
+        let tls = match self.publisher.cover(address, &probe.subject.transport) {
+            Cover::Clear => None,
+            Cover::Tls(connector) => Some((connector, address.host.as_str().into())),
+            Cover::Unusable(why) => {
+                return self.judge_probe(server, Err(Failure::Unusable(why.to_string())), now);
+            }
+        };
         let request = Request {
             owner: Owner::Probe(server),
             addrs,
             bytes: probe.request(),
             asked: probe.asked(),
             want: Want::Head,
-            dial_timeout: probe.subject.dial_timeout,
+            dial_timeout: probe.subject.transport.dial_timeout,
             deadline: probe.deadline(),
             reuse: None,
+            tls,
         };
         let exchange = self.conns.start(request, now);
         self.checks.sent(server, exchange);
@@ -180,6 +191,7 @@ impl Control {
 
     pub(super) fn on_report(&mut self, report: Report, now: Time) {
         match report {
+            Report::Refused { whom, peer, refusal } => self.say_refused(whom, peer, refusal, now),
             Report::Recovered { server, .. } => self.checks.passive.on_recovered(server),
             Report::Failed { server, at } => {
                 let kept = self.limits.failures_kept;
@@ -188,6 +200,29 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Says why a handshake of a worker came to nothing.
+    fn say_refused(&mut self, whom: Whom, peer: SocketAddr, refusal: Refusal, now: Time) {
+        let view = self.publisher.view();
+        let (text, name) = match whom {
+            Whom::Client(entry) => {
+                let entry = view.entries.get(usize::from(entry.0));
+                let name = entry.map(|entry| entry.settings.name.clone());
+                ("TLS handshake with a client failed", name)
+            }
+            Whom::Server(target) => {
+                let target = view.targets.get(target.0);
+                let name = target.map(|target| target.authority.to_string());
+                ("TLS handshake with a server failed", name)
+            }
+        };
+        let line = LogLine::new(Level::Warn, now, text)
+            .field("where", name.unwrap_or_default())
+            .field("peer", peer.to_string())
+            .field("code", refusal.code())
+            .field("error", refusal.to_string());
+        self.journal.say(line);
     }
 
     /// Takes a server out, unless nobody would be left of those that stand in for it.

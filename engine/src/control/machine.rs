@@ -10,21 +10,28 @@ use super::child::Child;
 use super::conns::{Conns, Owner};
 use super::file::FileProvider;
 use super::journal::Journal;
+use super::material::Material;
 use super::names::Names;
 use super::publish::Publisher;
+use super::reload::Staged;
 use crate::base::id::{ConnId, JobId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
 use crate::base::prng::Prng;
-use crate::base::time::Time;
+use crate::base::time::{Span, Time};
 use crate::base::timers::Timers;
 use crate::boundary::{Answer, Batch, Deadline, Effect, Input, Job, Lent, Machine};
+use crate::config;
 use crate::config::fixed::Fixed;
+use crate::config::typed::Dynamic;
+use crate::tls::{Clock, Tickets};
 use crate::view::View;
 use crate::view::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+const TICKET_PERIOD: Span = Span::secs(Tickets::PERIOD as u64);
 
 /// Reads, polls, probes, resolves, compiles, publishes.
 #[derive(Debug)]
@@ -44,6 +51,11 @@ pub struct Control {
     pub(super) checks: Checks,
     pub(super) file: Option<FileProvider>,
     pub(super) publisher: Publisher,
+    pub(super) material: Material,
+    /// A configuration whose files are being read.
+    pub(super) staged: Option<Staged>,
+    tickets_until: Time,
+    clock: Arc<Clock>,
     jobs: BTreeMap<JobId, Task>,
     next_job: u64,
     effects: Vec<Effect>,
@@ -55,6 +67,7 @@ pub struct Control {
 enum Task {
     Resolve(Arc<str>),
     Load,
+    Read(Arc<str>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +108,10 @@ impl Control {
                 let stats = Arc::clone(&stats);
                 FileProvider::new(&file.path, file.watch, fixed.throttle, limits, stats, now)
             }),
+            material: Material::new(limits.material_age),
+            staged: None,
+            tickets_until: now + TICKET_PERIOD,
+            clock: Arc::clone(&publisher.view().clock),
             publisher,
             children,
             jobs: BTreeMap::new(),
@@ -104,6 +121,8 @@ impl Control {
             fixed,
             stats,
         };
+        control.tell_time(now);
+        control.want_files(config::tls::files(&control.fixed, &Dynamic::default()));
         for child in &control.children {
             control.child_timers.set(child.id.0.into(), child.due(now));
             control.publisher.set_child_status(child.id, child.status());
@@ -130,6 +149,7 @@ impl Control {
                 self.on_resolved(&host, answer, now);
             }
             (Some(Task::Load), Answer::Loaded(reading)) => self.on_loaded(reading, now),
+            (Some(Task::Read(path)), Answer::Read(content)) => self.on_read(&path, content, now),
             (Some(task), _) => debug_assert!(false, "{task:?} was answered with something else"),
             (None, _) => {}
         }
@@ -141,6 +161,21 @@ impl Control {
         }
         if self.file.as_mut().is_some_and(|file| file.tick(now)) {
             self.start_job(Task::Load);
+        }
+        for path in self.material.due(now) {
+            self.start_job(Task::Read(path));
+        }
+    }
+
+    /// Handshakes tell the time by what the machine was told last.
+    fn tell_time(&self, now: Time) {
+        self.clock.set(self.stats.started.seconds_at(now));
+    }
+
+    fn tick_tickets(&mut self, now: Time) {
+        if self.tickets_until <= now {
+            self.tickets_until = now + TICKET_PERIOD;
+            self.publisher.rotate_tickets();
         }
     }
 
@@ -181,11 +216,13 @@ impl Control {
 
 impl Machine for Control {
     fn handle(&mut self, input: Input, now: Time) {
+        self.tell_time(now);
         match input {
             Input::Done { op, outcome } => self.conns.done(op.conn, op.kind, outcome, now),
             Input::Job { job, answer } => self.on_job(job, answer, now),
             Input::Report(report) => self.on_report(report, now),
             Input::Changed => {
+                self.material.hint(now + self.limits.file_debounce);
                 if let Some(file) = &mut self.file {
                     file.hint(now);
                 }
@@ -204,6 +241,8 @@ impl Machine for Control {
         if self.life != Life::Running {
             return self.finish_if_idle(now);
         }
+        self.tell_time(now);
+        self.tick_tickets(now);
         self.conns.tick(now);
         self.settle_exchanges(now);
         self.tick_children(now);
@@ -234,6 +273,7 @@ impl Machine for Control {
     fn job(&mut self, job: JobId) -> Option<Job> {
         match self.jobs.get(&job)? {
             Task::Resolve(host) => Some(Job::Resolve { host: host.to_string() }),
+            Task::Read(path) => Some(Job::Read { path: Arc::clone(path) }),
             Task::Load => Some(Job::Load { path: self.file.as_ref()?.path().to_owned() }),
         }
     }
@@ -258,6 +298,8 @@ impl Machine for Control {
             (self.checks.deadline(), "health check"),
             (self.names.deadline(), "host name"),
             (self.file.as_ref().and_then(FileProvider::deadline), "file"),
+            (self.material.deadline(), "certificate file"),
+            (self.publisher.ticket_deadline(self.tickets_until), "session tickets"),
             (self.publisher.deadline(), "publication"),
         ];
         wants

@@ -11,6 +11,7 @@ mod file;
 mod health;
 mod journal;
 mod machine;
+mod material;
 mod names;
 mod passive;
 mod probe;

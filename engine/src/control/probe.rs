@@ -9,7 +9,7 @@ use crate::base::mark::Mark;
 use crate::base::prng::Prng;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
-use crate::config::fixed::{Authority, Scheme};
+use crate::config::fixed::{Authority, Scheme, Transport};
 use crate::config::typed::{CheckMode, ExpectedStatus, HealthCheck};
 use crate::http::fields::is_token;
 use crate::http::framing::Asked;
@@ -44,7 +44,7 @@ pub(super) struct Subject {
     pub(super) authority: Authority,
     /// Of the server's own URL, or empty: relative paths are resolved beside it.
     pub(super) path: String,
-    pub(super) dial_timeout: Span,
+    pub(super) transport: Transport,
     /// Set when the check came from a child.
     pub(super) uplink: Option<UplinkRef>,
 }
@@ -256,10 +256,9 @@ impl Plan {
         if check.mode == CheckMode::Grpc {
             return Err("health checks in grpc mode are not supported by this version".to_owned());
         }
-        if check.scheme.unwrap_or(subject.authority.scheme) != Scheme::Http {
-            return Err(
-                "health checks over TLS or h2c are not supported by this version".to_owned()
-            );
+        let scheme = check.scheme.unwrap_or(subject.authority.scheme);
+        if scheme == Scheme::H2c {
+            return Err("health checks over h2c are not supported by this version".to_owned());
         }
         let target = resolve(&subject.path, &check.path)
             .filter(|to| to.scheme.is_none() && to.authority.is_none())
@@ -269,7 +268,7 @@ impl Plan {
             return Err(format!("{:?} is not a method", check.method));
         }
         let address = Authority {
-            scheme: Scheme::Http,
+            scheme,
             host: subject.authority.host.clone(),
             port: check.port.unwrap_or(subject.authority.port),
         };
@@ -288,13 +287,15 @@ impl Plan {
                 "it redirects to {what}, and probes stay at their server"
             )))
         };
-        if let Some(scheme) = to.scheme.as_deref().filter(|scheme| *scheme != "http") {
+        let scheme = if self.address.scheme == Scheme::Https { "https" } else { "http" };
+        if let Some(scheme) = to.scheme.as_deref().filter(|other| *other != scheme) {
             return elsewhere(scheme);
         }
         let Some(authority) = &to.authority else { return Ok(()) };
         let own = host_field(&self.address);
         let same = |name: &str| {
-            let bare = |text: &str| text.trim_end_matches(":80").to_ascii_lowercase();
+            let port = if scheme == "https" { ":443" } else { ":80" };
+            let bare = |text: &str| text.trim_end_matches(port).to_ascii_lowercase();
             bare(name) == bare(authority)
         };
         if same(&own) || same(&self.host) { Ok(()) } else { elsewhere(authority) }

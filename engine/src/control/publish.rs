@@ -9,8 +9,9 @@ use crate::base::id::{ChildId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
 use crate::base::prng::Prng;
+use crate::base::secret::Secret;
 use crate::base::time::Time;
-use crate::config::fixed::Fixed;
+use crate::config::fixed::{Authority, Fixed, Transport};
 use crate::config::typed::Dynamic;
 use crate::service::stale::Freshness;
 use crate::service::standing::Health;
@@ -18,7 +19,7 @@ use crate::uplink::advert::Advert;
 use crate::view::compile::{Build, Compiler, NameChanges};
 use crate::view::stats::{ChildStats, Stats};
 use crate::view::status::{ChildStatus, ServerStatus, Status};
-use crate::view::{ServerNode, View};
+use crate::view::{Cover, ServerNode, View};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -107,6 +108,41 @@ impl Publisher {
         self.dirty = true;
         self.report_wanted = true;
         self.compiler.set_dynamic(dynamic);
+    }
+
+    /// How a server at this address is reached.
+    pub(super) fn cover(&mut self, address: &Authority, transport: &Transport) -> Cover {
+        self.compiler.cover(address, transport)
+    }
+
+    /// Whether what was read of certificates, keys and roots has taken effect.
+    pub(super) fn is_secure_settled(&self) -> bool {
+        self.compiler.is_secure_settled()
+    }
+
+    pub(super) fn set_files(&mut self, files: BTreeSet<Arc<str>>) {
+        self.compiler.set_files(files);
+        self.dirty |= !self.compiler.is_secure_settled();
+    }
+
+    /// Files of the configuration in effect.
+    pub(super) fn files(&self) -> &BTreeSet<Arc<str>> {
+        self.compiler.files()
+    }
+
+    pub(super) fn set_file(&mut self, path: &Arc<str>, content: Result<Secret, String>) {
+        self.compiler.set_file(path, content);
+        self.dirty |= !self.compiler.is_secure_settled();
+    }
+
+    pub(super) fn rotate_tickets(&mut self) {
+        self.compiler.rotate_tickets();
+        self.dirty |= !self.compiler.is_secure_settled();
+    }
+
+    /// Without tickets there is nothing to rotate.
+    pub(super) fn ticket_deadline(&self, at: Time) -> Option<Time> {
+        self.compiler.gives_tickets().then_some(at)
     }
 
     pub(super) fn set_adverts(&mut self, child: ChildId, adverts: Vec<Advert>) {

@@ -4,9 +4,22 @@ use super::file::{Complete, Verdict};
 use super::machine::Control;
 use crate::base::diag::Diagnostic;
 use crate::base::line::{Level, LogLine};
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::boundary::Document;
-use crate::config::{Reading, dynamic};
+use crate::config::typed::Dynamic;
+use crate::config::{Reading, dynamic, tls};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A configuration that is good, before it takes effect.
+#[derive(Debug)]
+pub(super) struct Staged {
+    dynamic: Dynamic,
+    files: BTreeSet<Arc<str>>,
+    problems: Vec<Diagnostic>,
+    complete: Complete,
+}
 
 impl Control {
     pub(super) fn on_loaded(&mut self, reading: Result<Vec<Document>, String>, now: Time) {
@@ -48,9 +61,40 @@ impl Control {
             return self.refused(problems, now);
         }
         file.judged(&usable, complete, now);
-        self.publisher.set_dynamic(reading.dynamic);
-        self.publisher.applied(problems, complete, now);
-        self.say_reloaded(complete, now);
+        let files = tls::files(&self.fixed, &reading.dynamic);
+        let staged = Staged { dynamic: reading.dynamic, files, problems, complete };
+        let mut wanted = tls::files(&self.fixed, &Dynamic::default());
+        wanted.extend(self.publisher.files().iter().cloned());
+        wanted.extend(staged.files.iter().cloned());
+        self.want_files(wanted);
+        self.staged = Some(staged);
+        self.apply_staged(now);
+    }
+
+    /// Certificates, keys and roots to be read and watched.
+    pub(super) fn want_files(&mut self, files: BTreeSet<Arc<str>>) {
+        self.material.want(&files);
+        self.publisher.set_files(files);
+    }
+
+    pub(super) fn on_read(&mut self, path: &Arc<str>, content: Result<Secret, String>, now: Time) {
+        if self.material.on_read(path) {
+            self.publisher.set_file(path, content);
+        }
+        self.apply_staged(now);
+    }
+
+    /// A configuration takes effect once its files were read: nobody is shown another certificate
+    /// in between.
+    fn apply_staged(&mut self, now: Time) {
+        if !self.material.is_complete() {
+            return;
+        }
+        let Some(staged) = self.staged.take() else { return };
+        self.want_files(staged.files);
+        self.publisher.set_dynamic(staged.dynamic);
+        self.publisher.applied(staged.problems, staged.complete, now);
+        self.say_reloaded(staged.complete, now);
     }
 
     /// Nothing took effect.

@@ -24,6 +24,13 @@ impl Inbox {
         }
     }
 
+    /// Takes a page that was filled here.
+    pub fn extend(&mut self, page: Option<Page>) {
+        if let Some(page) = page {
+            self.push_page(page);
+        }
+    }
+
     fn push_page(&mut self, page: Page) {
         if !page.is_empty() {
             self.bytes += page.len();

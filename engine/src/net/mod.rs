@@ -6,5 +6,6 @@ pub mod fifo;
 pub mod inbox;
 pub mod outbox;
 pub mod queue;
+pub mod secure;
 pub mod upstream;
 pub mod wire;

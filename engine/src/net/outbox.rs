@@ -82,6 +82,12 @@ impl Outbox {
         out.extend(self.chunks.iter().take(limit).cloned());
     }
 
+    /// What waits, piece by piece.
+    pub fn pieces(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.freeze();
+        self.chunks.iter().map(Chunk::bytes)
+    }
+
     /// Forgets `count` bytes that were written.
     pub fn sent(&mut self, mut count: usize) {
         debug_assert!(count <= self.bytes, "no more is written than was offered");
@@ -116,7 +122,7 @@ impl Outbox {
 }
 
 /// A small page if the bytes fit, any page if need be.
-fn page_for(bytes: usize, pool: &Pool) -> Option<Page> {
+pub(super) fn page_for(bytes: usize, pool: &Pool) -> Option<Page> {
     let small = bytes <= pool.page_bytes(PageSize::Small) as usize;
     let (first, second) =
         if small { (PageSize::Small, PageSize::Large) } else { (PageSize::Large, PageSize::Small) };

@@ -1,11 +1,15 @@
 //! One connection as its transport sees it: which operations are under way, what came in, what is
-//! to go out, when to lose patience. It knows nothing of HTTP.
+//! to go out, when to lose patience. It knows nothing of HTTP, and of TLS only that bytes pass
+//! through it.
 
 use super::inbox::Inbox;
-use super::outbox::Outbox;
+use super::outbox::{NoPage, Outbox};
+use super::secure::Secure;
 use crate::base::id::ConnId;
+use crate::base::page::Pool;
 use crate::base::time::Time;
-use crate::boundary::{Close, Effect, OpKind};
+use crate::boundary::{Batch, Close, Effect, Lent, OpKind};
+use crate::tls::Trouble;
 
 /// Why a connection may be called by the clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,9 +36,11 @@ pub enum Due {
     Linger,
     /// Another try for a page to read into.
     Pages,
+    /// The end of the TLS handshake.
+    Handshake,
 }
 
-const DUES: usize = 11;
+const DUES: usize = 12;
 
 impl Due {
     const ALL: [Self; DUES] = [
@@ -49,6 +55,7 @@ impl Due {
         Self::Whole,
         Self::Linger,
         Self::Pages,
+        Self::Handshake,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -64,6 +71,7 @@ impl Due {
             Self::Whole => "whole",
             Self::Linger => "linger",
             Self::Pages => "pages",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -91,13 +99,26 @@ pub enum Half {
     Broken,
 }
 
+/// What stands between the wire and what is read and written.
+#[derive(Debug)]
+pub enum Cover {
+    /// Nothing.
+    Clear,
+    /// The first byte will show whether it is TLS.
+    Unseen,
+    Tls(Box<Secure>),
+}
+
 #[derive(Debug)]
 pub struct Wire {
     pub id: ConnId,
+    pub cover: Cover,
     pub link: Link,
     pub half: Half,
     /// The other side has ended its half.
     pub eof: bool,
+    /// It did so without saying so under TLS: what lasts until the end is not whole.
+    pub cut: bool,
     /// On the list of connections that wait to be settled.
     pub touched: bool,
     /// Something that had to be written was lost: the connection is of no more use.
@@ -120,9 +141,11 @@ impl Wire {
     pub fn new(id: ConnId) -> Self {
         Self {
             id,
+            cover: Cover::Clear,
             link: Link::Pending,
             half: Half::Open,
             eof: false,
+            cut: false,
             touched: false,
             failed: false,
             held: false,
@@ -168,7 +191,71 @@ impl Wire {
 
     /// Whether everything that was to be written is written.
     pub fn is_flushed(&self) -> bool {
-        self.outbox.is_empty() && !self.is_under_way(OpKind::Send)
+        self.outbox.is_empty() && self.is_sealed_flushed() && !self.is_under_way(OpKind::Send)
+    }
+
+    fn is_sealed_flushed(&self) -> bool {
+        self.secure().is_none_or(|secure| secure.sealed.is_empty())
+    }
+
+    pub fn secure(&self) -> Option<&Secure> {
+        match &self.cover {
+            Cover::Tls(secure) => Some(secure),
+            Cover::Clear | Cover::Unseen => None,
+        }
+    }
+
+    /// Opens bytes that arrived under TLS, into the inbox.
+    pub fn open(&mut self, lent: &Lent, pool: &Pool) -> Result<(), Trouble> {
+        let Cover::Tls(secure) = &mut self.cover else { return Ok(()) };
+        let pages = match lent {
+            Lent::One(page) => std::slice::from_ref(page),
+            Lent::Many(pages) => pages,
+        };
+        let opened = secure.open(pages, &mut self.inbox, pool);
+        self.eof |= secure.session.is_closed_by_peer();
+        opened
+    }
+
+    /// Seals what is to be written, and the notice that nothing more comes.
+    pub fn seal(&mut self, pool: &Pool) -> Result<(), NoPage> {
+        let Cover::Tls(secure) = &mut self.cover else { return Ok(()) };
+        if self.link != Link::Open || !matches!(self.half, Half::Open | Half::Shutting) {
+            return Ok(());
+        }
+        secure.seal(&mut self.outbox, pool)?;
+        if self.half == Half::Shutting && self.outbox.is_empty() {
+            secure.close(pool)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes for the next write.
+    pub fn gather(&mut self, limit: usize, out: &mut Batch) {
+        self.outgoing().gather(limit, out);
+    }
+
+    /// Forgets bytes that were written.
+    pub fn sent(&mut self, count: usize) {
+        self.outgoing().sent(count);
+    }
+
+    /// Gives up whatever is not written.
+    pub fn forget_unsent(&mut self) {
+        self.outbox.clear();
+        self.outgoing().clear();
+    }
+
+    /// Bytes that are not written yet.
+    pub fn unsent(&self) -> usize {
+        self.outbox.bytes() + self.secure().map_or(0, |secure| secure.sealed.bytes())
+    }
+
+    fn outgoing(&mut self) -> &mut Outbox {
+        match &mut self.cover {
+            Cover::Tls(secure) => &mut secure.sealed,
+            Cover::Clear | Cover::Unseen => &mut self.outbox,
+        }
     }
 
     pub fn end(&mut self, how: Close) {
@@ -226,7 +313,11 @@ impl Wire {
             return;
         }
         let writable = matches!(self.half, Half::Open | Half::Shutting);
-        if writable && !self.outbox.is_empty() && !self.is_under_way(OpKind::Send) {
+        let waits = match &self.cover {
+            Cover::Tls(secure) => !secure.sealed.is_empty(),
+            Cover::Clear | Cover::Unseen => !self.outbox.is_empty(),
+        };
+        if writable && waits && !self.is_under_way(OpKind::Send) {
             self.start(OpKind::Send);
             effects.push(Effect::Send { conn });
         }
@@ -244,6 +335,9 @@ impl Wire {
     pub fn check(&self) {
         self.inbox.check();
         self.outbox.check();
+        if let Some(secure) = self.secure() {
+            secure.sealed.check();
+        }
         assert!(
             self.is_under_way(OpKind::Recv) || !self.waits_large,
             "{:?} waits for nothing",

@@ -72,6 +72,18 @@ impl fmt::Display for Node {
 }
 
 impl Node {
+    pub(super) fn collect_hosts(&self, out: &mut Vec<String>) {
+        match self {
+            Self::Match(Matcher::Host(host)) if *host != HostPattern::Any => {
+                out.push(host.to_string());
+            }
+            Self::Match(_) | Self::Not(_) => {}
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().for_each(|part| part.collect_hosts(out));
+            }
+        }
+    }
+
     fn grouped(&self, f: &mut fmt::Formatter<'_>, group: fn(&Self) -> bool) -> fmt::Result {
         if group(self) { write!(f, "({self})") } else { fmt::Display::fmt(self, f) }
     }

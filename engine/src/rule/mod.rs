@@ -61,6 +61,13 @@ impl Rule {
         &self.root
     }
 
+    /// Hosts that it asks for, in lower case; `*.` stands for one label.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts = Vec::new();
+        self.root.collect_hosts(&mut hosts);
+        hosts
+    }
+
     /// What a rule without a priority of its own has: its length in bytes.
     pub fn default_priority(&self) -> i64 {
         i64::try_from(self.text.len()).unwrap_or(i64::MAX)

@@ -21,6 +21,7 @@ use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
+use crate::tls::{Clock, Connector, Door, Listed};
 use model::Model;
 use stats::{ChildStats, Scope};
 use status::Status;
@@ -40,6 +41,10 @@ pub struct View {
     pub children: Vec<Arc<ChildView>>,
     pub model: Model,
     pub status: Arc<Status>,
+    /// Sorted by where they come from.
+    pub certificates: Arc<[Listed]>,
+    /// By which handshakes tell the time.
+    pub clock: Arc<Clock>,
 }
 
 /// What one entry point offers.
@@ -49,10 +54,21 @@ pub struct EntryView {
     pub settings: Arc<EntryPoint>,
     /// Kept by the registry under the entry point's name.
     pub stats: Arc<Scope>,
+    /// With [`EntryPoint::tls`] uplinks are for TLS clients only; of routes these are the ones for
+    /// clear text.
     pub offer: Offer,
+    /// Absent if TLS is not spoken here.
+    pub secure: Option<SecureSide>,
 }
 
-#[derive(Debug)]
+/// What TLS clients find at an entry point.
+#[derive(Clone, Debug)]
+pub struct SecureSide {
+    pub door: Arc<Door>,
+    pub routes: Arc<RouteTable>,
+}
+
+#[derive(Clone, Debug)]
 pub enum Offer {
     /// Routers that name this entry point, or none and it is a default.
     Routes(Arc<RouteTable>),
@@ -60,7 +76,7 @@ pub enum Offer {
     Uplinks { uplinks: Vec<UplinkRoutes>, advert: Arc<Advertised> },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UplinkRoutes {
     /// As advertised.
     pub name: Arc<str>,
@@ -88,6 +104,8 @@ pub struct Route {
     pub internal: bool,
     /// Kept by the registry under the router's name.
     pub stats: Arc<Scope>,
+    /// The options that a TLS client must have come in by; empty on the side of clear text.
+    pub options: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +217,16 @@ pub struct Target {
     /// Empty while the name is unresolved or does not resolve.
     pub addrs: Arc<[SocketAddr]>,
     pub transport: Transport,
+    pub cover: Cover,
+}
+
+/// What protects the way to a target.
+#[derive(Clone, Debug)]
+pub enum Cover {
+    Clear,
+    Tls(Arc<Connector>),
+    /// It should be TLS, and cannot be as it was configured. The text is for the operator.
+    Unusable(Arc<str>),
 }
 
 /// A child as the parent sees it.

@@ -68,6 +68,7 @@ mod tests {
             steps: Arc::new([]),
             internal: false,
             stats: Arc::default(),
+            options: Arc::default(),
         };
         (Arc::new(rule), Arc::new(route))
     }

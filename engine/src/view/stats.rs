@@ -3,6 +3,7 @@
 
 use crate::base::mark::Marks;
 use crate::base::time::Wall;
+use crate::tls::Refusal;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use super::latency::Latency;
@@ -96,6 +97,10 @@ pub struct WorkerStats {
     pub mirrors: Count,
     pub mirrors_skipped: [Count; MirrorSkip::ALL.len()],
     pub shed: [Count; Shed::ALL.len()],
+    /// Handshakes with clients that came to nothing.
+    pub refused_clients: [Count; Refusal::ALL.len()],
+    /// Handshakes with servers that came to nothing.
+    pub refused_servers: [Count; Refusal::ALL.len()],
 }
 
 impl WorkerStats {

@@ -6,7 +6,7 @@ use crate::base::id::{ConnId, EntryId, ListenerId};
 use crate::base::mark::Mark;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, OpKind};
-use crate::net::wire::{Due, Link, Wire};
+use crate::net::wire::{Cover, Due, Link, Wire};
 use crate::view::stats::Shed;
 use std::net::SocketAddr;
 
@@ -58,7 +58,7 @@ impl Worker {
     pub(super) fn on_accepted(&mut self, id: ConnId, peer: SocketAddr) {
         let now = self.now;
         let full = self.clients >= self.limits.clients_max && !self.shed_idle_client();
-        let conn = self.conn_mut(id).expect("its accept was under way");
+        let conn = self.conns.get_mut(key_of(id)).expect("its accept was under way");
         let Role::Accepting(entry) = conn.role else { unreachable!("only listeners accept") };
         conn.role = Role::Client(Client {
             entry,
@@ -71,6 +71,9 @@ impl Worker {
             last: false,
         });
         conn.wire.link = Link::Open;
+        if self.view.entries[usize::from(entry.0)].secure.is_some() {
+            conn.wire.cover = Cover::Unseen;
+        }
         let listener = &mut self.listeners[usize::from(entry.0)];
         listener.pending -= 1;
         listener.pause = Span::ZERO;

@@ -12,6 +12,7 @@ use crate::boundary::{Close, Fault};
 use crate::h1::parse::{self, Bounds, Parsed, Scratch};
 use crate::http::blame::{Misbehaved, What};
 use crate::net::wire::{Due, Half};
+use crate::tls::Refusal;
 use std::rc::Rc;
 
 /// What became of the bytes that wait for a head.
@@ -53,8 +54,15 @@ impl Worker {
                     return;
                 }
                 Talk::Leaving => {
-                    if conn.is_delivered() {
+                    if !conn.is_delivered() {
+                        return;
+                    }
+                    // Under TLS the end is said, so that nobody takes it for a cut.
+                    let said = !matches!(conn.wire.half, Half::Open | Half::Shutting);
+                    if said || conn.wire.secure().is_none() {
                         self.end(id, Close::Gentle);
+                    } else {
+                        conn.wire.shut();
                     }
                     return;
                 }
@@ -214,6 +222,10 @@ impl Worker {
                 self.on_slow_body(key);
             }
             (Due::Pages, _) => {}
+            (Due::Handshake, _) => {
+                self.mark(Mark::HandshakeTimedOut);
+                self.refuse(id, Refusal::TimedOut);
+            }
             (Due::Linger, _) => {
                 self.mark(Mark::LingeredLong);
                 self.end(id, Close::Gentle);

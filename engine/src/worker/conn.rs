@@ -119,6 +119,8 @@ pub(super) enum Usage {
     /// Its exchange is over, its last bytes are still on their way; then it is idle.
     Flushing,
     Idle,
+    /// Of no use to anybody, while its last words are on their way.
+    Parting,
     /// Being closed.
     Over,
 }

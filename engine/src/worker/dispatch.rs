@@ -6,7 +6,7 @@ use super::body::Body;
 use super::choose::{self, Pick};
 use super::client::after;
 use super::conn::{Role, Talk};
-use super::exchange::{Asking, Exchange, HeadBytes, RouteRef, route_of, table_of};
+use super::exchange::{Asking, CLEAR, Exchange, HeadBytes, RouteRef, SECURE, route_of, table_of};
 use super::fields::{self, Outgoing};
 use super::internal;
 use super::key_of;
@@ -80,6 +80,7 @@ impl Worker {
     ) -> Key {
         let draining = self.is_draining();
         let now = self.now;
+        let over_tls = self.secure_of(id).is_some();
         let conn = self.conns.get_mut(key_of(id)).expect("a client that asks has its slot");
         let Role::Client(client) = &mut conn.role else { unreachable!("only clients ask") };
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
@@ -95,7 +96,7 @@ impl Worker {
             conn.wire.set(Due::Request, Time::NEVER);
         }
         conn.wire.set(Due::Response, after(now, settings.write_timeout));
-        let mut asking = asking(head, target, bytes);
+        let mut asking = asking(head, target, bytes, over_tls);
         if streams {
             asking.version = Version::Http2;
         }
@@ -131,7 +132,16 @@ impl Worker {
             return;
         }
         let info = RequestInfo::new(head, target, peer.ip());
-        match route(&view, entry, &info, head) {
+        let secure = exchange.asking.over_tls;
+        match route(&view, entry, secure, &info, head) {
+            Routed::To(route) if self.is_misdirected(key, &view, entry, route) => {
+                self.mark(Mark::Misdirected);
+                self.answer(key, &Answer::text(421, "Misdirected Request\n"));
+            }
+            Routed::Advert(_) if self.is_misplaced(key, &view, entry) => {
+                self.mark(Mark::Misdirected);
+                self.answer(key, &Answer::text(421, "Misdirected Request\n"));
+            }
             Routed::To(route) => {
                 let exchange = self.exchanges.get_mut(key).expect("just opened");
                 exchange.route = Some(route);
@@ -148,6 +158,24 @@ impl Worker {
             }
             Routed::Nowhere => self.answer(key, &Answer::text(404, "404 page not found\n")),
         }
+    }
+
+    /// Whether the client came in by other options than the route wants.
+    fn is_misdirected(&self, key: Key, view: &View, entry: EntryId, route: RouteRef) -> bool {
+        let wanted = route_of(view, entry, route).map_or("", |route| &route.options);
+        !wanted.is_empty() && self.options_of(key) != Some(wanted)
+    }
+
+    /// Whether the client came in by other options than those of the entry point.
+    fn is_misplaced(&self, key: Key, view: &View, entry: EntryId) -> bool {
+        let wanted = view.entries[usize::from(entry.0)].settings.tls.as_deref();
+        wanted.is_some() && self.options_of(key) != wanted
+    }
+
+    fn options_of(&self, key: Key) -> Option<&str> {
+        let client = self.exchanges.get(key)?.client?;
+        let policy = self.secure_of(client)?.session.policy()?;
+        Some(&policy.name)
     }
 
     fn answer_broken(&mut self, key: Key, name: &str) {
@@ -267,6 +295,7 @@ impl Worker {
             authority: target.authority,
             peer: exchange.peer.ip(),
             entry: &view.entries[usize::from(exchange.entry.0)].settings,
+            secure: exchange.asking.over_tls,
             instance: &view.fixed.tieline.instance,
             steps,
             noted: &out.noted,
@@ -322,7 +351,7 @@ fn incoming(framing: Framing, streams: bool, limits: &Limits) -> Body {
     Body::new(comes, framing, || Decoder::new(Who::Client, bounds))
 }
 
-fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Asking {
+fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes, over_tls: bool) -> Asking {
     let all = bytes.bytes();
     let lead = all.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     Asking {
@@ -338,6 +367,7 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes) -> Aski
         idempotent: head.method.idempotent(),
         expects_continue: head.expects_continue && !head.framing.is_over(),
         websocket: head.upgrade.is_some_and(is_websocket),
+        over_tls,
         head: bytes,
     }
 }
@@ -365,9 +395,19 @@ fn passes_host(view: &View, exchange: &Exchange) -> bool {
     }
 }
 
-fn route(view: &View, entry: EntryId, info: &RequestInfo<'_>, head: &RequestHead<'_>) -> Routed {
-    let uplink = match &view.entries[usize::from(entry.0)].offer {
-        Offer::Routes(_) => 0,
+fn route(
+    view: &View,
+    entry: EntryId,
+    secure: bool,
+    info: &RequestInfo<'_>,
+    head: &RequestHead<'_>,
+) -> Routed {
+    let at = &view.entries[usize::from(entry.0)];
+    let table = match &at.offer {
+        Offer::Routes(_) if secure => SECURE,
+        Offer::Routes(_) => CLEAR,
+        // What is meant for TLS is not there in clear text.
+        Offer::Uplinks { .. } if secure != at.settings.tls.is_some() => return Routed::Nowhere,
         Offer::Uplinks { uplinks, advert } => {
             let named = fields::uplink_name(head.fields);
             let asks = matches!(head.method, Method::Get | Method::Head);
@@ -385,8 +425,8 @@ fn route(view: &View, entry: EntryId, info: &RequestInfo<'_>, head: &RequestHead
             }
         }
     };
-    let position = table_of(view, entry, uplink).and_then(|table| table.find_at(info));
-    position.map_or(Routed::Nowhere, |position| Routed::To(RouteRef { uplink, position }))
+    let position = table_of(view, entry, table).and_then(|table| table.find_at(info));
+    position.map_or(Routed::Nowhere, |position| Routed::To(RouteRef { table, position }))
 }
 
 /// Names compare with every run of other characters as one hyphen.

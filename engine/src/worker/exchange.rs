@@ -67,10 +67,16 @@ impl HeadBytes {
 /// Where a route stands: three numbers instead of a counted reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RouteRef {
-    /// Position among the uplinks of the entry point, if it carries uplinks.
-    pub(super) uplink: u16,
+    /// Position among the uplinks of the entry point; if it carries none, [`CLEAR`] or
+    /// [`SECURE`].
+    pub(super) table: u16,
     pub(super) position: u32,
 }
+
+/// The table for clear text.
+pub(super) const CLEAR: u16 = 0;
+/// The table for TLS clients.
+pub(super) const SECURE: u16 = 1;
 
 /// A server of a balancer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,6 +149,8 @@ pub(super) struct Asking {
     pub(super) idempotent: bool,
     pub(super) expects_continue: bool,
     pub(super) websocket: bool,
+    /// It came under TLS.
+    pub(super) over_tls: bool,
 }
 
 /// Steps that count a request, and their places for it.
@@ -305,15 +313,17 @@ impl Exchange {
     }
 }
 
-pub(super) fn table_of(view: &View, entry: EntryId, uplink: u16) -> Option<&RouteTable> {
-    match &view.entries.get(usize::from(entry.0))?.offer {
+pub(super) fn table_of(view: &View, entry: EntryId, table: u16) -> Option<&RouteTable> {
+    let entry = view.entries.get(usize::from(entry.0))?;
+    match &entry.offer {
+        Offer::Routes(_) if table == SECURE => entry.secure.as_ref().map(|side| &*side.routes),
         Offer::Routes(routes) => Some(routes),
-        Offer::Uplinks { uplinks, .. } => uplinks.get(usize::from(uplink)).map(|it| &*it.routes),
+        Offer::Uplinks { uplinks, .. } => uplinks.get(usize::from(table)).map(|it| &*it.routes),
     }
 }
 
 pub(super) fn route_of(view: &View, entry: EntryId, route: RouteRef) -> Option<&Route> {
-    table_of(view, entry, route.uplink)?.at(route.position).map(|route| &**route)
+    table_of(view, entry, route.table)?.at(route.position).map(|route| &**route)
 }
 
 pub(super) fn service_of(view: &View, service: ServiceId) -> Option<&ServiceNode> {

@@ -81,6 +81,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) authority: &'a str,
     pub(super) peer: IpAddr,
     pub(super) entry: &'a EntryPoint,
+    /// The client speaks TLS.
+    pub(super) secure: bool,
     pub(super) instance: &'a str,
     pub(super) steps: &'a [Step],
     /// What path middlewares tell the server, as finished field lines.
@@ -220,11 +222,18 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool, pre
         put_field(out, "X-Forwarded-Host", request.authority.as_bytes());
     }
     if !present.port && !decided("x-forwarded-port") {
-        put_field(out, "X-Forwarded-Port", port_of(request.authority).as_bytes());
+        let usual = if request.secure { "443" } else { "80" };
+        put_field(out, "X-Forwarded-Port", port_of(request.authority, usual).as_bytes());
     }
     if !present.proto && !decided("x-forwarded-proto") {
         let websocket = request.head.upgrade.is_some_and(is_websocket);
-        put_field(out, "X-Forwarded-Proto", if websocket { b"ws" } else { b"http" });
+        let proto: &[u8] = match (websocket, request.secure) {
+            (false, false) => b"http",
+            (false, true) => b"https",
+            (true, false) => b"ws",
+            (true, true) => b"wss",
+        };
+        put_field(out, "X-Forwarded-Proto", proto);
     }
     if !request.instance.is_empty() && !decided("x-forwarded-server") {
         put_field(out, "X-Forwarded-Server", request.instance.as_bytes());
@@ -306,12 +315,12 @@ pub(super) fn forwarded_for<'a>(
     is_trusted(entry, peer).then_some(value)
 }
 
-/// The port a client named, or that of plain HTTP.
-fn port_of(authority: &str) -> &str {
+/// The port a client named, or the usual one.
+fn port_of<'a>(authority: &'a str, usual: &'a str) -> &'a str {
     let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
     match after_brackets.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() => port,
-        _ => "80",
+        _ => usual,
     }
 }
 
@@ -513,7 +522,7 @@ mod tests {
         for (authority, port) in
             [("a", "80"), ("a:81", "81"), ("[::1]", "80"), ("[::1]:82", "82"), ("a:", "80")]
         {
-            assert_eq!(port_of(authority), port, "{authority}");
+            assert_eq!(port_of(authority, "80"), port, "{authority}");
         }
     }
 

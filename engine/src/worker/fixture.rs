@@ -15,7 +15,8 @@ use std::sync::Arc;
 fn entry() -> EntryView {
     let settings = EntryPoint::new("web", "127.0.0.1:80".parse().expect("an address"));
     let offer = Offer::Routes(Arc::default());
-    EntryView { id: EntryId(0), settings: Arc::new(settings), stats: Arc::default(), offer }
+    let settings = Arc::new(settings);
+    EntryView { id: EntryId(0), settings, stats: Arc::default(), offer, secure: None }
 }
 
 fn service(id: u32, name: &str, kind: NodeKind) -> Arc<ServiceNode> {
@@ -49,6 +50,8 @@ pub(super) fn view() -> View {
         children: Vec::new(),
         model: crate::view::model::Model::default(),
         status: Arc::default(),
+        certificates: Arc::default(),
+        clock: Arc::default(),
     };
     let children = Box::new([ServiceId(1), ServiceId(2)]);
     let weighted = NodeKind::Weighted { turns: turns(), services: children };
@@ -79,6 +82,7 @@ pub(super) fn route(internal: bool) -> Route {
         steps: Arc::new([]),
         internal,
         stats: Arc::default(),
+        options: Arc::default(),
     }
 }
 

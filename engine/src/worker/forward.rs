@@ -226,14 +226,16 @@ impl Worker {
         let id = exchange.upstream.expect("a relaying exchange has its connection");
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         let piece = exchange.down.next(&mut conn.wire.inbox);
-        let eof = conn.wire.eof;
+        let (eof, cut) = (conn.wire.eof, conn.wire.cut);
         match piece {
             Ok(Piece::Content(slice)) => {
                 self.put_down(key, Chunk::Page(slice));
                 Turn::Again
             }
             Ok(Piece::Over) => self.on_response_over(key),
-            Ok(Piece::Starved) if eof && exchange.down.on_close() => self.on_response_over(key),
+            Ok(Piece::Starved) if eof && !cut && exchange.down.on_close() => {
+                self.on_response_over(key)
+            }
             Ok(Piece::Starved) => {
                 if eof {
                     self.release_upstream(key);

@@ -34,6 +34,7 @@ mod pass;
 mod pool;
 pub mod record;
 mod response;
+mod secure;
 mod session;
 mod settle;
 mod shed;
@@ -113,6 +114,8 @@ pub struct Worker {
     kept_bytes: u64,
     /// Bytes of request heads that outgrew their page.
     grown_bytes: u64,
+    /// No refused handshake is reported before this.
+    refusals_from: Time,
     /// Requests so far.
     serial: u64,
     date: Date,
@@ -188,6 +191,7 @@ impl Worker {
             waiting_large: 0,
             kept_bytes: 0,
             grown_bytes: 0,
+            refusals_from: Time::ZERO,
             serial: 0,
             date: Date::new(wall),
             drain: None,
@@ -295,7 +299,7 @@ impl Machine for Worker {
     fn gather(&mut self, conn: ConnId, out: &mut Batch) {
         let limit = self.limits.chunks_per_write as usize;
         if let Some(conn) = self.conn_mut(conn) {
-            conn.wire.outbox.gather(limit, out);
+            conn.wire.gather(limit, out);
         }
     }
 

@@ -10,7 +10,9 @@ use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, Report};
+use crate::net::outbox::Outbox;
 use crate::net::wire::{Due, Link};
+use crate::tls::Refusal;
 
 /// How long a server may keep silent about `Expect: 100-continue` before the client is told to go
 /// on anyway.
@@ -29,6 +31,7 @@ impl Worker {
                 self.end(id, Close::Gentle);
             }
             Usage::Flushing if conn.wire.is_flushed() => self.keep_upstream(id),
+            Usage::Parting => self.advance_parting(id),
             Usage::Flushing | Usage::Idle | Usage::Over => {}
         }
         self.watch_silence(id);
@@ -101,6 +104,7 @@ impl Worker {
         };
         upstream.usage = Usage::Over;
         let target = upstream.target;
+        let outbox = std::mem::take(&mut conn.wire.outbox);
         self.upstreams -= 1;
         self.counts().upstreams.set(u64::from(self.upstreams));
         self.targets[target.0 as usize].open -= 1;
@@ -109,12 +113,12 @@ impl Worker {
             let _ = self.shed_idle_upstream() || self.shed_idle_client();
         }
         if let Some(key) = exchange {
-            self.try_next_address(key, id, if fault == Fault::TimedOut { 504 } else { 502 });
+            self.try_next_address(key, outbox, if fault == Fault::TimedOut { 504 } else { 502 });
         }
     }
 
     /// Dials the next address with what was to be written to the last: nothing of it was.
-    fn try_next_address(&mut self, key: Key, last: ConnId, status: u16) {
+    pub(super) fn try_next_address(&mut self, key: Key, outbox: Outbox, status: u16) {
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a dialing exchange exists");
         exchange.upstream = None;
@@ -123,9 +127,8 @@ impl Worker {
         let by = exchange.dial_by.min(exchange.whole_by);
         let more = usize::from(exchange.address) < addresses && now < by;
         let target = exchange.server().map(|server| server.target);
-        let outbox = self.conn_mut(last).map(|conn| std::mem::take(&mut conn.wire.outbox));
-        match target.zip(outbox).filter(|_| more) {
-            Some((target, outbox)) if self.may_dial(target) => {
+        match target.filter(|_| more) {
+            Some(target) if self.may_dial(target) => {
                 self.mark(Mark::NextAddress);
                 self.dial(key, target, outbox);
             }
@@ -143,14 +146,23 @@ impl Worker {
                 self.end(id, Close::Gentle);
                 return;
             }
+            Usage::Parting => {
+                self.end(id, Close::Abort);
+                return;
+            }
             Usage::Over => return,
         };
         match due {
             Due::Dial => {
                 upstream.usage = Usage::Over;
+                let outbox = std::mem::take(&mut conn.wire.outbox);
                 self.mark(Mark::DialTimedOut);
                 self.end(id, Close::Abort);
-                self.try_next_address(key, id, 504);
+                self.try_next_address(key, outbox, 504);
+            }
+            Due::Handshake => {
+                self.mark(Mark::HandshakeTimedOut);
+                self.refuse(id, Refusal::TimedOut);
             }
             Due::Continue => self.tell_to_continue(key),
             Due::Pages => {}

@@ -37,6 +37,7 @@ impl Worker {
         let settings = &view.entries[usize::from(exchange.entry.0)].settings;
         let peer = exchange.peer.ip();
         let trusted = fields::is_trusted(settings, peer);
+        let secure = exchange.asking.over_tls;
         let before = exchange.passed;
         let mut asked = std::mem::take(&mut self.scratch.target);
         write_target(&mut asked, target);
@@ -46,7 +47,7 @@ impl Worker {
                 target,
                 peer,
                 trusted,
-                secure: false,
+                secure,
                 passed: &steps[..usize::from(at)],
                 path: &asked,
                 route: &route.name,

@@ -2,9 +2,10 @@
 
 use super::Worker;
 use super::answer::Answer;
-use super::conn::{Partial, Role, Upstream, Usage};
+use super::conn::{Conn, Partial, Role, Upstream, Usage};
 use super::exchange::Phase;
 use super::key_of;
+use super::secure::HANDSHAKE_MAX;
 use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
@@ -12,8 +13,11 @@ use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, OpKind};
 use crate::config::fixed::IdleConns;
 use crate::net::outbox::Outbox;
+use crate::net::secure::Secure;
 use crate::net::upstream::Upstreams;
-use crate::net::wire::{Due, Link};
+use crate::net::wire::{Cover, Due, Link};
+use crate::tls::Session;
+use crate::view::Cover as Covered;
 use crate::view::stats::Shed;
 
 /// The least time one of several addresses is given.
@@ -145,6 +149,18 @@ impl Worker {
         let share = left.divided(others).max(left.min(DIAL_SHARE_MIN));
         let by = if exchange.dial_by == Time::NEVER { Time::NEVER } else { now + share };
         let transport = aim.transport.clone();
+        let cover = match &aim.cover {
+            Covered::Clear => Ok(Cover::Clear),
+            Covered::Unusable(_) => Err(()),
+            Covered::Tls(connector) => Session::client(connector, &aim.authority.host)
+                .map(|session| Cover::Tls(Box::new(Secure::new(session))))
+                .map_err(|_| ()),
+        };
+        let Ok(cover) = cover else {
+            self.mark(Mark::TargetUnusable);
+            self.fail(key, 502);
+            return;
+        };
         exchange.address += 1;
         let upstream = Upstream {
             target,
@@ -163,6 +179,7 @@ impl Worker {
         let conn = self.conn_mut(id).expect("just inserted");
         conn.wire.start(OpKind::Connect);
         conn.wire.set(Due::Dial, by);
+        conn.wire.cover = cover;
         self.effects.push(Effect::Connect { conn: id, to: addr });
         let fresh = outbox.is_empty();
         self.conn_mut(id).expect("just inserted").wire.outbox = outbox;
@@ -279,7 +296,17 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("its connect was under way");
         conn.wire.link = Link::Open;
         conn.wire.set(Due::Dial, Time::NEVER);
-        let Some(key) = conn.exchange() else {
+        if conn.wire.secure().is_some() {
+            // The handshake comes first; its greeting goes out when the connection is settled.
+            conn.wire.set(Due::Handshake, self.now + HANDSHAKE_MAX);
+            return;
+        }
+        self.on_reachable(id);
+    }
+
+    /// The way to a server is open.
+    pub(super) fn on_reachable(&mut self, id: ConnId) {
+        let Some(key) = self.conn(id).and_then(Conn::exchange) else {
             self.end(id, Close::Gentle);
             return;
         };

@@ -342,7 +342,8 @@ impl Worker {
                 self.end(id, Close::Gentle);
             }
             Due::Pages => {}
-            Due::Request
+            Due::Handshake
+            | Due::Request
             | Due::Response
             | Due::Dial
             | Due::ResponseHead

@@ -8,7 +8,7 @@ use crate::base::mark::Mark;
 use crate::base::page::{Page, PageSize};
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Fault, Lent};
-use crate::net::wire::{Due, Half, Link};
+use crate::net::wire::{Cover, Due, Half, Link};
 use crate::view::stats::Shed;
 
 /// How long a read waits for pages to come back.
@@ -72,6 +72,10 @@ impl Worker {
             return;
         }
         let reads = self.wants_read(id);
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        if !matches!(conn.wire.cover, Cover::Clear) && conn.wire.seal(&self.pool).is_err() {
+            self.on_no_page(id);
+        }
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
         conn.wire.ask(reads, &mut self.effects);
         if conn.wire.link == Link::Gone {
@@ -227,7 +231,13 @@ impl Worker {
         } else if bytes < usize::from(wire.lent_pages) * page_bytes / 2 {
             wire.read_pages = (wire.read_pages / 2).max(1);
         }
-        wire.inbox.push(lent, &mut self.spare);
+        if matches!(wire.cover, Cover::Clear) {
+            wire.inbox.push(lent, &mut self.spare);
+        } else if let Some(lent) = self.uncover(id, lent)
+            && let Some(conn) = self.conns.get_mut(key_of(id))
+        {
+            conn.wire.inbox.push(lent, &mut self.spare);
+        }
     }
 
     pub(super) fn on_recv_failed(&mut self, id: ConnId, fault: Fault) {
@@ -253,10 +263,10 @@ impl Worker {
         let limit = self.limits.outbox_bytes as usize;
         let conn = self.conns.get_mut(key_of(id)).expect("its write was under way");
         if conn.wire.half != Half::Broken {
-            conn.wire.outbox.sent(count);
+            conn.wire.sent(count);
         }
         let left = conn.wire.outbox.bytes();
-        if left > 0 && count > 0 {
+        if conn.wire.unsent() > 0 && count > 0 {
             self.mark(Mark::ShortWriteResumed);
         }
         self.on_progress(id);
@@ -285,7 +295,7 @@ impl Worker {
     pub(super) fn on_send_failed(&mut self, id: ConnId) {
         let conn = self.conns.get_mut(key_of(id)).expect("its write was under way");
         conn.wire.half = Half::Broken;
-        conn.wire.outbox.clear();
+        conn.wire.forget_unsent();
         if matches!(conn.role, Role::Client(_) | Role::Session(_)) {
             self.lose(id, Fault::Reset);
             return;

@@ -16,6 +16,7 @@ mod pair;
 mod plan;
 mod pools;
 mod refusals;
+mod secure;
 mod shed;
 mod smuggling;
 mod storm;

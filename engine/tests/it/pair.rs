@@ -85,8 +85,13 @@ impl Pair {
     }
 
     pub(crate) fn of(view: Arc<View>, limits: Limits) -> Self {
-        let stats = Arc::new(Stats::new(1, 4, Wall(0)));
-        let setup = Setup { limits, index: 0, wall: Wall(0), view, stats: Arc::clone(&stats) };
+        Self::at(view, limits, Wall(0))
+    }
+
+    /// Begins at a time of day.
+    pub(crate) fn at(view: Arc<View>, limits: Limits, wall: Wall) -> Self {
+        let stats = Arc::new(Stats::new(1, 4, wall));
+        let setup = Setup { limits, index: 0, wall, view, stats: Arc::clone(&stats) };
         let mut pair = Self {
             worker: Worker::new(setup),
             now: Time::ZERO,
@@ -235,6 +240,11 @@ impl Pair {
         end
     }
 
+    /// The connection to a server that was dialed last.
+    pub(crate) fn last_dialed(&self) -> End {
+        *self.dials.last().expect("a server was dialed")
+    }
+
     pub(crate) fn address(&self, end: End) -> SocketAddr {
         self.sockets[&end.0].dialed.expect("a server's end")
     }
@@ -305,6 +315,17 @@ impl Pair {
         self.send(client, request);
         self.no_dial();
         self.own(client)
+    }
+
+    /// As [`Pair::nothing_more`], with clients that speak TLS: what they are told at the end is
+    /// not looked at.
+    #[track_caller]
+    pub(crate) fn nothing_more_of(&mut self, secure: &[End]) {
+        for end in secure {
+            self.fin(*end);
+        }
+        self.sockets.values_mut().for_each(|socket| socket.written.clear());
+        self.nothing_more();
     }
 
     /// No client has bytes to look at, and everything that was opened ends when its peer goes.

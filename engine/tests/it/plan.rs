@@ -6,8 +6,8 @@ use engine::rule::Rule;
 use engine::service::middleware::Step;
 use engine::service::rotation::Rotation;
 use engine::view::{
-    Advertised, Destination, EntryView, Internal, NodeKind, Offer, Route, RouteTable, ServerNode,
-    ServiceNode, Target, Turns, UplinkRef, UplinkRoutes, View,
+    Advertised, Cover, Destination, EntryView, Internal, NodeKind, Offer, Route, RouteTable,
+    ServerNode, ServiceNode, Target, Turns, UplinkRef, UplinkRoutes, View,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -93,6 +93,7 @@ impl Plan {
             host_field: format!("{host}:8080"),
             addrs,
             transport: self.transport.clone(),
+            cover: Cover::Clear,
         }));
         TargetId(number)
     }
@@ -138,6 +139,7 @@ impl Plan {
             steps: steps.into(),
             internal: false,
             stats: Arc::default(),
+            options: Arc::default(),
         };
         (Arc::new(rule), Arc::new(route))
     }
@@ -166,6 +168,7 @@ impl Plan {
             settings: Arc::new(self.settings.clone()),
             stats: Arc::default(),
             offer,
+            secure: None,
         };
         let mut view = View {
             epoch: self.epoch,
@@ -176,6 +179,8 @@ impl Plan {
             children: Vec::new(),
             model: engine::view::model::Model::default(),
             status: Arc::default(),
+            certificates: Arc::default(),
+            clock: Arc::default(),
         };
         for service in &self.services {
             view.services.set(service.id.0, Some(Arc::clone(service)));

@@ -101,7 +101,7 @@ fn entry_points_of_uplinks_and_ordinary_ones_are_not_mixed() {
         &[
             (
                 "child.yml",
-                "entryPoints: {web: {address: ':80'}, safe: {address: ':443', http: {tls: {}}}}
+                "entryPoints: {web: {address: ':80'}, safe: {address: ':443', http: {tls: {certResolver: x}}}}
 hub: {uplinkEntryPoints: {up: {address: ':9443'}}}
 ",
             ),
@@ -119,9 +119,8 @@ hub: {uplinkEntryPoints: {up: {address: ':9443'}}}
             ),
         ],
         &[
-            "child.yml:1:69: error: entryPoints.safe.http.tls: TLS is not served by this version, \
-             so this entry point is refused: it must not serve in clear text what was meant for \
-             TLS",
+            "child.yml:1:75: error: entryPoints.safe.http.tls.certResolver: certificates are not \
+             obtained by this version; name them under tls.certificates",
             "routes.yml:3:5: error: http.routers.r.entryPoints: up is an entry point of uplinks",
             "routes.yml:3:5: error: http.routers.r.entryPoints: \
              the entry point safe is refused, for the reason given there",

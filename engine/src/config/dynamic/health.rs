@@ -31,9 +31,6 @@ pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthChec
         fields.error("mode", "unsupported", "gRPC probes are not supported by this version");
     }
     let scheme = fields.word("scheme", &[("http", Scheme::Http), ("https", Scheme::Https)]);
-    if scheme == Some(Scheme::Https) {
-        fields.error("scheme", "unsupported", "probes over TLS are not supported by this version");
-    }
     let check = HealthCheck {
         path: fields.parsed("path", probe_path).unwrap_or_default(),
         scheme,

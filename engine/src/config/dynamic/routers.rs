@@ -1,12 +1,12 @@
 //! Routers and uplinks.
 
 use super::health::{Checked, health_check, passive_check};
-use super::{check_name, qualified};
+use super::{check_name, qualified, router_tls};
 use crate::base::diag::Diagnostic;
 use crate::config::document::{At, Scalar};
 use crate::config::fields::{Fields, Named};
 use crate::config::report::Report;
-use crate::config::typed::{Router, Uplink, Weight};
+use crate::config::typed::{Router, RouterTls, Uplink, Weight};
 use crate::rule::Rule;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
         middlewares: Vec::new(),
         service: String::new(),
         uplinks: Vec::new(),
+        tls: None,
         broken: Vec::new(),
     };
     if let Some(mut fields) = Fields::open(report, &member.path, member.value) {
@@ -53,17 +54,18 @@ fn fill(fields: &Fields<'_>, router: &mut Router) {
         fields.error("service", "missing", "a router names a service");
     }
     if router.uplinks.is_empty() {
-        own_settings(fields);
+        own_settings(fields, router);
     } else {
         settings_of_the_uplink(fields, &router.rule_text);
     }
 }
 
-fn own_settings(fields: &Fields<'_>) {
-    if fields.has("tls") {
-        let text = "TLS is not served by this version, and this router must not answer without it";
-        fields.error("tls", "unsupported", text);
-    }
+fn own_settings(fields: &Fields<'_>, router: &mut Router) {
+    router.tls = fields.section("tls").map(|tls| {
+        let options = router_tls(&tls);
+        tls.close();
+        RouterTls { options }
+    });
     if fields.has("parentRefs") {
         let text = "routers under other routers are not supported by this version";
         fields.error("parentRefs", "unsupported", text);

@@ -6,11 +6,11 @@ use super::{check_name, qualified};
 use crate::config::address::Url;
 use crate::config::document::Value;
 use crate::config::fields::{Fields, Named, bad_value, number};
-use crate::config::fixed::Scheme;
+use crate::config::fixed::{Scheme, Transport};
 use crate::config::report::Report;
 use crate::config::typed::{
-    Balancer, Failover, FailoverErrors, Mirror, Mirroring, Server, Service, ServiceKind, Weight,
-    WeightedRef,
+    Balancer, Failover, FailoverErrors, Mirror, Mirroring, NamedTransport, Server, Service,
+    ServiceKind, Weight, WeightedRef,
 };
 use std::ops::RangeInclusive;
 
@@ -103,11 +103,7 @@ fn balancer(fields: Fields<'_>) -> Read {
         let text = "only the strategy wrr is supported by this version";
         fields.error("strategy", "unsupported", text);
     }
-    let transport = fields.text("serversTransport");
-    if transport.is_some_and(|name| name != "default@internal") {
-        let text = "named transports are not supported by this version; only default@internal is";
-        fields.error("serversTransport", "unsupported", text);
-    }
+    let transport = fields.text("serversTransport").filter(|name| name != "default@internal");
     fields.unsupported(&["sticky"]);
     // Responses are forwarded as they come, which is what every flush interval allows.
     fields.accept(&["responseForwarding"]);
@@ -118,6 +114,7 @@ fn balancer(fields: Fields<'_>) -> Read {
             .and_then(|fields| health_check(fields, Checked::Server)),
         passive: fields.section("passiveHealthCheck").map(passive_check),
         pass_host: fields.flag("passHostHeader").unwrap_or(true),
+        transport: qualified(&transport.unwrap_or_default()),
     };
     if !fields.present("servers") {
         fields.warning("servers", "no-members", "without servers every request is answered 503");
@@ -144,10 +141,27 @@ fn server(fields: Fields<'_>) -> Option<Server> {
 fn server_url(text: &str) -> Result<(String, Url), String> {
     let url = Url::parse(text)?;
     match url.authority.scheme {
-        Scheme::Http => Ok((text.to_owned(), url)),
-        Scheme::Https => Err("servers over TLS are not supported by this version".to_owned()),
+        Scheme::Http | Scheme::Https => Ok((text.to_owned(), url)),
         Scheme::H2c => Err("servers over HTTP/2 are not supported by this version".to_owned()),
     }
+}
+
+/// A transport with an error stays, so that services that name it are told why they do not work.
+pub(super) fn transport(
+    report: &Report,
+    member: &Named<'_>,
+    name: String,
+) -> Option<NamedTransport> {
+    let mark = report.mark();
+    check_name(report, member);
+    let mut transport = Transport::default();
+    if let Some(mut fields) = Fields::open(report, &member.path, member.value) {
+        fields.at = member.at;
+        transport = crate::config::transport::transport(&fields);
+        fields.close();
+    }
+    let broken = report.errors_since(mark);
+    Some(NamedTransport { name, place: report.place(member.at), transport, broken })
 }
 
 fn weight(fields: &Fields<'_>) -> Weight {

@@ -1,6 +1,7 @@
 //! Documents and what is said about them.
 
 mod middlewares;
+mod tls;
 
 use super::*;
 use crate::base::time::Span;
@@ -71,11 +72,14 @@ fn routers() {
         "ruleSyntax: v2",
         "error: ruleSyntax: only rules of version v3 are understood (rewrite the rule for v3)",
     );
-    router(
-        "tls: {}",
-        "error: tls: TLS is not served by this version, and this router must not answer without it",
-    );
+    router("tls: {}", "");
     router("tls: false", "");
+    router(
+        "tls: {certResolver: x}",
+        "error: tls.certResolver: certificates are not obtained by this version; name them under \
+         tls.certificates",
+    );
+    router("tls: {option: x}", "error: tls.option: unknown key `option` (did you mean options?)");
     router(
         "parentRefs: [{name: p}]",
         "error: parentRefs: routers under other routers are not supported by this version",
@@ -204,7 +208,6 @@ fn a_bad_server_is_left_out_and_the_others_serve() {
         servers.len()
     };
     for (server, expected) in [
-        ("url: https://a", "url: `https://a`: servers over TLS are not supported by this version"),
         ("url: h2c://a", "url: `h2c://a`: servers over HTTP/2 are not supported by this version"),
         ("url: a:80", "url: `a:80`: a URL starts with http://, https:// or h2c://"),
         ("url: [x]", "url: expected a single value, found a list"),
@@ -246,11 +249,6 @@ fn a_wrong_service_is_broken() {
             "strategy: `wr`: expected one of wrr, p2c, hrw, leasttime; did you mean wrr?",
         ),
         ("sticky: {cookie: {}}", "sticky: this is not supported by this version"),
-        (
-            "serversTransport: mine",
-            "serversTransport: named transports are not supported by this version; \
-             only default@internal is",
-        ),
     ] {
         broken(
             &format!("loadBalancer: {{{server}, {lines}}}"),
@@ -289,10 +287,6 @@ fn a_service_with_a_wrong_check_is_broken() {
         (
             "healthCheck: {path: /h, mode: tcp}",
             "healthCheck.mode: `tcp`: expected one of http, grpc",
-        ),
-        (
-            "healthCheck: {path: /h, scheme: https}",
-            "healthCheck.scheme: probes over TLS are not supported by this version",
         ),
         (
             "healthCheck: {path: /h, headers: {'a b': x}}",
@@ -444,7 +438,6 @@ fn root_keys_of_the_other_kind_are_read_over_and_unknown_ones_reported() {
              (did you mean http?)",
             "f.yml:2:8: error: http.routes: unknown key `routes` (did you mean routers?)",
             "f.yml:3:1: error: tcp: this is not supported by this version",
-            "f.yml:4:1: warning: tls: this is not supported yet and has no effect",
         ],
     );
 }

@@ -4,21 +4,8 @@ use crate::base::diag::Diagnostic;
 use crate::base::time::Span;
 use crate::config::address::Url;
 use crate::config::fields::{Fields, Named};
-use crate::config::fixed::{Child, IdleConns, Multicluster, OnStale, Scheme, Transport};
-
-/// Settings that mean something only under TLS.
-pub(super) const TLS_KEYS: [&str; 10] = [
-    "certificates",
-    "cipherSuites",
-    "insecureSkipVerify",
-    "maxVersion",
-    "minVersion",
-    "peerCertSANs",
-    "peerCertURI",
-    "rootCAs",
-    "serverName",
-    "spiffe",
-];
+use crate::config::fixed::{Child, Multicluster, OnStale, Scheme};
+use crate::config::transport::transport;
 
 /// More often than this is a load of its own.
 const POLL_INTERVAL_MIN: Span = Span::millis(10);
@@ -71,7 +58,6 @@ fn child(outer: &Fields<'_>, member: &Named<'_>) -> Option<Child> {
     }
     let address = address(&fields);
     let transport = fields.section("serversTransport").map(|section| {
-        refuse_tls(&section);
         let transport = transport(&section);
         section.close();
         transport
@@ -81,6 +67,12 @@ fn child(outer: &Fields<'_>, member: &Named<'_>) -> Option<Child> {
         own.close();
         on_stale.unwrap_or_default()
     });
+    let over_tls = address.as_ref().is_some_and(|url| url.authority.scheme == Scheme::Https);
+    if address.is_some() && !over_tls && transport.as_ref().is_some_and(|it| it.tls.is_some()) {
+        let text = "these settings are for TLS, and the address is not";
+        let help = "write https://, or leave them out";
+        fields.error_with_help("serversTransport", "scheme-mismatch", text, help);
+    }
     fields.close();
     let address = address?;
     outer.report.errors_since(mark).is_empty().then(|| Child {
@@ -98,8 +90,7 @@ fn address(fields: &Fields<'_>) -> Option<Url> {
     }
     let url = fields.parsed("address", Url::parse)?;
     let problem = match url.authority.scheme {
-        Scheme::Http => None,
-        Scheme::Https => Some("TLS to children is not supported by this version"),
+        Scheme::Http | Scheme::Https => None,
         Scheme::H2c => Some("HTTP/2 to children is not supported by this version"),
     };
     if let Some(text) = problem {
@@ -112,38 +103,6 @@ fn address(fields: &Fields<'_>) -> Option<Url> {
         fields.warning("address", "no-effect", text);
     }
     Some(url)
-}
-
-/// TLS settings beside a clear-text address say that TLS was meant.
-fn refuse_tls(fields: &Fields<'_>) {
-    for key in TLS_KEYS {
-        if fields.has(key) {
-            let text = "TLS to children is not supported by this version; the child is not used";
-            fields.error(key, "unsupported", text);
-        }
-    }
-}
-
-/// The part of `serversTransport` that clear text has too.
-pub(super) fn transport(fields: &Fields<'_>) -> Transport {
-    let mut transport = Transport::default();
-    let idle = fields.number("maxIdleConnsPerHost", i64::from(i32::MIN)..=i64::from(i32::MAX));
-    transport.idle = match idle {
-        None | Some(0) => transport.idle,
-        Some(count) => u32::try_from(count).map_or(IdleConns::NoReuse, IdleConns::UpTo),
-    };
-    fields.accept(&["disableHTTP2"]);
-    let Some(times) = fields.section("forwardingTimeouts") else { return transport };
-    transport.dial_timeout = times.span("dialTimeout").unwrap_or(transport.dial_timeout);
-    transport.response_header_timeout =
-        times.span("responseHeaderTimeout").unwrap_or(transport.response_header_timeout);
-    transport.idle_timeout = times.span("idleConnTimeout").unwrap_or(transport.idle_timeout);
-    transport.read_timeout = times.span("readTimeout").unwrap_or(transport.read_timeout);
-    transport.write_timeout = times.span("writeTimeout").unwrap_or(transport.write_timeout);
-    // These two watch HTTP/2 connections.
-    times.accept(&["readIdleTimeout", "pingTimeout"]);
-    times.close();
-    transport
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use crate::base::cidr::Cidr;
 use crate::base::diag::Diagnostic;
 use crate::config::address::listen_addr;
-use crate::config::dynamic::qualified;
+use crate::config::dynamic::{qualified, router_tls};
 use crate::config::encoded::EncodedRefused;
 use crate::config::fields::{Fields, Named, bad_value};
 use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded, Redirection};
+use crate::config::tls::DEFAULT;
 use crate::http::target::Semicolons;
 
 /// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
@@ -167,11 +168,11 @@ fn read_http(fields: &Fields<'_>, entry: &mut EntryPoint) {
     let bytes = fields.number("maxHeaderBytes", 1..=64 << 20);
     let bytes = bytes.and_then(|bytes| u32::try_from(bytes).ok());
     entry.header_bytes_max = bytes.unwrap_or(entry.header_bytes_max);
-    if fields.has("tls") {
-        let text = "TLS is not served by this version, so this entry point is refused: it must \
-                    not serve in clear text what was meant for TLS";
-        fields.error("tls", "unsupported", text);
-    }
+    entry.tls = fields.section("tls").map(|tls| {
+        let options = router_tls(&tls);
+        tls.close();
+        options.unwrap_or_else(|| DEFAULT.to_owned())
+    });
     entry.redirection = fields.section("redirections").and_then(redirection);
     if let Some(encoded) = fields.section("encodedCharacters") {
         entry.encoded_refused = EncodedRefused::read(&encoded, true);

@@ -5,8 +5,9 @@ use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::fixed::{
     AccessFormat, AccessLog, Api, AppendFor, Child, Forwarded, HeaderMode, IdleConns, Log,
-    Multicluster, OnStale, Ping, Prometheus, Redirection, Transport,
+    Multicluster, OnStale, Ping, Prometheus, Redirection, Scheme, Transport,
 };
+use crate::config::tls::Trust;
 use crate::http::target::{Reading, Semicolons};
 
 fn said(diagnostics: &[Diagnostic]) -> String {
@@ -60,23 +61,16 @@ fn the_parent_of_the_provider_page_over_clear_text() {
 }
 
 #[test]
-fn the_parent_of_the_provider_page_as_it_stands_asks_for_tls() {
+fn the_parent_of_the_provider_page_as_it_stands_speaks_tls() {
     let document = PARENT
         .replace("http://", "https://")
         .replace("maxIdleConnsPerHost: -1", "insecureSkipVerify: true");
-    let fixed = check(
-        &document,
-        "9:11: error: hub.providers.multicluster.children.cluster-2.address: TLS to children is \
-         not supported by this version (the child is not used; an address that begins with \
-         http:// is)\n\
-         11:13: error: hub.providers.multicluster.children.cluster-2.serversTransport.\
-         insecureSkipVerify: TLS to children is not supported by this version; the child is not \
-         used\n\
-         17:11: error: hub.providers.multicluster.children.cluster-1.address: TLS to children is \
-         not supported by this version (the child is not used; an address that begins with \
-         http:// is)",
-    );
-    assert_eq!(fixed.multicluster.expect("the provider is on").children, []);
+    let fixed = check(&document, "");
+    let children = fixed.multicluster.expect("the provider is on").children;
+    let schemes = children.iter().map(|child| child.address.scheme).collect::<Vec<_>>();
+    assert_eq!(schemes, [Scheme::Https; 2]);
+    let trust = |child: &Child| child.transport.tls.as_ref().map(|tls| tls.trust.clone());
+    assert_eq!(children.iter().map(trust).collect::<Vec<_>>(), [None, Some(Trust::DangerAnybody)]);
 }
 
 #[test]
@@ -103,12 +97,14 @@ providers:
     assert_eq!(fixed.uplink_entry_points, [expected]);
     assert_eq!(fixed.entry_points, [], "one entry point is enough");
     let with_tls = document.replace("asDefault: true", "http: {tls: {}}");
+    let fixed = check(&with_tls, kubernetes);
+    assert_eq!(fixed.uplink_entry_points[0].tls.as_deref(), Some("default"));
+    let resolved = with_tls.replace("tls: {}", "tls: {certResolver: x}");
     let fixed = check(
-        &with_tls,
+        &resolved,
         &format!(
-            "6:14: error: hub.uplinkEntryPoints.multicluster.http.tls: TLS is not served by this \
-             version, so this entry point is refused: it must not serve in clear text what was \
-             meant for TLS\n{kubernetes}"
+            "6:20: error: hub.uplinkEntryPoints.multicluster.http.tls.certResolver: certificates \
+             are not obtained by this version; name them under tls.certificates\n{kubernetes}"
         ),
     );
     assert_eq!((fixed.uplink_entry_points, fixed.entry_points), (vec![], vec![]));
@@ -314,8 +310,20 @@ fn children_and_their_transport() {
         ("address: http://c, adress: d", "adress: unknown key `adress` (did you mean address?)"),
         (
             "address: http://c, serversTransport: {rootCAs: [a]}",
-            "serversTransport.rootCAs: TLS to children is not supported by this version; the \
-             child is not used",
+            "serversTransport: these settings are for TLS, and the address is not (write \
+             https://, or leave them out)",
+        ),
+        (
+            "address: https://c, serversTransport: {maxVersion: VersionTLS11}",
+            "serversTransport.maxVersion: TLS below 1.2 is not spoken",
+        ),
+        (
+            "address: https://c, serversTransport: {certificates: [{certFile: a}]}",
+            "serversTransport.certificates[0].keyFile: a certificate has a certFile and a keyFile",
+        ),
+        (
+            "address: https://c, serversTransport: {cipherSuites: [TLS_X]}",
+            "serversTransport.cipherSuites: `TLS_X`: expected the name of a cipher suite",
         ),
         (
             "address: http://c, serversTransport: {forwardingTimeouts: {dialTimeout: x}}",

@@ -5,6 +5,7 @@ use super::servers::ServerSpec;
 use super::slots::{Part, Seat, Shape};
 use crate::base::id::{ChildId, ServiceId};
 use crate::base::mark::Mark;
+use crate::config::fixed::Transport;
 use crate::config::references::{self, Place};
 use crate::config::typed::{Balancer, Mirroring, Service, ServiceKind, Weight, WeightedRef};
 use crate::uplink::advert::Advert;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 const AGGREGATE_RANK: u32 = 1;
 
 impl Compiler {
-    pub(super) fn define_written(&mut self, services: &[Arc<Service>]) {
+    /// With other transports every balancer is looked at again.
+    pub(super) fn define_written(&mut self, services: &[Arc<Service>], same_transports: bool) {
         let names: BTreeMap<&str, &Arc<Service>> =
             services.iter().map(|service| (&*service.name, service)).collect();
         let old = std::mem::take(&mut self.dynamic.services);
@@ -41,7 +43,12 @@ impl Compiler {
             kept += u32::from(same);
             changed += u32::from(!same && old.is_some());
             let misplaced = is_misplaced(&place, self.limits.services_deep);
-            if !same || old != Some(service) || self.is_broken(name) || misplaced {
+            if !same
+                || !same_transports
+                || old != Some(service)
+                || self.is_broken(name)
+                || misplaced
+            {
                 self.define_one(service, &place, old.is_some());
             } else if let (Some(id), Place::Height(rank)) =
                 (self.registry.services.find(name), place)
@@ -116,7 +123,10 @@ impl Compiler {
 
     fn balancer_shape(&mut self, id: ServiceId, balancer: &Balancer) -> Shape {
         let check = balancer.health_check.clone().map(Arc::new);
-        let transport = self.fixed.servers_transport.clone();
+        let transport = match self.transport_of(balancer) {
+            Ok(transport) => transport,
+            Err(why) => return Shape::Broken { why: why.into(), told: true },
+        };
         let seats = balancer
             .servers
             .iter()
@@ -136,6 +146,19 @@ impl Compiler {
             })
             .collect();
         Shape::Balancer { seats, pass_host: balancer.pass_host }
+    }
+
+    fn transport_of(&self, balancer: &Balancer) -> Result<Transport, String> {
+        let name = &balancer.transport;
+        if name.is_empty() {
+            return Ok(self.fixed.servers_transport.clone());
+        }
+        let found = self.dynamic.transports.iter().find(|transport| transport.name == *name);
+        let found = found.ok_or_else(|| format!("there is no transport {name}"))?;
+        match found.broken.first() {
+            Some(why) => Err(format!("its transport {name} cannot be used: {why}")),
+            None => Ok(found.transport.clone()),
+        }
     }
 
     fn seat(&mut self, wanted: ServerSpec, prefix: String, weight: Weight) -> Seat {

@@ -20,6 +20,7 @@ mod node;
 mod problems;
 mod routers;
 mod routing;
+mod secure;
 mod servers;
 mod slots;
 mod steps;
@@ -44,10 +45,12 @@ use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
 use crate::service::rotation::Rotation;
 use crate::service::stale::Freshness;
+use crate::tls::{Clock, Crypto};
 use crate::uplink::advert::Advert;
 use crate::uplink::materialise::Offers;
 use changes::Pending;
 use routing::Routing;
+use secure::Secure;
 use servers::Servers;
 use slots::{Shape, Slots};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +73,7 @@ pub struct Compiler {
     /// What is wrong between the definitions.
     between: Vec<Diagnostic>,
     routing: Routing,
+    secure: Secure,
     entry_stats: Vec<Arc<Scope>>,
     /// By weights: those laid out for the build under way.
     rotations: BTreeMap<Vec<u32>, Arc<Rotation>>,
@@ -95,6 +99,7 @@ impl Compiler {
         stats: Arc<Stats>,
         prng: &mut Prng,
     ) -> Self {
+        let crypto = Crypto::default();
         let children: Vec<Child> = fixed
             .multicluster
             .iter()
@@ -111,7 +116,7 @@ impl Compiler {
         let mut compiler = Self {
             offers: Offers::new(children.iter().map(|child| Arc::clone(&child.name))),
             entry_stats: (0..entries).map(|_| Arc::default()).collect(),
-            view: View::empty(Arc::clone(&fixed)),
+            view: View::empty(Arc::clone(&fixed), Arc::clone(&crypto.clock)),
             limits,
             key: SipKey::new(prng),
             stats,
@@ -122,6 +127,7 @@ impl Compiler {
             between: config::between(&Dynamic::default(), Some(&fixed)),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
+            secure: Secure::new(crypto),
             rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },
             fixed,
@@ -136,15 +142,21 @@ impl Compiler {
         let same_routing = old.routers == dynamic.routers
             && old.middlewares == dynamic.middlewares
             && old.uplinks == dynamic.uplinks;
-        let same_services = old.services == dynamic.services;
-        if !same_routing {
+        let same_transports = old.transports == dynamic.transports;
+        let same_services = old.services == dynamic.services && same_transports;
+        let same_tls = old.options == dynamic.options
+            && old.certificates == dynamic.certificates
+            && old.default_certificate == dynamic.default_certificate;
+        self.secure.dirty |= !same_tls || !same_transports;
+        if !same_routing || old.options != dynamic.options {
             self.report_routing(&dynamic);
             self.pending.routing = true;
         }
         if !same_services {
-            self.define_written(&dynamic.services);
+            self.dynamic.transports.clone_from(&dynamic.transports);
+            self.define_written(&dynamic.services, same_transports);
         }
-        if !same_routing || !same_services {
+        if !same_routing || !same_services || !same_tls {
             self.between = config::between(&dynamic, Some(&self.fixed));
             self.pending.problems = true;
         }
@@ -222,6 +234,7 @@ impl Compiler {
         if all_routers {
             self.build_routing();
         }
+        self.refresh_secure();
         while let Some(id) = self.slots.next_touched() {
             self.rebuild(id);
         }
@@ -275,7 +288,7 @@ impl Compiler {
 }
 
 impl View {
-    fn empty(fixed: Arc<Fixed>) -> Self {
+    fn empty(fixed: Arc<Fixed>, clock: Arc<Clock>) -> Self {
         Self {
             epoch: 0,
             fixed,
@@ -285,6 +298,8 @@ impl View {
             children: Vec::new(),
             model: Model::default(),
             status: Arc::default(),
+            certificates: Arc::default(),
+            clock,
         }
     }
 }

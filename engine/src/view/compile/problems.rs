@@ -130,6 +130,7 @@ impl Compiler {
         }
         let mut all = self.between.clone();
         all.extend(self.routing.problems().cloned());
+        all.extend(self.secure.problems.iter().cloned());
         for id in &self.slots.with_problems {
             all.extend(self.slots.get(*id).faults.iter().filter_map(|fault| fault.told.clone()));
         }

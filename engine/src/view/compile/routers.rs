@@ -54,9 +54,13 @@ impl Compiler {
         &mut self,
         router: &'a Arc<Router>,
         uplinks: &[UplinkState],
+        clash: Option<&str>,
         middle: &mut Middle<'a>,
     ) -> Compiled {
         let mut found = Findings::of(router);
+        if let Some(clash) = clash {
+            found.clashes(clash, router);
+        }
         let mounts = if router.uplinks.is_empty() {
             self.ordinary_mounts(router, &mut found)
         } else {
@@ -64,6 +68,12 @@ impl Compiler {
         };
         if mounts.is_empty() && found.faults.is_empty() {
             found.nowhere(router);
+        }
+        for (entry, _) in &mounts {
+            if let Some(why) = self.options_at(router, *entry).and_then(|it| self.why_not(&it)) {
+                found.breaks(why);
+                break;
+            }
         }
         let service = (!router.service.is_empty()).then(|| self.hold_service(&router.service));
         let mut routes = BTreeMap::new();
@@ -229,6 +239,7 @@ fn redirection(entry: &EntryPoint) -> Option<(Router, Middleware)> {
         middlewares: vec![middleware.name.clone()],
         service: "noop@internal".to_owned(),
         uplinks: Vec::new(),
+        tls: None,
         broken: Vec::new(),
     };
     Some((router, middleware))
@@ -247,12 +258,13 @@ fn internal_router(name: &str, prefix: &str, entry: &str, priority: i64) -> Opti
         middlewares: Vec::new(),
         service: format!("{name}@internal"),
         uplinks: Vec::new(),
+        tls: None,
         broken: Vec::new(),
     }))
 }
 
 /// Entry points of routers that name none: those marked as default, or all but the internal one.
-fn default_entries(fixed: &Fixed) -> Vec<usize> {
+pub(super) fn default_entries(fixed: &Fixed) -> Vec<usize> {
     let marked: Vec<usize> =
         (0..).zip(&fixed.entry_points).filter(|(_, e)| e.as_default).map(|(at, _)| at).collect();
     if !marked.is_empty() {
@@ -330,6 +342,12 @@ impl Findings {
         let path = field_path(router, &format!("uplinks[{position}]"));
         let text = format!("uplink {name} is not in effect");
         let problem = Diagnostic::warning("broken-uplink", path, text);
+        self.faults.push(Fault::told(problem, &router.place));
+    }
+
+    fn clashes(&mut self, clash: &str, router: &Router) {
+        self.condition = Condition::Disabled;
+        let problem = Diagnostic::error("tls-clash", field_path(router, "tls"), clash);
         self.faults.push(Fault::told(problem, &router.place));
     }
 

@@ -41,6 +41,16 @@ impl Routing {
 /// Rules and routes of one table, in any order.
 type Routes = Vec<(Arc<Rule>, Arc<Route>)>;
 
+/// Tables by entry point, uplink by position if it is one of uplinks, and side.
+type Tables = BTreeMap<(usize, Option<usize>, Side), Routes>;
+
+/// Which connections a table is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Side {
+    Clear,
+    Tls,
+}
+
 impl Compiler {
     pub(super) fn build_routing(&mut self) {
         let mut dynamic = self.dynamic.clone();
@@ -53,9 +63,11 @@ impl Compiler {
         let steps = self.steps(&dynamic.middlewares);
         let mut middle = Middle::new(Middlewares::new(&dynamic.middlewares), steps, &self.fixed);
         let before = std::mem::take(&mut self.routing);
-        let mut tables: BTreeMap<(usize, Option<usize>), Routes> = BTreeMap::new();
+        let clashes = self.claim_hosts(&routers);
+        let mut tables = Tables::new();
         for router in &routers {
-            let compiled = self.compile_router(router, &uplinks, &mut middle);
+            let clash = clashes.get(&*router.name).map(String::as_str);
+            let compiled = self.compile_router(router, &uplinks, clash, &mut middle);
             let at =
                 u32::try_from(self.routing.routers.len()).expect("fewer than memory has bytes");
             if let Some(service) = compiled.state.service {
@@ -71,6 +83,7 @@ impl Compiler {
         let names: BTreeSet<&str> = self.routing.routers.iter().map(|r| &*r.name).collect();
         self.registry.keep_routers(|name| names.contains(name));
         self.view.entries = self.entry_views(tables);
+        self.secure.dirty = true;
         self.pending.changed = true;
         self.pending.problems = true;
     }
@@ -88,18 +101,15 @@ impl Compiler {
         }
     }
 
-    fn mount(
-        &mut self,
-        router: &Router,
-        compiled: &Compiled,
-        tables: &mut BTreeMap<(usize, Option<usize>), Routes>,
-    ) {
+    fn mount(&mut self, router: &Router, compiled: &Compiled, tables: &mut Tables) {
         let Some(rule) = &router.rule else { return };
-        let mut made: BTreeMap<usize, Arc<Route>> = BTreeMap::new();
+        let mut made: BTreeMap<(usize, Option<Arc<str>>), Arc<Route>> = BTreeMap::new();
         for &(entry, uplink) in &compiled.mounts {
             // Entry points that ask for nothing of their own share one route.
             let group = if self.entry(entry).shapes_routes() { entry } else { usize::MAX };
-            let route = made.entry(group).or_insert_with(|| {
+            let options = self.options_at(router, entry);
+            let side = if options.is_some() { Side::Tls } else { Side::Clear };
+            let route = made.entry((group, options.clone())).or_insert_with(|| {
                 let name = Arc::clone(&compiled.state.name);
                 let (to, steps) = compiled.routes[&group].clone();
                 Arc::new(Route {
@@ -109,37 +119,41 @@ impl Compiler {
                     internal: name.ends_with("@internal") || router.service.ends_with("@internal"),
                     stats: self.registry.router(&name),
                     name,
+                    options: options.unwrap_or_default(),
                 })
             });
-            tables.entry((entry, uplink)).or_default().push((Arc::clone(rule), Arc::clone(route)));
+            let table = tables.entry((entry, uplink, side)).or_default();
+            table.push((Arc::clone(rule), Arc::clone(route)));
         }
     }
 
-    fn entry_views(
-        &self,
-        mut tables: BTreeMap<(usize, Option<usize>), Routes>,
-    ) -> Vec<Arc<EntryView>> {
+    fn entry_views(&self, mut tables: Tables) -> Vec<Arc<EntryView>> {
         let ordinary = self.fixed.entry_points.len();
         let mut views = Vec::new();
         for at in 0..self.entries() {
+            let settings = self.entry(at);
+            let mut table = |uplink: Option<usize>, side: Side| {
+                tables.remove(&(at, uplink, side)).map(|routes| Arc::new(RouteTable::new(routes)))
+            };
             let offer = if at < ordinary {
-                let routes = tables.remove(&(at, None)).unwrap_or_default();
-                Offer::Routes(Arc::new(RouteTable::new(routes)))
+                Offer::Routes(table(None, Side::Clear).unwrap_or_default())
             } else {
+                let side = if settings.tls.is_some() { Side::Tls } else { Side::Clear };
                 let mut uplinks: Vec<UplinkRoutes> = Vec::new();
                 for (number, uplink) in (0..).zip(&self.routing.uplinks) {
-                    let Some(routes) = tables.remove(&(at, Some(number))) else { continue };
-                    let routes = Arc::new(RouteTable::new(routes));
+                    let Some(routes) = table(Some(number), side) else { continue };
                     uplinks.push(UplinkRoutes { name: Arc::clone(&uplink.name), routes });
                 }
                 uplinks.sort_by(|a, b| a.name.cmp(&b.name));
                 Offer::Uplinks { uplinks, advert: self.advertised(at) }
             };
+            let routes = table(None, Side::Tls).unwrap_or_default();
             views.push(Arc::new(EntryView {
                 id: EntryId(u16::try_from(at).expect("entry points are numbered by 16 bits")),
-                settings: Arc::new(self.entry(at).clone()),
+                settings: Arc::new(settings.clone()),
                 stats: Arc::clone(&self.entry_stats[at]),
                 offer,
+                secure: self.secure_side(at, routes),
             }));
         }
         views
@@ -197,5 +211,6 @@ fn alike(a: &Router, b: &Router) -> bool {
     let parts =
         |router: &Router| (router.rule_text.clone(), router.priority, router.entry_points.clone());
     parts(a) == parts(b)
+        && a.tls == b.tls
         && (&a.middlewares, &a.service, &a.uplinks) == (&b.middlewares, &b.service, &b.uplinks)
 }

@@ -8,7 +8,7 @@ use crate::config::typed::{HealthCheck, PassiveCheck};
 use crate::service::standing::Standing;
 use crate::view::status::Health;
 use crate::view::table::Table;
-use crate::view::{Target, UplinkRef};
+use crate::view::{Cover, Target, UplinkRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(super) struct Servers {
     hosts: BTreeMap<String, Host>,
     /// Hosts that were wanted or dropped since, and whether they were told of before.
     touched: BTreeMap<String, bool>,
+    /// Targets that cannot be reached as they were configured.
+    unusable: BTreeSet<TargetId>,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,9 @@ impl Servers {
     pub(super) fn standing(&self, id: ServerId) -> Standing {
         match self.get(id) {
             None => Standing::Down,
-            Some(server) if server.ejected => Standing::Down,
+            Some(server) if server.ejected || self.unusable.contains(&server.target) => {
+                Standing::Down
+            }
             Some(server) if server.wanted.check.is_some() => Standing::of(server.health),
             Some(_) => Standing::Up,
         }
@@ -131,11 +135,19 @@ impl Servers {
                 host_field: old.host_field.clone(),
                 addrs: addrs.collect(),
                 transport: old.transport.clone(),
+                cover: old.cover.clone(),
             };
             targets.set(id.0, Some(Arc::new(new)));
         }
         entry.addresses = addresses;
         true
+    }
+
+    /// The services to look at again if that is news.
+    pub(super) fn set_unusable(&mut self, id: TargetId, unusable: bool) -> Vec<ServiceId> {
+        let news = if unusable { self.unusable.insert(id) } else { self.unusable.remove(&id) };
+        let servers = self.list.iter().flatten().filter(|server| news && server.target == id);
+        servers.map(|server| server.wanted.service).collect()
     }
 
     pub(super) fn name_changes(&mut self) -> NameChanges {
@@ -230,12 +242,17 @@ impl Compiler {
     fn hold_target(&mut self, authority: &Authority, transport: &Transport) -> TargetId {
         let id = self.registry.hold_target(authority, transport);
         if self.view.targets.get(id.0).is_none() {
+            let cover = self.cover(authority, transport);
+            if matches!(cover, Cover::Unusable(_)) {
+                self.servers.unusable.insert(id);
+            }
             let target = Target {
                 id,
                 authority: authority.clone(),
                 host_field: host_field(authority),
                 addrs: self.servers.join_host(id, authority),
                 transport: transport.clone(),
+                cover,
             };
             self.view.targets.set(id.0, Some(Arc::new(target)));
             self.pending.changed = true;
@@ -250,6 +267,7 @@ impl Compiler {
         if let Some(target) = self.view.targets.get(id.0).cloned() {
             self.servers.leave_host(id, &target.authority);
         }
+        self.servers.unusable.remove(&id);
         self.view.targets.set(id.0, None);
         self.pending.changed = true;
     }

@@ -7,7 +7,7 @@ use crate::config::fixed::EntryPoint;
 use crate::config::typed::Uplink;
 use crate::uplink::advert::{self, Advert};
 use crate::view::model::Condition;
-use crate::view::{Advertised, EntryView, Offer, UplinkRoutes};
+use crate::view::{Advertised, EntryView, Offer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -116,16 +116,13 @@ impl Compiler {
             if new.body == advert.body {
                 continue;
             }
-            let copy = |uplink: &UplinkRoutes| UplinkRoutes {
-                name: Arc::clone(&uplink.name),
-                routes: Arc::clone(&uplink.routes),
-            };
-            let uplinks = uplinks.iter().map(copy).collect();
+            let uplinks = uplinks.clone();
             self.view.entries[at] = Arc::new(EntryView {
                 id: view.id,
                 settings: Arc::clone(&view.settings),
                 stats: Arc::clone(&view.stats),
                 offer: Offer::Uplinks { uplinks, advert: new },
+                secure: view.secure.clone(),
             });
             self.pending.changed = true;
         }

@@ -4,6 +4,7 @@
 use engine::base::id::{ConnId, JobId};
 use engine::base::limits::ControlLimits;
 use engine::base::mark::Mark;
+use engine::base::secret::Secret;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{
     Answer, Batch, Document, Effect, Fault, Input, Job, Lent, Machine, OpId, OpKind, Outcome,
@@ -57,6 +58,8 @@ pub(crate) struct Desk {
     pub(crate) hosts: BTreeMap<SocketAddr, Host>,
     pub(crate) names: BTreeMap<String, Result<Vec<IpAddr>, String>>,
     pub(crate) files: Result<Vec<Document>, String>,
+    /// Certificates, keys and roots by path.
+    pub(crate) secrets: BTreeMap<String, Secret>,
     /// Every request: when, to whom, and its bytes.
     pub(crate) requests: Vec<(Time, SocketAddr, String)>,
     pub(crate) dials: Vec<(Time, SocketAddr)>,
@@ -95,6 +98,7 @@ impl Desk {
             hosts: BTreeMap::new(),
             names: BTreeMap::new(),
             files: Err("no such file".into()),
+            secrets: BTreeMap::new(),
             requests: Vec::new(),
             dials: Vec::new(),
             loads: 0,
@@ -361,6 +365,10 @@ impl Desk {
             Job::Resolve { host } => {
                 let known = self.names.get(&host).cloned();
                 Answer::Resolved(known.unwrap_or_else(|| Err("no such host".into())))
+            }
+            Job::Read { path } => {
+                let content = self.secrets.get(&*path).cloned();
+                Answer::Read(content.ok_or_else(|| "no such file".into()))
             }
             Job::Load { .. } => {
                 self.loads += 1;

@@ -210,7 +210,7 @@ fn redirects_are_followed_on_the_same_server_only() {
 
 #[test]
 fn a_check_that_cannot_be_carried_out_is_never_up_and_is_explained() {
-    for member in [r#""mode":"grpc""#, r#""scheme":"https""#] {
+    for member in [r#""mode":"grpc""#, r#""scheme":"h2c""#] {
         let advert = format!(r#"[{{"name":"shop","healthCheck":{{"path":"/health",{member}}}}}]"#);
         let mut desk = Desk::new(parent(vec![child("east", "10.0.0.1:80")]));
         desk.host("10.0.0.1:80", uplinks("a", &advert));

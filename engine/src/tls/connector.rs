@@ -1,0 +1,89 @@
+//! How servers are reached over TLS: whom to trust, who to be, what to agree on.
+
+use super::crypto::{Crypto, versions};
+use super::keys::{Identity, Roots};
+use super::refusal::Refusal;
+use super::verify::{Judge, Servers};
+use crate::config::tls::{ClientTls, Trust};
+use rustls::client::{ClientConnection, ResolvesClientCert};
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
+use std::sync::Arc;
+
+/// Ready for handshakes. Sessions are resumed among all that share it.
+#[derive(Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    /// Instead of the host that is dialed.
+    server_name: Option<ServerName<'static>>,
+}
+
+impl Connector {
+    /// `roots` must be there unless anybody is trusted.
+    pub fn new(
+        crypto: &Crypto,
+        settings: &ClientTls,
+        roots: Option<&Roots>,
+        identities: &[Identity],
+    ) -> Result<Self, String> {
+        let needed = || {
+            let roots = roots.ok_or("nobody is named who signs the certificates of servers")?;
+            Ok::<_, String>(Arc::clone(&roots.store))
+        };
+        let judge = match &settings.trust {
+            Trust::System | Trust::Roots(_) => Judge::Name(needed()?),
+            Trust::AnyName(_) => Judge::Chain(needed()?),
+            Trust::DangerAnybody => Judge::DangerAnybody,
+        };
+        let algorithms = crypto.provider.signature_verification_algorithms;
+        let verifier = Servers { algorithms, judge, peers: settings.peers.clone() };
+        let builder =
+            ClientConfig::builder_with_details(crypto.within(&settings.terms), crypto.time())
+                .with_protocol_versions(&versions(&settings.terms))
+                .map_err(|error| error.to_string())?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = if identities.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let keys = identities.iter().map(|identity| Arc::clone(&identity.key)).collect();
+            builder.with_client_cert_resolver(Arc::new(Identities(keys)))
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let server_name = match &settings.server_name {
+            Some(name) => Some(server_name(name).ok_or_else(|| format!("`{name}` is no name"))?),
+            None => None,
+        };
+        Ok(Self { config: Arc::new(config), server_name })
+    }
+
+    pub(super) fn connection(&self, host: &str) -> Result<ClientConnection, Refusal> {
+        let name = self.server_name.clone().or_else(|| server_name(host));
+        let name = name.ok_or(Refusal::WrongName)?;
+        let config = Arc::clone(&self.config);
+        ClientConnection::new(config, name).map_err(|error| Refusal::of(&error))
+    }
+}
+
+fn server_name(host: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(host.to_owned()).ok()
+}
+
+/// Who to be: the first identity that the server can verify.
+#[derive(Debug)]
+struct Identities(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Identities {
+    fn resolve(
+        &self,
+        _issuers: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find(|key| key.key.choose_scheme(schemes).is_some()).map(Arc::clone)
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}

@@ -1,0 +1,29 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "the enums underneath are open")]
+//! TLS on both sides, in memory, with time and files as inputs. The only room that names the
+//! libraries underneath: the rest of the engine sees a [`Session`], the [`Door`] that clients enter
+//! by, and the [`Connector`] that servers are reached with.
+
+mod connector;
+mod crypto;
+mod der;
+mod door;
+mod generated;
+mod keyring;
+mod keys;
+mod refusal;
+mod session;
+mod shelf;
+mod tickets;
+mod verify;
+
+pub use connector::Connector;
+pub use crypto::{Clock, Crypto};
+pub use der::CertificateInfo;
+pub use door::{Door, Policy, policy};
+use generated::generated;
+pub use keyring::{Found, Keyring, Listed, Role};
+pub use keys::{Identity, Roots};
+pub use refusal::Refusal;
+pub use session::{Session, Sink, Terms, Trouble};
+pub use shelf::Shelf;
+pub use tickets::Tickets;

@@ -1,0 +1,259 @@
+//! One end of a TLS connection, in memory: wire bytes in, plaintext out, and the other way round.
+//!
+//! ```text
+//!   Greeting ──hello is whole──▶ Open(handshake) ──finished──▶ Open(data) ──▶ closed by notice
+//!      └──────────── refused ───────┴──────────────────────────────┴──────▶ Failed
+//! ```
+
+use super::connector::Connector;
+use super::door::{Door, Policy};
+use super::refusal::Refusal;
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
+use rustls::{Connection, HandshakeKind, ProtocolVersion};
+use std::io::{self, BufRead, IoSlice, Write};
+use std::sync::Arc;
+
+/// Plaintext of one record.
+const RECORD_BYTES: usize = 16 * 1024;
+/// Pieces of plaintext that are sealed together.
+const PIECES_MAX: usize = 16;
+
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    /// What the client of a door asked for and got.
+    policy: Option<Arc<Policy>>,
+    closed_by_peer: bool,
+    notified: bool,
+    /// Refused: nothing that comes means anything.
+    failed: bool,
+}
+
+enum State {
+    /// The server's side, until the client has said what it wants.
+    Greeting {
+        acceptor: Box<Acceptor>,
+        door: Arc<Door>,
+    },
+    Open(Box<Connection>),
+    /// Nothing is read or written any more, except for last words.
+    Failed(Option<AcceptedAlert>),
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Greeting { .. } => "Greeting",
+            Self::Open(_) => "Open",
+            Self::Failed(_) => "Failed",
+        })
+    }
+}
+
+/// Where decrypted bytes go. False if there is no room: the session is then of no more use.
+pub type Sink<'a> = dyn FnMut(&[u8]) -> bool + 'a;
+
+/// Why feeding a session ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    Refused(Refusal),
+    /// The sink had no room.
+    NoRoom,
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Session {
+    pub fn server(door: Arc<Door>) -> Self {
+        Self::new(State::Greeting { acceptor: Box::default(), door })
+    }
+
+    pub fn client(connector: &Connector, host: &str) -> Result<Self, Refusal> {
+        Ok(Self::new(State::Open(Box::new(connector.connection(host)?.into()))))
+    }
+
+    fn new(state: State) -> Self {
+        Self { state, policy: None, closed_by_peer: false, notified: false, failed: false }
+    }
+
+    /// Takes bytes as they arrived and hands out what they decrypt to. After a refusal there may be
+    /// last words to write.
+    pub fn feed(&mut self, mut wire: &[u8], sink: &mut Sink<'_>) -> Result<(), Trouble> {
+        while !wire.is_empty() && !self.failed {
+            let fed = match &mut self.state {
+                State::Greeting { .. } => self.greet(&mut wire, sink),
+                State::Open(_) => self.read(&mut wire, sink),
+                State::Failed(_) => return Ok(()),
+            };
+            self.failed = fed.is_err();
+            fed?;
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, wire: &mut &[u8], sink: &mut Sink<'_>) -> Result<(), Trouble> {
+        let State::Greeting { acceptor, door } = &mut self.state else { return Ok(()) };
+        if acceptor.read_tls(wire).is_err() {
+            return Err(Refusal::Garbage.into());
+        }
+        match acceptor.accept() {
+            Ok(None) => Ok(()),
+            Ok(Some(accepted)) => {
+                let policy = Arc::clone(door.policy(accepted.client_hello().server_name()));
+                self.enter(accepted, &policy)?;
+                // Bytes behind the greeting wait inside.
+                self.process(sink)
+            }
+            Err((error, alert)) => {
+                self.state = State::Failed(Some(alert));
+                Err(Refusal::of(&error).into())
+            }
+        }
+    }
+
+    /// The client has said which name it wants, and that decides about everything else.
+    fn enter(&mut self, accepted: Accepted, policy: &Arc<Policy>) -> Result<(), Refusal> {
+        let Some(config) = &policy.config else {
+            self.state = State::Failed(None);
+            return Err(Refusal::NotOffered);
+        };
+        match accepted.into_connection(Arc::clone(config)) {
+            Ok(connection) => {
+                self.policy = Some(Arc::clone(policy));
+                self.state = State::Open(Box::new(connection.into()));
+                Ok(())
+            }
+            Err((error, alert)) => {
+                self.state = State::Failed(Some(alert));
+                Err(Refusal::of(&error))
+            }
+        }
+    }
+
+    fn read(&mut self, wire: &mut &[u8], sink: &mut Sink<'_>) -> Result<(), Trouble> {
+        let State::Open(connection) = &mut self.state else { return Ok(()) };
+        match connection.read_tls(wire) {
+            // After the other side's notice nothing that comes means anything.
+            Ok(0) => *wire = &[],
+            Ok(_) => {}
+            Err(_) => return Err(Refusal::Garbage.into()),
+        }
+        self.process(sink)
+    }
+
+    fn process(&mut self, sink: &mut Sink<'_>) -> Result<(), Trouble> {
+        let State::Open(connection) = &mut self.state else { return Ok(()) };
+        let state = connection.process_new_packets().map_err(|error| Refusal::of(&error))?;
+        self.closed_by_peer |= state.peer_has_closed();
+        let mut reader = connection.reader();
+        loop {
+            let bytes = match reader.fill_buf() {
+                Ok(bytes) if !bytes.is_empty() => bytes,
+                Ok(_) | Err(_) => return Ok(()),
+            };
+            let count = bytes.len();
+            if !sink(bytes) {
+                return Err(Trouble::NoRoom);
+            }
+            reader.consume(count);
+        }
+    }
+
+    /// Encrypts plaintext, at most a record of it: how many bytes were taken.
+    pub fn seal<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> usize {
+        let State::Open(connection) = &mut self.state else { return 0 };
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        let mut room = RECORD_BYTES;
+        let mut count = 0;
+        for (slot, piece) in slices.iter_mut().zip(pieces) {
+            *slot = IoSlice::new(&piece[..piece.len().min(room)]);
+            room -= slot.len();
+            count += 1;
+            if room == 0 {
+                break;
+            }
+        }
+        connection.writer().write_vectored(&slices[..count]).unwrap_or(0)
+    }
+
+    /// Moves what is to go out to `out`: handshake, sealed records, alerts.
+    pub fn write_to(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match &mut self.state {
+            State::Greeting { .. } => {}
+            State::Open(connection) => {
+                while connection.wants_write() {
+                    connection.write_tls(out)?;
+                }
+            }
+            State::Failed(alert) => {
+                if let Some(mut alert) = alert.take() {
+                    alert.write_all(out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will come. What was sealed before goes first.
+    pub fn close(&mut self) {
+        if let State::Open(connection) = &mut self.state
+            && !self.notified
+        {
+            connection.send_close_notify();
+        }
+        self.notified = true;
+    }
+
+    /// Whether both sides have agreed, so that plaintext can be sealed.
+    pub fn is_ready(&self) -> bool {
+        let agreed = matches!(&self.state, State::Open(connection) if !connection.is_handshaking());
+        agreed && !self.failed
+    }
+
+    /// Whether the other side has said that nothing more will come.
+    pub fn is_closed_by_peer(&self) -> bool {
+        self.closed_by_peer
+    }
+
+    /// Whether an earlier session was taken up again.
+    pub fn is_resumed(&self) -> bool {
+        let State::Open(connection) = &self.state else { return false };
+        connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// What the client of a door got; nothing before its greeting was read.
+    pub fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.as_ref()
+    }
+
+    /// The application protocol both sides agreed on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Open(connection) => connection.alpn_protocol(),
+            State::Greeting { .. } | State::Failed(_) => None,
+        }
+    }
+
+    /// Protocol version and cipher suite, as access logs and metrics name them.
+    pub fn terms(&self) -> Option<Terms> {
+        let State::Open(connection) = &self.state else { return None };
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "1.3",
+            ProtocolVersion::TLSv1_2 => "1.2",
+            _ => return None,
+        };
+        let suite = super::crypto::known(&connection.negotiated_cipher_suite()?)?;
+        Some(Terms { version, cipher: suite.name() })
+    }
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    pub version: &'static str,
+    pub cipher: &'static str,
+}

@@ -1,0 +1,497 @@
+//! TLS in the view: what clients find at each entry point, and how each server over TLS is
+//! reached. Made anew when settings, files or ticket keys change; a part whose inputs stay the
+//! same stays the same, so that sessions are still resumed.
+
+use super::Compiler;
+use super::routers::default_entries;
+use crate::base::diag::Diagnostic;
+use crate::base::id::TargetId;
+use crate::base::secret::Secret;
+use crate::config::fixed::{Authority, EntryPoint, Scheme, Transport};
+use crate::config::tls::{Certificate, ClientTls, DEFAULT, ServerTls, Trust};
+use crate::config::typed::{Place, Router};
+use crate::tls::{
+    Connector, Crypto, Door, Found, Identity, Keyring, Policy, Roots, Shelf, Tickets, policy,
+};
+use crate::view::{Cover, EntryView, RouteTable, SecureSide, Target};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Secure {
+    pub(super) keyring: Keyring,
+    /// Files of the configuration in effect.
+    files: BTreeSet<Arc<str>>,
+    connectors: BTreeMap<Arc<ClientTls>, Made>,
+    tickets: BTreeMap<String, TicketsOf>,
+    /// By entry point: hosts, and the options that routers claim for them.
+    pub(super) claims: BTreeMap<usize, BTreeMap<Box<str>, Arc<str>>>,
+    /// Where TLS is spoken: entry points, and options that routers there name.
+    pub(super) named: BTreeMap<usize, BTreeSet<Arc<str>>>,
+    pub(super) problems: Vec<Diagnostic>,
+    /// Something that this is made of changed.
+    pub(super) dirty: bool,
+}
+
+/// A connector, and what it was made of.
+#[derive(Debug)]
+struct Made {
+    roots: Option<Roots>,
+    identities: Vec<Identity>,
+    result: Result<Arc<Connector>, Arc<str>>,
+    trouble: String,
+}
+
+/// Keys of tickets, and what they are good for: other demands on clients take other keys, or
+/// somebody could come in by a ticket from before.
+#[derive(Debug)]
+struct TicketsOf {
+    options: ServerTls,
+    roots: Option<Roots>,
+    tickets: Tickets,
+}
+
+impl Secure {
+    pub(super) fn new(crypto: Crypto) -> Self {
+        Self {
+            keyring: Keyring::new(crypto),
+            files: BTreeSet::new(),
+            connectors: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            named: BTreeMap::new(),
+            problems: Vec::new(),
+            dirty: true,
+        }
+    }
+
+    /// How servers with these settings are reached.
+    pub(super) fn connector(
+        &mut self,
+        settings: Option<&Arc<ClientTls>>,
+    ) -> Result<Arc<Connector>, Arc<str>> {
+        let settings = settings.cloned().unwrap_or_default();
+        if let Some(made) = self.connectors.get(&settings) {
+            return made.result.clone();
+        }
+        let made = self.make_connector(&settings, None);
+        let result = made.result.clone();
+        self.connectors.insert(settings, made);
+        result
+    }
+
+    fn make_connector(&mut self, settings: &ClientTls, old: Option<Made>) -> Made {
+        let mut trouble = Vec::new();
+        let mut note = |found: String| {
+            if !found.is_empty() {
+                trouble.push(found);
+            }
+        };
+        let roots = match &settings.trust {
+            Trust::DangerAnybody => None,
+            Trust::Roots(pems) | Trust::AnyName(pems) if !pems.is_empty() => {
+                Some(self.keyring.roots(pems))
+            }
+            Trust::System | Trust::Roots(_) | Trust::AnyName(_) => {
+                Some(self.keyring.system_roots())
+            }
+        };
+        let roots = roots.and_then(|Found { good, trouble }| {
+            note(trouble);
+            good
+        });
+        let mut identities = Vec::new();
+        for pair in &settings.certificates {
+            let Found { good, trouble } = self.keyring.identity(pair);
+            note(trouble);
+            identities.extend(good);
+        }
+        let trouble = trouble.join("; ");
+        if let Some(old) = old.filter(|old| old.is_made_of(roots.as_ref(), &identities)) {
+            return Made { trouble, ..old };
+        }
+        let complete = identities.len() == settings.certificates.len();
+        let result = if !settings.unusable.is_empty() {
+            Err(settings.unusable.clone())
+        } else if !complete {
+            Err(trouble.clone())
+        } else {
+            let made = Connector::new(&self.keyring.crypto, settings, roots.as_ref(), &identities);
+            made.map(Arc::new).map_err(|why| if trouble.is_empty() { why } else { trouble.clone() })
+        };
+        Made { roots, identities, result: result.map_err(Arc::from), trouble }
+    }
+
+    /// Makes connectors anew whose inputs changed: the settings of those that are different now.
+    fn refresh_connectors(
+        &mut self,
+        wanted: &BTreeSet<Arc<ClientTls>>,
+    ) -> BTreeSet<Arc<ClientTls>> {
+        let mut changed = BTreeSet::new();
+        let old = std::mem::take(&mut self.connectors);
+        for (settings, made) in old.into_iter().filter(|(it, _)| wanted.contains(it)) {
+            let before = made.result.clone();
+            let made = self.make_connector(&settings, Some(made));
+            let same = match (&before, &made.result) {
+                (Ok(before), Ok(now)) => Arc::ptr_eq(before, now),
+                (Err(before), Err(now)) => before == now,
+                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+            };
+            if !same {
+                changed.insert(Arc::clone(&settings));
+            }
+            self.connectors.insert(settings, made);
+        }
+        changed
+    }
+
+    fn tickets_of(&mut self, options: &ServerTls, roots: Option<&Roots>) -> Option<Tickets> {
+        if !options.tickets {
+            return None;
+        }
+        let same_roots = |old: Option<&Roots>| match (old, roots) {
+            (Some(old), Some(new)) => old.is(new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let held = self.tickets.get(&options.name);
+        let held = held.filter(|it| it.options == *options && same_roots(it.roots.as_ref()));
+        if let Some(held) = held {
+            return Some(held.tickets.clone());
+        }
+        let tickets = Tickets::new(&self.keyring.crypto)?;
+        let (options, roots) = (options.clone(), roots.cloned());
+        let name = options.name.clone();
+        self.tickets.insert(name, TicketsOf { options, roots, tickets: tickets.clone() });
+        Some(tickets)
+    }
+}
+
+impl Made {
+    fn is_made_of(&self, roots: Option<&Roots>, identities: &[Identity]) -> bool {
+        let same_roots = match (&self.roots, roots) {
+            (Some(old), Some(new)) => old.is(new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let pairs = self.identities.iter().zip(identities);
+        let same_identities = self.identities.len() == identities.len()
+            && pairs.fold(true, |same, (old, new)| same && old.is(new));
+        self.result.is_ok() && same_roots && same_identities
+    }
+}
+
+impl Compiler {
+    /// What reading a file of certificates, keys or roots gave.
+    pub fn set_file(&mut self, path: &Arc<str>, content: Result<Secret, String>) {
+        self.secure.dirty |= self.secure.keyring.set_file(path, content);
+    }
+
+    /// Files that are read for the configuration in effect.
+    pub fn set_files(&mut self, files: BTreeSet<Arc<str>>) {
+        self.secure.dirty |= self.secure.files != files;
+        self.secure.files = files;
+    }
+
+    pub fn files(&self) -> &BTreeSet<Arc<str>> {
+        &self.secure.files
+    }
+
+    /// Whether everything that was told has been made use of.
+    pub fn is_secure_settled(&self) -> bool {
+        !self.secure.dirty
+    }
+
+    pub fn gives_tickets(&self) -> bool {
+        !self.secure.tickets.is_empty()
+    }
+
+    /// Gives tickets new keys; the last ones are good for one more period.
+    pub fn rotate_tickets(&mut self) {
+        for held in self.secure.tickets.values_mut() {
+            if let Some(rotated) = held.tickets.rotated() {
+                held.tickets = rotated;
+            }
+        }
+        self.secure.dirty |= self.gives_tickets();
+    }
+
+    /// How a server at this address is reached.
+    pub fn cover(&mut self, authority: &Authority, transport: &Transport) -> Cover {
+        match authority.scheme {
+            Scheme::Http | Scheme::H2c => Cover::Clear,
+            Scheme::Https => match self.secure.connector(transport.tls.as_ref()) {
+                Ok(connector) => Cover::Tls(connector),
+                Err(why) => Cover::Unusable(why),
+            },
+        }
+    }
+
+    pub(super) fn refresh_secure(&mut self) {
+        if !std::mem::take(&mut self.secure.dirty) {
+            return;
+        }
+        let old_problems = std::mem::take(&mut self.secure.problems);
+        self.secure.keyring.begin();
+        let shelf = self.shelf();
+        self.build_doors(&shelf);
+        self.build_connectors();
+        let files = std::mem::take(&mut self.secure.files);
+        self.secure.keyring.end(&files);
+        self.secure.files = files;
+        self.view.certificates = self.secure.keyring.listed().into();
+        self.pending.problems |= old_problems != self.secure.problems;
+        self.pending.changed = true;
+    }
+
+    fn shelf(&mut self) -> Arc<Shelf> {
+        let mut shelf = Shelf::default();
+        for certificate in &self.dynamic.certificates.clone() {
+            if let Some(identity) = self.shown(certificate) {
+                shelf.put(&identity);
+            }
+        }
+        let default = self.dynamic.default_certificate.clone();
+        let default = default.and_then(|certificate| self.shown(&certificate));
+        if self.secure.named.is_empty() {
+            return Arc::new(shelf);
+        }
+        let keyring = &mut self.secure.keyring;
+        match default.map_or_else(|| keyring.generated(), Ok) {
+            Ok(identity) => shelf.set_default(&identity),
+            Err(why) => {
+                let text = format!("no default certificate could be generated: {why}");
+                self.secure.problems.push(Diagnostic::error("certificate", "tls", text));
+            }
+        }
+        Arc::new(shelf)
+    }
+
+    fn shown(&mut self, certificate: &Certificate) -> Option<Identity> {
+        let Found { good, trouble } = self.secure.keyring.identity(&certificate.pair);
+        self.complain(&certificate.path, &certificate.place, &trouble, good.is_some());
+        good
+    }
+
+    /// Tells of files that cannot be used.
+    fn complain(&mut self, path: &str, place: &Place, trouble: &str, stands_in: bool) {
+        if trouble.is_empty() {
+            return;
+        }
+        let kept = if stands_in { "; what was good last stays in use" } else { "" };
+        let problem = Diagnostic::error("certificate", path, format!("{trouble}{kept}"));
+        self.secure.problems.push(problem.at(&place.file, place.line, place.column));
+    }
+
+    fn build_doors(&mut self, shelf: &Arc<Shelf>) {
+        let mut policies: BTreeMap<Arc<str>, Arc<Policy>> = BTreeMap::new();
+        for at in 0..self.view.entries.len() {
+            let Some(named) = self.secure.named.get(&at).cloned() else { continue };
+            let default: Arc<str> = self.entry(at).tls.as_deref().unwrap_or(DEFAULT).into();
+            for name in named.into_iter().chain([Arc::clone(&default)]) {
+                if let Entry::Vacant(slot) = policies.entry(name) {
+                    let policy = self.policy(slot.key(), shelf);
+                    slot.insert(Arc::new(policy));
+                }
+            }
+            let claims = self.secure.claims.get(&at).into_iter().flatten();
+            let by_host = claims
+                .filter_map(|(host, name)| Some((host.clone(), Arc::clone(policies.get(name)?))))
+                .collect();
+            let door = Door { default: Arc::clone(&policies[&default]), by_host };
+            let old = &self.view.entries[at];
+            let routes = old.secure.as_ref().map(|side| Arc::clone(&side.routes));
+            let side = SecureSide { door: Arc::new(door), routes: routes.unwrap_or_default() };
+            self.view.entries[at] = Arc::new(EntryView {
+                id: old.id,
+                settings: Arc::clone(&old.settings),
+                stats: Arc::clone(&old.stats),
+                offer: old.offer.clone(),
+                secure: Some(side),
+            });
+        }
+        self.secure.tickets.retain(|name, _| policies.contains_key(name.as_str()));
+    }
+
+    fn policy(&mut self, name: &str, shelf: &Arc<Shelf>) -> Policy {
+        let written = self.dynamic.options.iter().find(|options| options.name == name).cloned();
+        let options = match written {
+            Some(options) => (*options).clone(),
+            None if name == DEFAULT => ServerTls::new(DEFAULT),
+            None => return Policy::refusing(name),
+        };
+        if !options.broken.is_empty() {
+            return Policy::refusing(name);
+        }
+        let path = format!("tls.options.{}.clientAuth.caFiles", name.trim_end_matches("@file"));
+        let mut roots = None;
+        if options.clients.demand.verifies() {
+            let found = self.secure.keyring.roots(&options.clients.roots);
+            self.complain(&path, &options.place, &found.trouble, found.good.is_some());
+            roots = found.good;
+            if roots.is_none() {
+                return Policy::refusing(name);
+            }
+        }
+        let tickets = self.secure.tickets_of(&options, roots.as_ref());
+        let crypto = &self.secure.keyring.crypto;
+        match policy(crypto, &options, roots.as_ref(), shelf, tickets.as_ref()) {
+            Ok(policy) => policy,
+            Err(why) => {
+                self.complain(&path, &options.place, &why, false);
+                Policy::refusing(name)
+            }
+        }
+    }
+
+    fn build_connectors(&mut self) {
+        let children = self.fixed.multicluster.iter().flat_map(|provider| &provider.children);
+        let children = children.filter(|child| child.address.scheme == Scheme::Https);
+        let mut wanted: BTreeSet<Arc<ClientTls>> =
+            children.map(|child| child.transport.tls.clone().unwrap_or_default()).collect();
+        let targets = self.view.targets.iter();
+        let secure = targets.filter(|target| !matches!(target.cover, Cover::Clear));
+        wanted.extend(secure.map(|target| target.transport.tls.clone().unwrap_or_default()));
+        let changed = self.secure.refresh_connectors(&wanted);
+        let ids: Vec<TargetId> = self.view.targets.iter().map(|target| target.id).collect();
+        for id in ids {
+            let Some(old) = self.view.targets.get(id.0).cloned() else { continue };
+            let settings = old.transport.tls.clone().unwrap_or_default();
+            if matches!(old.cover, Cover::Clear) || !changed.contains(&settings) {
+                continue;
+            }
+            let cover = self.cover(&old.authority, &old.transport);
+            self.set_cover(id, &old, cover);
+        }
+        self.explain_connectors();
+    }
+
+    fn set_cover(&mut self, id: TargetId, old: &Target, cover: Cover) {
+        let unusable = matches!(cover, Cover::Unusable(_));
+        for service in self.servers.set_unusable(id, unusable) {
+            self.slots.touch(service);
+        }
+        let target = Target {
+            id,
+            authority: old.authority.clone(),
+            host_field: old.host_field.clone(),
+            addrs: Arc::clone(&old.addrs),
+            transport: old.transport.clone(),
+            cover,
+        };
+        self.view.targets.set(id.0, Some(Arc::new(target)));
+    }
+
+    /// Says where settings stand whose files cannot be used.
+    fn explain_connectors(&mut self) {
+        let fixed = Arc::clone(&self.fixed);
+        let nowhere = Place::default();
+        let mut told: Vec<(String, Place, Arc<ClientTls>)> = Vec::new();
+        for child in fixed.multicluster.iter().flat_map(|provider| &provider.children) {
+            let path = format!("hub.providers.multicluster.children.{}", child.name);
+            let settings = child.transport.tls.clone().unwrap_or_default();
+            told.push((format!("{path}.serversTransport"), nowhere.clone(), settings));
+        }
+        for named in &self.dynamic.transports {
+            let name = named.name.trim_end_matches("@file");
+            let settings = named.transport.tls.clone().unwrap_or_default();
+            let path = format!("http.serversTransports.{name}");
+            told.push((path, named.place.clone(), settings));
+        }
+        let own = fixed.servers_transport.tls.clone().unwrap_or_default();
+        told.push(("serversTransport".to_owned(), nowhere, own));
+        for (path, place, settings) in told {
+            let Some(made) = self.secure.connectors.get(&settings) else { continue };
+            let (trouble, works) = (made.trouble.clone(), made.result.is_ok());
+            self.complain(&path, &place, &trouble, works);
+        }
+    }
+}
+
+/// Which routers are for TLS clients, and by which options those must come in.
+impl Compiler {
+    /// The options of a router on one entry point; none on the side of clear text.
+    pub(super) fn options_at(&self, router: &Router, entry: usize) -> Option<Arc<str>> {
+        let of_entry = self.entry(entry).tls.as_deref();
+        let named = match &router.tls {
+            Some(tls) => Some(tls.options.as_deref().or(of_entry).unwrap_or(DEFAULT)),
+            None => of_entry,
+        };
+        named.map(Arc::from)
+    }
+
+    /// Why options cannot be used.
+    pub(super) fn why_not(&self, name: &str) -> Option<String> {
+        let found = self.dynamic.options.iter().find(|options| options.name == *name);
+        match found {
+            None if name != DEFAULT => Some(format!("there are no TLS options {name}")),
+            Some(options) if !options.broken.is_empty() => {
+                Some(format!("the TLS options {name} cannot be used"))
+            }
+            None | Some(_) => None,
+        }
+    }
+
+    /// Settles which options a client gets that asks for a host. Routers that want different ones
+    /// for the same host are told why they cannot serve.
+    pub(super) fn claim_hosts(&mut self, routers: &[Arc<Router>]) -> BTreeMap<String, String> {
+        type Claimants = BTreeMap<Arc<str>, Vec<String>>;
+        let mut claims: BTreeMap<(usize, String), Claimants> = BTreeMap::new();
+        self.secure.named.clear();
+        for at in 0..self.entries() {
+            if self.entry(at).tls.is_some() {
+                self.secure.named.entry(at).or_default();
+            }
+        }
+        for router in routers.iter().filter(|router| router.uplinks.is_empty()) {
+            let hosts = router.rule.iter().flat_map(|rule| rule.hosts()).collect::<Vec<_>>();
+            for entry in self.entries_of(router) {
+                let Some(options) = self.options_at(router, entry) else { continue };
+                self.secure.named.entry(entry).or_default().insert(Arc::clone(&options));
+                for host in &hosts {
+                    let claim = claims.entry((entry, host.clone())).or_default();
+                    claim.entry(Arc::clone(&options)).or_default().push(router.name.clone());
+                }
+            }
+        }
+        let mut clashes = BTreeMap::new();
+        self.secure.claims.clear();
+        for ((entry, host), claimants) in claims {
+            if claimants.len() == 1 {
+                let of_entry = self.secure.claims.entry(entry).or_default();
+                of_entry.extend(claimants.into_keys().map(|name| (host.as_str().into(), name)));
+                continue;
+            }
+            let names: Vec<&str> = claimants.keys().map(|name| &**name).collect();
+            let text =
+                format!("routers want different TLS options for {host}: {}", names.join(", "));
+            for router in claimants.values().flatten() {
+                clashes.insert(router.clone(), text.clone());
+            }
+        }
+        clashes
+    }
+
+    fn entries_of(&self, router: &Router) -> Vec<usize> {
+        if router.entry_points.is_empty() {
+            return default_entries(&self.fixed);
+        }
+        let named = |entry: &EntryPoint| router.entry_points.contains(&entry.name);
+        (0..).zip(&self.fixed.entry_points).filter(|(_, it)| named(it)).map(|(at, _)| at).collect()
+    }
+
+    /// The side of an entry point that TLS clients see, with the door it had before.
+    pub(super) fn secure_side(&self, at: usize, routes: Arc<RouteTable>) -> Option<SecureSide> {
+        self.secure.named.get(&at)?;
+        let old = self.view.entries.get(at).and_then(|entry| entry.secure.as_ref());
+        let door = old.map_or_else(
+            || {
+                let default = Arc::new(Policy::refusing(DEFAULT));
+                Arc::new(Door { default, by_host: BTreeMap::new() })
+            },
+            |old| Arc::clone(&old.door),
+        );
+        Some(SecureSide { door, routes })
+    }
+}

@@ -1,0 +1,197 @@
+//! TLS on connections of a worker: told from clear text by the first byte, opened as it arrives,
+//! and given up with a cause that is counted and told.
+
+use super::conn::{Conn, Role, Usage};
+use super::{Worker, key_of};
+use crate::base::id::ConnId;
+use crate::base::mark::Mark;
+use crate::base::time::{Span, Time};
+use crate::boundary::{Close, Effect, Fault, Lent, Report, Whom};
+use crate::net::secure::Secure;
+use crate::net::wire::{Cover, Due, Half};
+use crate::tls::{Refusal, Session, Trouble};
+
+/// A handshake that took longer is given up.
+pub(super) const HANDSHAKE_MAX: Span = Span::secs(10);
+/// Between two reports of refused handshakes.
+const REPORT_GAP: Span = Span::secs(1);
+/// The application protocol of HTTP/2 (RFC 9113 §3.1).
+const H2: &[u8] = b"h2";
+/// The first byte of a TLS connection: a record of the handshake (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+impl Worker {
+    /// Takes what arrived on a connection that is not known to be clear text; gives it back if it
+    /// is.
+    pub(super) fn uncover(&mut self, id: ConnId, lent: Lent) -> Option<Lent> {
+        let conn = self.conns.get_mut(key_of(id))?;
+        if matches!(conn.wire.cover, Cover::Unseen) {
+            let first = match &lent {
+                Lent::One(page) => page.bytes().first(),
+                Lent::Many(pages) => pages.iter().find_map(|page| page.bytes().first()),
+            };
+            if first != Some(&HANDSHAKE_RECORD) {
+                conn.wire.cover = Cover::Clear;
+                return Some(lent);
+            }
+            self.greet(id);
+        }
+        if lent.bytes() == 0 {
+            self.on_cut(id);
+            return Some(lent);
+        }
+        self.open(id, lent);
+        None
+    }
+
+    /// A client begins to speak TLS.
+    fn greet(&mut self, id: ConnId) {
+        let by = self.now + HANDSHAKE_MAX;
+        let conn = self.conns.get_mut(key_of(id)).expect("its read was under way");
+        let Role::Client(client) = &conn.role else { unreachable!("only clients are unseen") };
+        let entry = &self.view.entries[usize::from(client.entry.0)];
+        let Some(side) = &entry.secure else {
+            conn.wire.cover = Cover::Clear;
+            return;
+        };
+        let session = Session::server(std::sync::Arc::clone(&side.door));
+        conn.wire.cover = Cover::Tls(Box::new(Secure::new(session)));
+        conn.wire.set(Due::Handshake, by);
+    }
+
+    fn open(&mut self, id: ConnId, lent: Lent) {
+        self.view.clock.set(self.accounts.stats().started.seconds_at(self.now));
+        let conn = self.conns.get_mut(key_of(id)).expect("its read was under way");
+        let opened = conn.wire.open(&lent, &self.pool);
+        if let Lent::Many(mut pages) = lent {
+            pages.clear();
+            self.spare.push(pages);
+        }
+        match opened {
+            Ok(()) => self.on_opened(id),
+            Err(Trouble::NoRoom) => {
+                self.mark(Mark::PagesExhausted);
+                let _ = self.shed();
+                self.lose(id, Fault::NoPages);
+            }
+            Err(Trouble::Refused(refusal)) => self.refuse(id, refusal),
+        }
+    }
+
+    fn on_opened(&mut self, id: ConnId) {
+        let conn = self.conns.get_mut(key_of(id)).expect("its read was under way");
+        let Cover::Tls(secure) = &mut conn.wire.cover else { return };
+        if secure.agreed || !secure.session.is_ready() {
+            return;
+        }
+        secure.agreed = true;
+        let streams = secure.session.alpn() == Some(H2);
+        conn.wire.set(Due::Handshake, Time::NEVER);
+        match conn.role {
+            Role::Client(_) => {
+                self.mark(Mark::ClientSecured);
+                if streams {
+                    self.start_session(id, 0);
+                }
+            }
+            // It spoke TLS before it spoke HTTP.
+            Role::Session(_) | Role::Accepting(_) => {}
+            Role::Upstream(_) => {
+                self.mark(Mark::ServerSecured);
+                self.on_reachable(id);
+            }
+        }
+    }
+
+    /// The TLS that a client speaks, be it on a connection or on a stream of one.
+    pub(super) fn secure_of(&self, id: ConnId) -> Option<&Secure> {
+        let conn = self.conn(id)?;
+        match &conn.stream {
+            None => conn.wire.secure(),
+            Some(stream) => self.conn(stream.session)?.wire.secure(),
+        }
+    }
+
+    /// The stream ended without a notice: what depends on its end is not whole.
+    fn on_cut(&mut self, id: ConnId) {
+        let conn = self.conns.get_mut(key_of(id)).expect("its read was under way");
+        let Cover::Tls(secure) = &conn.wire.cover else { return };
+        if secure.session.is_closed_by_peer() {
+            return;
+        }
+        conn.wire.cut = true;
+        let waits = !secure.agreed;
+        self.mark(Mark::TlsCut);
+        if waits {
+            self.refuse(id, Refusal::Cut);
+        }
+    }
+
+    /// Gives up a connection for what the other side did or is.
+    pub(super) fn refuse(&mut self, id: ConnId, refusal: Refusal) {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let agreed = conn.wire.secure().is_some_and(|secure| secure.agreed);
+        if agreed {
+            self.mark(Mark::TlsBroken);
+            self.lose(id, Fault::Reset);
+            return;
+        }
+        conn.wire.set(Due::Handshake, Time::NEVER);
+        self.mark(Mark::HandshakeRefused);
+        let conn = self.conns.get_mut(key_of(id)).expect("just seen");
+        match &conn.role {
+            Role::Client(client) => {
+                let (whom, peer) = (Whom::Client(client.entry), client.peer);
+                self.counts().refused_clients[refusal as usize].add(1);
+                self.tell_refused(whom, peer, refusal);
+                self.linger(id);
+            }
+            Role::Upstream(upstream) => {
+                let (whom, peer) = (Whom::Server(upstream.target), upstream.addr);
+                self.counts().refused_servers[refusal as usize].add(1);
+                self.tell_refused(whom, peer, refusal);
+                self.give_up_server(id, refusal);
+            }
+            Role::Session(_) | Role::Accepting(_) => {}
+        }
+    }
+
+    /// Tells the control machine, but not of every one.
+    fn tell_refused(&mut self, whom: Whom, peer: std::net::SocketAddr, refusal: Refusal) {
+        if self.now < self.refusals_from {
+            return;
+        }
+        self.refusals_from = self.now + REPORT_GAP;
+        self.effects.push(Effect::Report(Report::Refused { whom, peer, refusal }));
+    }
+
+    /// Nothing was sent to the server, so another address may be tried.
+    fn give_up_server(&mut self, id: ConnId, refusal: Refusal) {
+        let exchange = self.conn(id).and_then(Conn::exchange);
+        let linger = self.now + self.limits.linger;
+        let conn = self.conns.get_mut(key_of(id)).expect("its handshake was under way");
+        let outbox = std::mem::take(&mut conn.wire.outbox);
+        conn.wire.clear_deadlines();
+        conn.wire.set(Due::Linger, linger);
+        conn.wire.held = false;
+        conn.wire.shut();
+        if let Role::Upstream(upstream) = &mut conn.role {
+            upstream.usage = Usage::Parting;
+        }
+        self.touch(id);
+        if let Some(key) = exchange {
+            let status = if refusal == Refusal::TimedOut { 504 } else { 502 };
+            self.try_next_address(key, outbox, status);
+        }
+    }
+
+    /// Says goodbye on a connection that nobody needs any more.
+    pub(super) fn advance_parting(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        conn.wire.inbox.clear();
+        let said = matches!(conn.wire.half, Half::Shut | Half::Broken);
+        if said && conn.wire.is_flushed() {
+            self.end(id, Close::Gentle);
+        }
+    }
+}
