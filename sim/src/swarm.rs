@@ -27,6 +27,7 @@ pub struct Tally {
 
 /// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2.
 const ELSEWHERE: &[Mark] = &[
+    Mark::PingUnanswered,
     Mark::SessionAbused,
     Mark::SessionBroken,
     Mark::SessionEnded,
@@ -34,6 +35,8 @@ const ELSEWHERE: &[Mark] = &[
     Mark::StreamCut,
     Mark::StreamRefused,
     Mark::StreamReset,
+    Mark::UpstreamGoingAway,
+    Mark::UpstreamSessionOpened,
 ];
 
 /// At most this many failing runs are kept.

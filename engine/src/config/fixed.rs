@@ -228,6 +228,10 @@ pub struct Transport {
     pub write_timeout: Span,
     /// Settings of TLS, for servers that are reached over it. None is all defaults.
     pub tls: Option<Arc<ClientTls>>,
+    /// An HTTP/2 connection that was silent for this long is asked for a sign of life; zero never.
+    pub ping_after: Span,
+    /// How long it may take to give one.
+    pub ping_timeout: Span,
 }
 
 /// Connections kept for reuse, per process.
@@ -247,6 +251,8 @@ impl Default for Transport {
             read_timeout: Span::ZERO,
             write_timeout: Span::ZERO,
             tls: None,
+            ping_after: Span::ZERO,
+            ping_timeout: Span::secs(15),
         }
     }
 }

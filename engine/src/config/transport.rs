@@ -14,7 +14,7 @@ pub(super) fn transport(fields: &Fields<'_>) -> Transport {
         None | Some(0) => transport.idle,
         Some(count) => u32::try_from(count).map_or(IdleConns::NoReuse, IdleConns::UpTo),
     };
-    // Only HTTP/1.1 is spoken to servers.
+    // Over TLS only HTTP/1.1 is spoken to servers.
     fields.accept(&["disableHTTP2"]);
     let mark = fields.report.mark();
     let mut tls = client_tls(fields);
@@ -29,8 +29,8 @@ pub(super) fn transport(fields: &Fields<'_>) -> Transport {
     transport.idle_timeout = times.span("idleConnTimeout").unwrap_or(transport.idle_timeout);
     transport.read_timeout = times.span("readTimeout").unwrap_or(transport.read_timeout);
     transport.write_timeout = times.span("writeTimeout").unwrap_or(transport.write_timeout);
-    // These two watch HTTP/2 connections.
-    times.accept(&["readIdleTimeout", "pingTimeout"]);
+    transport.ping_after = times.span("readIdleTimeout").unwrap_or(transport.ping_after);
+    transport.ping_timeout = times.span("pingTimeout").unwrap_or(transport.ping_timeout);
     times.close();
     transport
 }

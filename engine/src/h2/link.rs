@@ -188,7 +188,9 @@ impl Link {
             role,
             bounds,
             theirs: Theirs {
-                streams_max: u32::MAX,
+                // RFC 9113 §6.5.2 has no limit before it is said; one that is far off would only
+                // be refused.
+                streams_max: 100,
                 stream_window: WINDOW_INITIAL,
                 frame_max: frame::PAYLOAD_MAX,
             },
@@ -254,7 +256,7 @@ impl Link {
         !self.leaving
             && !self.going_away
             && self.next_ours < frame::WINDOW_MAX
-            && self.streams.active() < self.theirs.streams_max
+            && self.streams.active() < self.theirs.streams_max.min(self.bounds.streams_max)
     }
 
     /// Streams that somebody owns.
@@ -266,15 +268,14 @@ impl Link {
         self.going_away
     }
 
-    /// Whoever owns streams, oldest first.
-    pub fn owners(&self) -> impl Iterator<Item = ConnId> {
-        self.streams.iter().filter_map(|stream| stream.owner)
+    /// The other side takes no further streams.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
-    /// Whether more can be sent on a stream right away.
-    pub fn has_credit(&self, id: u32) -> bool {
-        let stream = self.streams.get(id);
-        self.credit.available() > 0 && stream.is_some_and(|it| it.credit.available() > 0)
+    /// Whoever owns streams above this number.
+    pub fn owners_above(&self, last: u32) -> impl Iterator<Item = ConnId> {
+        self.streams.iter().filter(move |stream| stream.id > last).filter_map(|it| it.owner)
     }
 
     pub(super) fn add(&mut self, id: u32, owner: Option<ConnId>, state: State, left: Option<u64>) {

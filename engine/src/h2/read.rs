@@ -592,7 +592,9 @@ impl Link {
         if head.has(ACK) {
             return Ok(None);
         }
-        self.greeted = true;
+        if !std::mem::replace(&mut self.greeted, true) {
+            self.theirs.streams_max = u32::MAX;
+        }
         let mut granted = false;
         for setting in payload.chunks_exact(6).filter_map(Setting::read) {
             granted |= self.set(setting)?;

@@ -3,7 +3,7 @@
 use super::flow::Credit;
 use super::frame::{self, Code, END_HEADERS, END_STREAM, HEAD, Head, Kind};
 use super::ledger::Cheap;
-use super::link::{Event, Fatal, Io, Link, Role};
+use super::link::{Event, Io, Link, Role};
 use super::message;
 use super::stream::{State, Why};
 use crate::base::id::ConnId;
@@ -31,7 +31,7 @@ impl Link {
         scheme: &[u8],
         text: &[u8],
         ends: bool,
-    ) -> Result<u32, Fatal> {
+    ) -> Result<u32, NoPage> {
         debug_assert!(self.role == Role::Client && self.may_open(), "asked before");
         let id = self.next_ours;
         self.next_ours += 2;

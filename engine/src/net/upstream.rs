@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 pub struct Upstreams {
     /// Ready for a request, most recently used last.
     idle: VecDeque<ConnId>,
+    /// HTTP/2 connections that may take one more stream, oldest first.
+    pub sessions: Vec<ConnId>,
+    /// HTTP/2 connections that are being dialed.
+    pub dialing: u32,
     /// Exchanges that wait for a connection, oldest first.
     waiters: VecDeque<Key>,
     /// Dialing, busy and idle ones.

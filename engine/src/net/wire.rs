@@ -38,9 +38,11 @@ pub enum Due {
     Pages,
     /// The end of the TLS handshake.
     Handshake,
+    /// A sign of life on an HTTP/2 connection.
+    Ping,
 }
 
-const DUES: usize = 12;
+const DUES: usize = 13;
 
 impl Due {
     const ALL: [Self; DUES] = [
@@ -56,6 +58,7 @@ impl Due {
         Self::Linger,
         Self::Pages,
         Self::Handshake,
+        Self::Ping,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -72,6 +75,7 @@ impl Due {
             Self::Linger => "linger",
             Self::Pages => "pages",
             Self::Handshake => "handshake",
+            Self::Ping => "ping",
         }
     }
 }

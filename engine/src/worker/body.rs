@@ -53,6 +53,11 @@ impl Body {
         Self { reader, over, chunked: next == Framing::Chunked, bytes: 0, came: Vec::new() }
     }
 
+    /// Settles how the content is framed for the next reader.
+    pub(super) fn frame(&mut self, chunked: bool) {
+        self.chunked = chunked;
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over
     }

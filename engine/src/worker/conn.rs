@@ -24,7 +24,7 @@ pub(super) enum Role {
     Accepting(EntryId),
     Client(Client),
     Upstream(Upstream),
-    /// An HTTP/2 connection of a client: its streams are clients.
+    /// An HTTP/2 connection: its streams are clients, or connections to a server.
     Session(Box<Session>),
 }
 
@@ -110,6 +110,8 @@ pub(super) struct Upstream {
     pub(super) write_timeout: Span,
     /// How long it may stay idle.
     pub(super) idle_timeout: Span,
+    /// It becomes an HTTP/2 connection once it is there, or is a stream of one.
+    pub(super) multiplexed: bool,
 }
 
 /// What a connection to a server is doing.
@@ -134,6 +136,11 @@ impl Conn {
     pub(super) fn is_delivered(&self) -> bool {
         let ended = matches!(self.wire.half, Half::Shut | Half::Broken);
         self.wire.is_flushed() && (self.stream.is_none() || ended)
+    }
+
+    /// Whether nothing but a head may be written before the connection is there.
+    pub(super) fn awaits_session(&self) -> bool {
+        self.stream.is_none() && self.upstream().is_some_and(|upstream| upstream.multiplexed)
     }
 
     pub(super) fn exchange(&self) -> Option<Key> {

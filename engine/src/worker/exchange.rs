@@ -5,6 +5,7 @@ use super::record::Choice;
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
+use crate::config::fixed::Scheme;
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::middleware::{GAUGES_MAX, Told};
@@ -305,6 +306,12 @@ impl Exchange {
         let origin = self.asking.origin.start as usize..self.asking.origin.end as usize;
         let origin = Some(origin).filter(|range| !range.is_empty());
         Told { origin: origin.map(|at| &self.asking.head.bytes()[at]), secure: self.asking.secure }
+    }
+
+    /// Whether the server is spoken to in HTTP/2. Who asks to switch protocols is not.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        let speaks = self.target().is_some_and(|target| target.authority.scheme == Scheme::H2c);
+        speaks && self.asking.upgrade.is_none()
     }
 
     /// Whether any part of the final response has reached the client's outbox.

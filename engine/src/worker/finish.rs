@@ -41,7 +41,9 @@ impl Worker {
     /// The exchange's connection to the server is kept if both halves are exactly done.
     fn let_go(&mut self, id: ConnId, complete: bool, keep: bool) {
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
-        let clean = conn.wire.half == Half::Open && conn.wire.inbox.is_empty() && !conn.wire.eof;
+        let own = conn.stream.is_none();
+        let clean =
+            own && conn.wire.half == Half::Open && conn.wire.inbox.is_empty() && !conn.wire.eof;
         let Some(upstream) = conn.upstream_mut() else { return };
         upstream.usage = Usage::Over;
         if complete && keep && clean {

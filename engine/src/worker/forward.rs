@@ -47,10 +47,10 @@ impl Worker {
         if exchange.ended {
             return Turn::Enough;
         }
-        let full = self
-            .conns
-            .get(key_of(to))
-            .is_none_or(|conn| conn.wire.half != Half::Open || conn.wire.outbox.bytes() >= limit);
+        let full = self.conns.get(key_of(to)).is_none_or(|conn| {
+            let shut = conn.wire.half != Half::Open;
+            shut || conn.awaits_session() || conn.wire.outbox.bytes() >= limit
+        });
         let from = exchange.client;
         if full {
             self.hold(from);
@@ -63,7 +63,10 @@ impl Worker {
         if exchange.up.is_over() {
             exchange.ended = true;
             let conn = self.conns.get_mut(key_of(to)).expect("an exchange has its connection");
-            if exchange.up.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
+            if let Some(stream) = &mut conn.stream {
+                exchange.up.trailer_lines(&mut stream.trailers);
+                conn.wire.shut();
+            } else if exchange.up.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
                 self.on_no_page(to);
             }
             self.on_upload_over(key, to);
@@ -234,6 +237,9 @@ impl Worker {
             }
             Ok(Piece::Over) => self.on_response_over(key),
             Ok(Piece::Starved) if eof && !cut && exchange.down.on_close() => {
+                if let Some(stream) = &mut conn.stream {
+                    exchange.down.came = std::mem::take(&mut stream.came);
+                }
                 self.on_response_over(key)
             }
             Ok(Piece::Starved) => {

@@ -35,6 +35,7 @@ mod pool;
 pub mod record;
 mod response;
 mod secure;
+mod served;
 mod session;
 mod settle;
 mod shed;

@@ -103,8 +103,9 @@ impl Worker {
             unreachable!("only servers are dialed")
         };
         upstream.usage = Usage::Over;
-        let target = upstream.target;
+        let (target, multiplexed) = (upstream.target, upstream.multiplexed);
         let outbox = std::mem::take(&mut conn.wire.outbox);
+        self.targets[target.0 as usize].dialing -= u32::from(multiplexed);
         self.upstreams -= 1;
         self.counts().upstreams.set(u64::from(self.upstreams));
         self.targets[target.0 as usize].open -= 1;
@@ -171,6 +172,7 @@ impl Worker {
                 self.abandon(key);
             }
             Due::Idle
+            | Due::Ping
             | Due::Request
             | Due::Response
             | Due::ResponseHead

@@ -12,6 +12,7 @@ use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, OpKind};
 use crate::config::fixed::IdleConns;
+use crate::http::framing::Framing;
 use crate::net::outbox::Outbox;
 use crate::net::secure::Secure;
 use crate::net::upstream::Upstreams;
@@ -41,10 +42,14 @@ impl Worker {
             self.fail(key, 502);
             return;
         };
-        let fresh_only = exchange.retried;
+        let (fresh_only, multiplexed) = (exchange.retried, exchange.is_multiplexed());
         let dial_timeout = exchange.target().map_or(Span::ZERO, |it| it.transport.dial_timeout);
         exchange.dial_by = super::client::after(self.now, dial_timeout);
         self.grow_targets(target);
+        if multiplexed {
+            self.connect_stream(key, target);
+            return;
+        }
         if !fresh_only && let Some(id) = self.take_idle(target) {
             self.counts().reused.add(1);
             self.attach(key, id, true);
@@ -89,7 +94,7 @@ impl Worker {
         self.upstreams < self.limits.upstreams_max.max(1) || self.shed_idle_upstream()
     }
 
-    fn wait(&mut self, key: Key, target: TargetId) {
+    pub(super) fn wait(&mut self, key: Key, target: TargetId) {
         let exchange = self.exchanges.get(key).expect("a connecting exchange exists");
         let pool = &mut self.targets[target.0 as usize];
         // A mirror has no connection whose clock could end its waiting; and where nothing is open,
@@ -144,6 +149,7 @@ impl Worker {
             self.fail(key, 502);
             return;
         };
+        let multiplexed = exchange.is_multiplexed();
         let left = exchange.dial_by.since(now);
         let others = u64::try_from(aim.addrs.len() - at).unwrap_or(1);
         let share = left.divided(others).max(left.min(DIAL_SHARE_MIN));
@@ -170,7 +176,9 @@ impl Worker {
             read_timeout: transport.read_timeout,
             write_timeout: transport.write_timeout,
             idle_timeout: transport.idle_timeout,
+            multiplexed,
         };
+        self.targets[target.0 as usize].dialing += u32::from(multiplexed);
         self.counts().dialed.add(1);
         let id = self.insert(Role::Upstream(upstream));
         self.upstreams += 1;
@@ -196,7 +204,7 @@ impl Worker {
     }
 
     /// Gives the exchange its connection.
-    fn attach(&mut self, key: Key, id: ConnId, reused: bool) {
+    pub(super) fn attach(&mut self, key: Key, id: ConnId, reused: bool) {
         let now = self.now;
         let conn = self.conns.get_mut(key_of(id)).expect("a connection to attach");
         let Role::Upstream(upstream) = &mut conn.role else { unreachable!("servers only") };
@@ -207,6 +215,8 @@ impl Worker {
         exchange.reused = reused;
         exchange.sent_at = now;
         exchange.phase = if reused { Phase::AwaitingHead } else { Phase::Dialing };
+        let raw = upstream.multiplexed && conn.stream.is_some();
+        exchange.up.frame(exchange.framing == Framing::Chunked && !raw);
         conn.wire.set(Due::Idle, Time::NEVER);
         conn.wire.set(Due::Whole, exchange.whole_by);
         conn.wire.held = false;
@@ -306,6 +316,10 @@ impl Worker {
 
     /// The way to a server is open.
     pub(super) fn on_reachable(&mut self, id: ConnId) {
+        if self.conn(id).is_some_and(Conn::awaits_session) {
+            self.start_upstream_session(id);
+            return;
+        }
         let Some(key) = self.conn(id).and_then(Conn::exchange) else {
             self.end(id, Close::Gentle);
             return;

@@ -161,7 +161,14 @@ impl Worker {
             line_max: self.limits.chunk_line_bytes,
             trailer_max: self.limits.trailer_bytes,
         };
-        exchange.down = Body::new(head.framing, framing, || Decoder::new(Who::Origin, bounds));
+        let from = self.conns.get(key_of(upstream)).expect("an exchange has its connection");
+        let streams = from.stream.is_some();
+        let bare = streams && from.wire.eof && from.wire.inbox.is_empty();
+        let comes = match streams && !head.framing.is_over() && head.framing != Framing::Tunnel {
+            true => Framing::UntilClose,
+            false => head.framing,
+        };
+        exchange.down = Body::new(comes, framing, || Decoder::new(Who::Origin, bounds));
         let tunnel = head.framing == Framing::Tunnel;
         exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
         let Some(id) = exchange.client else { return };
@@ -182,7 +189,7 @@ impl Worker {
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }
-        let ends = exchange.down.is_over() && !tunnel;
+        let ends = (exchange.down.is_over() || bare) && !tunnel;
         if conn.stream.is_some() {
             let out = std::mem::take(&mut self.scratch.head);
             self.put_stream_head(id, &out, ends);

@@ -3,6 +3,7 @@
 
 use super::client::after;
 use super::conn::{Client, Conn, Partial, Role, Talk};
+use super::served::Served;
 use super::stream::Stream;
 use super::{Worker, key_of};
 use crate::base::id::{ConnId, EntryId};
@@ -24,14 +25,20 @@ const PREFACE_START: usize = 4;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) link: Link,
-    pub(super) entry: EntryId,
-    pub(super) peer: SocketAddr,
+    pub(super) side: Side,
     pub(super) opened: Time,
     pub(super) requests: u32,
     /// Streams that could send more if there were room in the connection.
     pub(super) waiting: VecDeque<ConnId>,
     /// Nothing is read as HTTP any more.
     pub(super) over: bool,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    Client { entry: EntryId, peer: SocketAddr },
+    Server(Served),
 }
 
 /// Whether the first bytes of a connection begin HTTP/2.
@@ -65,7 +72,14 @@ impl Worker {
         link.skip_preface(taken);
         let (entry, peer, opened) = (client.entry, client.peer, client.opened);
         let waiting = VecDeque::new();
-        let session = Session { link, entry, peer, opened, requests: 0, waiting, over: false };
+        let session = Session {
+            link,
+            side: Side::Client { entry, peer },
+            opened,
+            requests: 0,
+            waiting,
+            over: false,
+        };
         conn.role = Role::Session(Box::new(session));
         conn.wire.clear_deadlines();
         self.touch(id);
@@ -129,8 +143,9 @@ impl Worker {
             }
             Event::Granted { owner: Some(owner) } => self.touch(owner),
             Event::Granted { owner: None } => self.wake_streams(id),
-            Event::Head { .. } => debug_assert!(false, "a client sends no responses"),
-            Event::GoingAway { .. } | Event::Pong => {}
+            Event::Head { owner, ended } => self.on_stream_head(owner, ended),
+            Event::GoingAway { last, .. } => self.on_going_away(id, last),
+            Event::Pong => {}
         }
     }
 
@@ -154,7 +169,7 @@ impl Worker {
         let now = self.now;
         let Some(session) = self.session_mut(id) else { return };
         session.requests += 1;
-        let (entry, peer) = (session.entry, session.peer);
+        let Side::Client { entry, peer } = session.side else { return };
         if self.streams >= self.limits.streams_max {
             self.mark(Mark::StreamRefused);
             self.refuse_stream(id, number);
@@ -188,7 +203,7 @@ impl Worker {
     }
 
     /// Copies the head that was gathered into pages of the stream. False if there are none.
-    fn put_gathered(&mut self, owner: ConnId) -> bool {
+    pub(super) fn put_gathered(&mut self, owner: ConnId) -> bool {
         let small = self.pool.page_bytes(PageSize::Small) as usize;
         let Some(conn) = self.conns.get_mut(key_of(owner)) else { return false };
         let mut rest = self.scratch.gather.text.as_slice();
@@ -245,7 +260,8 @@ impl Worker {
         let draining = self.is_draining();
         let view = std::rc::Rc::clone(&self.view);
         let Some(session) = self.session_mut(id) else { return };
-        let settings = &view.entries[usize::from(session.entry.0)].settings;
+        let Side::Client { entry, .. } = session.side else { return };
+        let settings = &view.entries[usize::from(entry.0)].settings;
         let spent = settings.keep_alive_requests_max > 0
             && session.requests >= settings.keep_alive_requests_max;
         let aged = !settings.keep_alive_time_max.is_zero()
@@ -270,6 +286,13 @@ impl Worker {
             self.end(id, Close::Gentle);
             return;
         }
+        let entry = match session.side {
+            Side::Client { entry, .. } => entry,
+            Side::Server(served) => {
+                self.rest_upstream_session(id, served);
+                return;
+            }
+        };
         if !session.link.is_idle() {
             conn.wire.set(Due::Idle, Time::NEVER);
             self.idle_clients.remove(id.slot);
@@ -280,7 +303,7 @@ impl Worker {
             return;
         }
         if conn.wire.at(Due::Idle) == Time::NEVER {
-            let idle = self.view.entries[usize::from(session.entry.0)].settings.idle_timeout;
+            let idle = self.view.entries[usize::from(entry.0)].settings.idle_timeout;
             conn.wire.set(Due::Idle, after(now, idle));
         }
         if !self.idle_clients.contains(id.slot) {
@@ -292,6 +315,7 @@ impl Worker {
     pub(super) fn retire_session(&mut self, id: ConnId) {
         self.send_away(id, Code::NoError);
         self.idle_clients.remove(id.slot);
+        self.idle_upstreams.remove(id.slot);
         let by = self.now + self.limits.linger;
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
         let Role::Session(session) = &mut conn.role else { return };
@@ -317,6 +341,9 @@ impl Worker {
         }
         if let Some(session) = self.session_mut(id) {
             session.over = true;
+            if let Side::Server(served) = session.side {
+                self.forget_session(id, served.target);
+            }
         }
         self.lose_streams(id);
         self.retire_session(id);
@@ -325,38 +352,60 @@ impl Worker {
     /// Every stream of the connection is lost with it.
     pub(super) fn lose_streams(&mut self, id: ConnId) {
         let Some(session) = self.session_mut(id) else { return };
-        let owners: Vec<ConnId> = session.link.owners().collect();
+        let owners: Vec<ConnId> = session.link.owners_above(0).collect();
         for owner in owners {
             self.lose(owner, Fault::Reset);
         }
     }
 
+    /// The connection is being closed.
+    pub(super) fn end_session(&mut self, id: ConnId) {
+        let Some(session) = self.session_mut(id) else { return };
+        match session.side {
+            Side::Client { entry, .. } => {
+                self.clients -= 1;
+                self.count_clients(entry, -1);
+            }
+            Side::Server(served) => {
+                self.forget_session(id, served.target);
+                self.count_upstream_gone(served.target);
+                self.wake_waiter(served.target);
+            }
+        }
+        self.lose_streams(id);
+    }
+
     pub(super) fn on_session_due(&mut self, id: ConnId, due: Due) {
-        match due {
-            Due::Idle => {
+        let Some(session) = self.session_mut(id) else { return };
+        let served = match session.side {
+            Side::Client { .. } => None,
+            Side::Server(served) => Some(served),
+        };
+        match (due, served) {
+            (Due::Ping, Some(served)) => self.on_silence(id, served),
+            (Due::Idle, Some(_)) => {
+                self.mark(Mark::IdleUpstreamClosed);
+                self.end(id, Close::Gentle);
+            }
+            (Due::Idle, None) => {
                 self.mark(Mark::IdleClientClosed);
                 self.retire_session(id);
             }
-            Due::Linger => {
+            (Due::Linger, _) => {
                 self.mark(Mark::LingeredLong);
                 self.end(id, Close::Gentle);
             }
-            Due::Pages => {}
-            Due::Handshake
-            | Due::Request
-            | Due::Response
-            | Due::Dial
-            | Due::ResponseHead
-            | Due::Continue
-            | Due::Read
-            | Due::Write
-            | Due::Whole => debug_assert!(false, "a session has no {due:?}"),
+            (Due::Pages, _) => {}
+            _ => debug_assert!(false, "a session has no {due:?}"),
         }
     }
 
     /// The drain begins: no session takes further requests.
     pub(super) fn send_sessions_away(&mut self) {
-        let sessions = self.conns.iter().filter(|(_, conn)| matches!(conn.role, Role::Session(_)));
+        let sessions = self.conns.iter().filter(|(_, conn)| match &conn.role {
+            Role::Session(session) => matches!(session.side, Side::Client { .. }),
+            Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) => false,
+        });
         let ids: Vec<ConnId> = sessions.map(|(key, _)| super::id_of(key)).collect();
         for id in ids {
             self.send_away(id, Code::NoError);

@@ -2,8 +2,9 @@
 //! their slots are free again.
 
 use super::conn::{Conn, Role, Talk, Usage};
+use super::session::Side;
 use super::{Worker, key_of};
-use crate::base::id::ConnId;
+use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
 use crate::base::page::{Page, PageSize};
 use crate::base::time::{Span, Time};
@@ -117,23 +118,26 @@ impl Worker {
                     self.count_clients(entry, -1);
                 }
             }
-            Role::Session(session) => {
-                let entry = session.entry;
-                self.clients -= 1;
-                self.count_clients(entry, -1);
-                self.lose_streams(id);
-            }
+            Role::Session(_) => self.end_session(id),
             Role::Upstream(upstream) => {
                 upstream.usage = Usage::Over;
                 let target = upstream.target;
-                self.upstreams -= 1;
-                self.counts().upstreams.set(u64::from(self.upstreams));
-                self.targets[target.0 as usize].open -= 1;
+                if conn.stream.is_none() {
+                    let dialing = u32::from(upstream.multiplexed);
+                    self.targets[target.0 as usize].dialing -= dialing;
+                    self.count_upstream_gone(target);
+                }
                 self.wake_waiter(target);
             }
             Role::Accepting(_) => {}
         }
         self.touch(id);
+    }
+
+    pub(super) fn count_upstream_gone(&mut self, target: TargetId) {
+        self.upstreams -= 1;
+        self.counts().upstreams.set(u64::from(self.upstreams));
+        self.targets[target.0 as usize].open -= 1;
     }
 
     /// Whether bytes from this connection are welcome.
@@ -174,7 +178,11 @@ impl Worker {
         if !conn.wire.is_open() {
             return None;
         }
-        let is_client = matches!(conn.role, Role::Client(_) | Role::Session(_));
+        let is_client = match &conn.role {
+            Role::Client(_) => true,
+            Role::Session(session) => matches!(session.side, Side::Client { .. }),
+            Role::Upstream(_) | Role::Accepting(_) => false,
+        };
         let streams = self.streams(id);
         let pages = if streams { conn.wire.read_pages.max(1) } else { 1 };
         if pages > 1
@@ -237,6 +245,9 @@ impl Worker {
             && let Some(conn) = self.conns.get_mut(key_of(id))
         {
             conn.wire.inbox.push(lent, &mut self.spare);
+        }
+        if self.conn(id).is_some_and(|conn| matches!(conn.role, Role::Session(_))) {
+            self.on_session_heard(id);
         }
     }
 

@@ -86,6 +86,18 @@ impl Worker {
         self.on_stream_end(owner);
     }
 
+    /// A head came for a stream of ours, interim or final.
+    pub(super) fn on_stream_head(&mut self, owner: ConnId, ended: bool) {
+        if !self.put_gathered(owner) {
+            self.on_no_page(owner);
+            return;
+        }
+        if ended {
+            self.on_stream_end(owner);
+        }
+        self.touch(owner);
+    }
+
     /// Sends a head on a stream; `ends` says that nothing follows it.
     pub(super) fn put_stream_head(&mut self, id: ConnId, head: &[u8], ends: bool) {
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
@@ -144,6 +156,9 @@ impl Worker {
             session.waiting.push_back(id);
         }
         let written = wire.outbox.bytes() != before;
+        if written {
+            conn.wire.set(Due::Write, Time::NEVER);
+        }
         let left = conn.wire.outbox.bytes();
         let ended = sent == Sent::Ended && conn.wire.half == Half::Shutting;
         if ended {
@@ -169,16 +184,18 @@ impl Worker {
         let conn = self.conns.remove(key_of(id)).expect("a settled stream has its slot");
         debug_assert!(conn.exchange().is_none(), "{id:?} still serves an exchange");
         self.streams -= 1;
-        let Some(stream) = conn.stream else { return };
+        let Some(stream) = &conn.stream else { return };
         // RFC 9113 §8.1: who was answered in full need not send the rest of the request.
-        let code = match (conn.wire.half, conn.wire.link) {
-            (Half::Shut, _) => Code::NoError,
-            (_, Link::Ending(Close::Abort)) => Code::Internal,
+        let code = match (conn.client(), conn.wire.half, conn.wire.link) {
+            (None, _, _) => Code::Cancel,
+            (_, Half::Shut, _) => Code::NoError,
+            (_, _, Link::Ending(Close::Abort)) => Code::Internal,
             _ => Code::Cancel,
         };
-        if code != Code::NoError {
+        if conn.client().is_some() && code != Code::NoError {
             self.mark(Mark::StreamCut);
         }
-        self.with_link(stream.session, |link, io| link.let_go(io, stream.number, code));
+        let (session, number) = (stream.session, stream.number);
+        self.with_link(session, |link, io| link.let_go(io, number, code));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::conn::{Role, Talk, Usage};
 use super::exchange::Phase;
+use super::session::Side;
 use super::{Worker, id_of, key_of};
 use crate::base::page::PageSize;
 use crate::base::time::Time;
@@ -68,7 +69,10 @@ impl Worker {
                 }
                 Role::Session(session) => {
                     session.link.check();
-                    clients += u32::from(!gone);
+                    match session.side {
+                        Side::Client { .. } => clients += u32::from(!gone),
+                        Side::Server(_) => upstreams += u32::from(!gone),
+                    }
                 }
                 Role::Client(client) => {
                     clients += u32::from(!gone && conn.stream.is_none());
@@ -77,7 +81,7 @@ impl Worker {
                     assert!(!idle || listens, "{id:?} is idle while it is not");
                 }
                 Role::Upstream(upstream) => {
-                    upstreams += u32::from(!gone);
+                    upstreams += u32::from(!gone && conn.stream.is_none());
                     let idle = self.idle_upstreams.contains(id.slot);
                     assert_eq!(idle, upstream.usage == Usage::Idle, "{id:?} is idle or not");
                 }
@@ -120,7 +124,8 @@ impl Worker {
 
     fn sweep_pools(&self) {
         let mut open = 0;
-        let mut idle = 0;
+        let sessions = self.conns.iter().filter(|(_, conn)| matches!(conn.role, Role::Session(_)));
+        let mut idle = sessions.filter(|(key, _)| self.idle_upstreams.contains(key.slot)).count();
         for pool in &self.targets {
             open += pool.open;
             idle += pool.idle();

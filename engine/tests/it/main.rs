@@ -8,6 +8,7 @@ mod faults;
 mod forward;
 mod frames;
 mod h2;
+mod h2c;
 mod heads;
 mod middlewares;
 mod mirrors;

@@ -19,6 +19,7 @@ pub(crate) struct Plan {
     pub(crate) settings: EntryPoint,
     pub(crate) fixed: Fixed,
     pub(crate) transport: Transport,
+    pub(crate) scheme: Scheme,
     pub(crate) routes: Vec<Ruled>,
     /// Uplinks of the entry point, instead of routes.
     pub(crate) uplinks: Vec<(&'static str, Vec<Ruled>)>,
@@ -45,6 +46,7 @@ impl Plan {
             settings,
             fixed: Fixed { ping: Some(ping), ..Fixed::default() },
             transport: Transport { idle: IdleConns::UpTo(2), ..Transport::default() },
+            scheme: Scheme::Http,
             routes: Vec::new(),
             uplinks: Vec::new(),
             services: Vec::new(),
@@ -89,7 +91,7 @@ impl Plan {
         let host = format!("origin-{number}");
         self.targets.push(Arc::new(Target {
             id: TargetId(number),
-            authority: Authority { scheme: Scheme::Http, host: host.clone(), port: 8080 },
+            authority: Authority { scheme: self.scheme, host: host.clone(), port: 8080 },
             host_field: format!("{host}:8080"),
             addrs,
             transport: self.transport.clone(),

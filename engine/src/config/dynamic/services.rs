@@ -141,8 +141,7 @@ fn server(fields: Fields<'_>) -> Option<Server> {
 fn server_url(text: &str) -> Result<(String, Url), String> {
     let url = Url::parse(text)?;
     match url.authority.scheme {
-        Scheme::Http | Scheme::Https => Ok((text.to_owned(), url)),
-        Scheme::H2c => Err("servers over HTTP/2 are not supported by this version".to_owned()),
+        Scheme::Http | Scheme::Https | Scheme::H2c => Ok((text.to_owned(), url)),
     }
 }
 

@@ -208,7 +208,6 @@ fn a_bad_server_is_left_out_and_the_others_serve() {
         servers.len()
     };
     for (server, expected) in [
-        ("url: h2c://a", "url: `h2c://a`: servers over HTTP/2 are not supported by this version"),
         ("url: a:80", "url: `a:80`: a URL starts with http://, https:// or h2c://"),
         ("url: [x]", "url: expected a single value, found a list"),
         ("weight: 1", "url: a server has a url"),

@@ -1,0 +1,353 @@
+//! Servers that speak HTTP/2 on clear text, behind clients of either version.
+
+use crate::frames::{Ear, block, data, ended, frame, get, hello, request};
+use crate::pair::{Dial, End, Pair};
+use crate::plan::Plan;
+use engine::base::limits::Limits;
+use engine::base::mark::Mark;
+use engine::base::time::Span;
+use engine::config::fixed::{Scheme, Transport};
+use engine::h2::frame::{Code, END_HEADERS, Kind, PREFACE, goaway, rst_stream, window_update};
+
+/// A server's end of an HTTP/2 connection.
+struct Server {
+    end: End,
+    ear: Ear,
+}
+
+impl Server {
+    /// Answers the dial.
+    #[track_caller]
+    fn new(pair: &mut Pair) -> Self {
+        let end = pair.dialed();
+        let mut server = Self { end, ear: Ear::default() };
+        let bytes = pair.got_bytes(end);
+        let rest = bytes.strip_prefix(PREFACE).expect("the preface comes first");
+        assert_eq!(server.ear.hear(rest).len(), 1, "one request goes with it");
+        pair.send(end, frame(Kind::Settings, 0, 0, &[]));
+        server
+    }
+
+    #[track_caller]
+    fn hears(&mut self, pair: &mut Pair, expected: &[&str]) {
+        let bytes = pair.got_bytes(self.end);
+        let lines = self.ear.hear(&bytes);
+        let short = lines.iter().map(|line| line.split(" x-forwarded-for").next().unwrap_or(""));
+        assert_eq!(short.collect::<Vec<_>>(), expected);
+    }
+
+    fn answer(&self, pair: &mut Pair, stream: u32, fields: &[(&str, &str)], content: &str) {
+        pair.send(self.end, head(stream, fields));
+        pair.send(self.end, ended(data(stream, content)));
+    }
+}
+
+fn head(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(Kind::Headers, END_HEADERS, stream, &block(fields))
+}
+
+fn plan() -> Plan {
+    plan_with(|_| {})
+}
+
+fn plan_with(change: impl FnOnce(&mut Transport)) -> Plan {
+    let mut plan = Plan::bare();
+    plan.scheme = Scheme::H2c;
+    change(&mut plan.transport);
+    let service = plan.origin();
+    plan.route("PathPrefix(`/`)", service, &[]);
+    plan
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: s\r\n\r\n";
+const OK: &[(&str, &str)] = &[(":status", "200"), ("content-length", "2")];
+
+#[test]
+fn requests_of_many_clients_share_one_connection() {
+    let mut pair = Pair::new(&plan());
+    let (one, two) = (pair.open(), pair.open());
+    pair.send(one, GET);
+    let mut server = Server::new(&mut pair);
+    pair.send(two, "GET /b HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n");
+    pair.no_dial();
+    server.hears(&mut pair, &["3 head :method=GET :scheme=http :authority=s :path=/b"]);
+    server.answer(&mut pair, 3, OK, "22");
+    server.answer(&mut pair, 1, OK, "11");
+    assert_eq!(pair.got(one), "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\n11");
+    assert!(pair.got(two).ends_with("\r\n\r\n22"));
+    pair.send(one, GET);
+    server.hears(&mut pair, &["5 head :method=GET :scheme=http :authority=s :path=/a"]);
+    server.answer(&mut pair, 5, &[(":status", "204")], "");
+    assert_eq!(pair.got(one), "HTTP/1.1 204 \r\n\r\n");
+    assert_eq!(pair.count(Mark::UpstreamSessionOpened), 1);
+    pair.nothing_more();
+}
+
+#[test]
+fn whoever_comes_while_the_connection_is_dialed_waits_for_it() {
+    let mut pair = Pair::new(&plan());
+    pair.dial = Dial::Hang;
+    let clients = [pair.open(), pair.open(), pair.open()];
+    for client in clients {
+        pair.send(client, GET);
+    }
+    let end = pair.dialed();
+    pair.no_dial();
+    pair.connect(end);
+    let mut ear = Ear::default();
+    let bytes = pair.got_bytes(end);
+    assert_eq!(ear.hear(&bytes[PREFACE.len()..]).len(), 3);
+    pair.send(end, frame(Kind::Settings, 0, 0, &[]));
+    for stream in [1, 3, 5] {
+        pair.send(end, ended(head(stream, &[(":status", "200"), ("content-length", "0")])));
+    }
+    for client in clients {
+        assert_eq!(pair.got(client), "HTTP/1.1 200 \r\ncontent-length: 0\r\n\r\n");
+    }
+    pair.nothing_more();
+}
+
+#[test]
+fn a_connection_that_cannot_be_made_is_a_bad_gateway_for_all() {
+    let mut pair = Pair::new(&plan());
+    pair.dial = Dial::Refuse;
+    for _ in 0..2 {
+        let client = pair.open();
+        pair.send(client, GET);
+        pair.dialed();
+        assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    }
+    pair.nothing_more();
+}
+
+#[test]
+fn content_and_trailers_cross_from_http_1_and_back() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(
+        client,
+        "POST / HTTP/1.1\r\nHost: s\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    let mut server = Server::new(&mut pair);
+    pair.send(client, "3\r\none\r\n");
+    server.hears(&mut pair, &["1 data one"]);
+    pair.send(client, "2\r\ntw\r\n0\r\nX-Sum: 1\r\n\r\n");
+    server.hears(&mut pair, &["1 data tw", "1 head x-sum=1 end"]);
+    pair.send(server.end, head(1, &[(":status", "200")]));
+    pair.send(server.end, data(1, "ab"));
+    assert!(pair.got(client).ends_with("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"));
+    pair.send(server.end, ended(head(1, &[("grpc-status", "0")])));
+    assert_eq!(pair.got(client), "0\r\ngrpc-status: 0\r\n\r\n");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_call_of_grpc_crosses_unchanged() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    let mut ear = Ear::default();
+    let more = [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "1S")];
+    pair.send(client, [hello(), request(1, "POST", "/p.S/M", &more)].concat());
+    let mut server = Server::new(&mut pair);
+    pair.send(client, data(1, "ask"));
+    server.hears(&mut pair, &["1 data ask"]);
+    pair.send(server.end, head(1, &[(":status", "200"), ("content-type", "application/grpc")]));
+    pair.send(server.end, data(1, "first"));
+    let bytes = pair.got_bytes(client);
+    let first = ["1 head :status=200 content-type=application/grpc", "1 data first"];
+    assert_eq!(ear.hear(&bytes), first);
+    pair.send(client, ended(data(1, "more")));
+    server.hears(&mut pair, &["1 data more end"]);
+    pair.send(server.end, ended(head(1, &[("grpc-status", "0")])));
+    let bytes = pair.got_bytes(client);
+    assert_eq!(ear.hear(&bytes), ["1 head grpc-status=0 end"]);
+    pair.nothing_more();
+}
+
+#[test]
+fn an_error_that_is_all_trailers_stays_so() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, [hello(), get(1, "/")].concat());
+    let server = Server::new(&mut pair);
+    pair.send(server.end, ended(head(1, &[(":status", "200"), ("grpc-status", "12")])));
+    let bytes = pair.got_bytes(client);
+    assert_eq!(Ear::default().hear(&bytes), ["1 head :status=200 grpc-status=12 end"]);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_client_that_cancels_cancels_the_call() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, [hello(), get(1, "/")].concat());
+    let mut server = Server::new(&mut pair);
+    pair.send(client, rst_stream(1, Code::Cancel));
+    server.hears(&mut pair, &["1 reset 8"]);
+    pair.send(client, get(3, "/"));
+    server.hears(&mut pair, &["3 head :method=GET :scheme=http :authority=s :path=/"]);
+    server.answer(&mut pair, 3, OK, "ok");
+    pair.got_bytes(client);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_window_of_the_server_holds_the_client_back() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    let mut pair = Pair::with(&plan(), limits);
+    let client = pair.open();
+    pair.send(client, "PUT / HTTP/1.1\r\nHost: s\r\nContent-Length: 100000\r\n\r\n");
+    let mut server = Server::new(&mut pair);
+    server.hears(&mut pair, &[]);
+    pair.send(client, "z".repeat(100_000));
+    let heard = |server: &mut Server, pair: &mut Pair| {
+        let bytes = pair.got_bytes(server.end);
+        let lines = server.ear.hear(&bytes);
+        lines.iter().map(|line| line.matches('z').count()).sum::<usize>()
+    };
+    assert_eq!(heard(&mut server, &mut pair), 65_535);
+    assert!(!pair.is_read(client), "nobody reads what nobody takes");
+    pair.send(server.end, [window_update(0, 50_000), window_update(1, 50_000)].concat());
+    assert_eq!(heard(&mut server, &mut pair), 100_000 - 65_535);
+    server.answer(&mut pair, 1, OK, "ok");
+    assert!(pair.got(client).ends_with("ok"));
+    pair.nothing_more();
+}
+
+#[test]
+fn a_server_that_goes_away_is_left_for_another_connection() {
+    let mut pair = Pair::new(&plan());
+    let clients = [pair.open(), pair.open()];
+    pair.send(clients[0], GET);
+    let server = Server::new(&mut pair);
+    pair.send(clients[1], GET);
+    // The second request was not seen and may be sent again.
+    pair.send(server.end, goaway(1, Code::NoError));
+    assert_eq!(pair.count(Mark::UpstreamGoingAway), 1);
+    let second = Server::new(&mut pair);
+    second.answer(&mut pair, 1, OK, "22");
+    server.answer(&mut pair, 1, OK, "11");
+    assert!(pair.got(clients[0]).ends_with("11"));
+    assert!(pair.got(clients[1]).ends_with("22"));
+    assert_eq!((pair.ended(server.end), pair.ended(second.end)), ("closed", ""));
+    pair.got(server.end);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_full_connection_is_joined_by_another() {
+    let mut pair = Pair::new(&plan());
+    let clients = [pair.open(), pair.open(), pair.open()];
+    pair.send(clients[0], GET);
+    let server = Server::new(&mut pair);
+    // One stream at a time.
+    pair.send(server.end, frame(Kind::Settings, 0, 0, &[0, 3, 0, 0, 0, 1]));
+    pair.send(clients[1], GET);
+    let second = Server::new(&mut pair);
+    server.answer(&mut pair, 1, OK, "ok");
+    pair.send(clients[2], GET);
+    pair.no_dial();
+    server.answer(&mut pair, 3, OK, "ok");
+    second.answer(&mut pair, 1, OK, "ok");
+    for client in clients {
+        assert!(pair.got(client).ends_with("ok"));
+    }
+    pair.nothing_more();
+}
+
+#[test]
+fn a_response_that_breaks_off_is_cut() {
+    let mut pair = Pair::new(&plan());
+    let clients = [pair.open(), pair.open()];
+    pair.send(clients[0], GET);
+    let server = Server::new(&mut pair);
+    pair.send(clients[1], GET);
+    pair.send(server.end, head(1, OK));
+    pair.send(server.end, rst_stream(1, Code::Internal));
+    assert_eq!(pair.ended(clients[0]), "aborted");
+    pair.got(clients[0]);
+    // A length that does not hold is a broken response, too.
+    pair.send(server.end, head(3, OK));
+    pair.send(server.end, ended(data(3, "too long")));
+    assert_eq!(pair.ended(clients[1]), "aborted");
+    pair.got(clients[1]);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_server_that_breaks_the_rules_is_a_bad_gateway() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = Server::new(&mut pair);
+    pair.send(server.end, head(2, OK));
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    assert_eq!((pair.ended(server.end), pair.count(Mark::SessionBroken)), ("shut", 1));
+    pair.nothing_more();
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, GET);
+    let end = pair.dialed();
+    pair.send(end, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    pair.nothing_more();
+}
+
+#[test]
+fn a_silent_server_is_asked_for_a_sign_of_life() {
+    let plan = plan_with(|transport| {
+        transport.ping_after = Span::secs(5);
+        transport.ping_timeout = Span::secs(2);
+    });
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let mut server = Server::new(&mut pair);
+    pair.pass(Span::secs(6));
+    let ping = frame(Kind::Ping, 0, 0, b"tieline?");
+    assert!(pair.got_bytes(server.end).ends_with(&ping));
+    pair.send(server.end, frame(Kind::Ping, 1, 0, b"tieline?"));
+    pair.pass(Span::secs(4));
+    server.hears(&mut pair, &[]);
+    pair.pass(Span::secs(4));
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    assert_eq!((pair.ended(server.end), pair.count(Mark::PingUnanswered)), ("aborted", 1));
+    pair.got_bytes(server.end);
+    pair.nothing_more();
+}
+
+#[test]
+fn an_idle_connection_to_a_server_ends() {
+    let plan = plan_with(|transport| transport.idle_timeout = Span::secs(5));
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = Server::new(&mut pair);
+    server.answer(&mut pair, 1, OK, "ok");
+    pair.got(client);
+    pair.pass(Span::secs(6));
+    assert_eq!((pair.ended(server.end), pair.count(Mark::IdleUpstreamClosed)), ("closed", 1));
+    pair.nothing_more();
+}
+
+#[test]
+fn a_switch_of_protocols_goes_over_http_1() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    let ask = "GET / HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    pair.send(client, ask);
+    let origin = pair.dialed();
+    assert!(pair.got(origin).starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_drain_leaves_no_connection_behind() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = Server::new(&mut pair);
+    pair.drain(Span::secs(10));
+    server.answer(&mut pair, 1, OK, "ok");
+    assert!(pair.got(client).ends_with("ok"));
+    assert_eq!((pair.ended(server.end), pair.finished), ("closed", 1));
+}
