@@ -57,6 +57,7 @@ marks! {
     HeadsOvergrown "all request heads together grew over their limit",
     HeldBack "a side was not read because the other did not keep up",
     IdleClientClosed "an idle client connection was closed",
+    IdleOutdated "a kept connection was made by settings that are no longer in effect",
     IdleUpstreamClosed "an idle connection to a server was closed",
     IdleUpstreamsFull "a connection was closed because enough are kept",
     InterimRelayed "an interim response was passed on",

@@ -63,6 +63,16 @@ pub enum Version {
     Tls13,
 }
 
+impl Version {
+    /// As access logs and metrics have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+}
+
 macro_rules! suites {
     ($($suite:ident $version:ident $name:literal)*) => {
         /// A cipher suite, with the version of TLS that it belongs to.

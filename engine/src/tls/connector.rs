@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// Ready for handshakes. Sessions are resumed among all that share it.
 #[derive(Debug)]
 pub struct Connector {
+    /// No other has it.
+    pub(super) number: u64,
     config: Arc<ClientConfig>,
     /// Instead of the host that is dialed.
     server_name: Option<ServerName<'static>>,
@@ -55,7 +57,7 @@ impl Connector {
             Some(name) => Some(server_name(name).ok_or_else(|| format!("`{name}` is no name"))?),
             None => None,
         };
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { number: crypto.next_number(), config: Arc::new(config), server_name })
     }
 
     pub(super) fn connection(&self, host: &str) -> Result<ClientConnection, Refusal> {

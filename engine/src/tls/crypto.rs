@@ -14,6 +14,7 @@ use std::time::Duration;
 pub struct Crypto {
     pub(super) provider: Arc<CryptoProvider>,
     pub clock: Arc<Clock>,
+    numbers: Arc<AtomicU64>,
 }
 
 /// The time of day in seconds, as the machine that does the work last told it.
@@ -41,11 +42,19 @@ impl TimeProvider for Clock {
 impl Default for Crypto {
     /// Randomness comes from the system.
     fn default() -> Self {
-        Self { provider: Arc::new(ring::default_provider()), clock: Arc::default() }
+        Self {
+            provider: Arc::new(ring::default_provider()),
+            clock: Arc::default(),
+            numbers: Arc::default(),
+        }
     }
 }
 
 impl Crypto {
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed)
+    }
+
     pub(super) fn time(&self) -> Arc<dyn TimeProvider> {
         Arc::<Clock>::clone(&self.clock)
     }

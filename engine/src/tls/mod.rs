@@ -24,6 +24,6 @@ use generated::generated;
 pub use keyring::{Found, Keyring, Listed, Role};
 pub use keys::{Identity, Roots};
 pub use refusal::Refusal;
-pub use session::{Session, Sink, Terms, Trouble};
+pub use session::{Session, Sink, Trouble};
 pub use shelf::Shelf;
 pub use tickets::Tickets;

@@ -6,10 +6,12 @@
 //! ```
 
 use super::connector::Connector;
+use super::crypto::known;
 use super::door::{Door, Policy};
 use super::refusal::Refusal;
+use crate::config::tls::Suite;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
-use rustls::{Connection, HandshakeKind, ProtocolVersion};
+use rustls::{Connection, HandshakeKind};
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub struct Session {
     state: State,
     /// What the client of a door asked for and got.
     policy: Option<Arc<Policy>>,
+    /// Which connector it is of.
+    connector: Option<u64>,
     closed_by_peer: bool,
     notified: bool,
     /// Refused: nothing that comes means anything.
@@ -73,11 +77,20 @@ impl Session {
     }
 
     pub fn client(connector: &Connector, host: &str) -> Result<Self, Refusal> {
-        Ok(Self::new(State::Open(Box::new(connector.connection(host)?.into()))))
+        let mut session = Self::new(State::Open(Box::new(connector.connection(host)?.into())));
+        session.connector = Some(connector.number);
+        Ok(session)
     }
 
     fn new(state: State) -> Self {
-        Self { state, policy: None, closed_by_peer: false, notified: false, failed: false }
+        Self {
+            state,
+            policy: None,
+            connector: None,
+            closed_by_peer: false,
+            notified: false,
+            failed: false,
+        }
     }
 
     /// Takes bytes as they arrived and hands out what they decrypt to. After a refusal there may be
@@ -219,6 +232,11 @@ impl Session {
         self.closed_by_peer
     }
 
+    /// Whether it was made by this very connector.
+    pub fn is_of(&self, connector: &Connector) -> bool {
+        self.connector == Some(connector.number)
+    }
+
     /// Whether an earlier session was taken up again.
     pub fn is_resumed(&self) -> bool {
         let State::Open(connection) = &self.state else { return false };
@@ -238,22 +256,9 @@ impl Session {
         }
     }
 
-    /// Protocol version and cipher suite, as access logs and metrics name them.
-    pub fn terms(&self) -> Option<Terms> {
+    /// The cipher suite, and with it the version, that both sides agreed on.
+    pub fn suite(&self) -> Option<Suite> {
         let State::Open(connection) = &self.state else { return None };
-        let version = match connection.protocol_version()? {
-            ProtocolVersion::TLSv1_3 => "1.3",
-            ProtocolVersion::TLSv1_2 => "1.2",
-            _ => return None,
-        };
-        let suite = super::crypto::known(&connection.negotiated_cipher_suite()?)?;
-        Some(Terms { version, cipher: suite.name() })
+        known(&connection.negotiated_cipher_suite()?)
     }
-}
-
-/// What both sides agreed on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Terms {
-    pub version: &'static str,
-    pub cipher: &'static str,
 }

@@ -3,6 +3,7 @@
 
 use crate::base::mark::Marks;
 use crate::base::time::Wall;
+use crate::config::tls::Suite;
 use crate::tls::Refusal;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -62,6 +63,7 @@ impl Stats {
     pub fn new(workers: u16, entries: u16, started: Wall) -> Self {
         let worker = |_| WorkerStats {
             clients: (0..entries).map(|_| Count::default()).collect(),
+            secure_requests: (0..entries).map(|_| Default::default()).collect(),
             ..WorkerStats::default()
         };
         Self {
@@ -97,6 +99,8 @@ pub struct WorkerStats {
     pub mirrors: Count,
     pub mirrors_skipped: [Count; MirrorSkip::ALL.len()],
     pub shed: [Count; Shed::ALL.len()],
+    /// Requests over TLS, by `EntryId` and suite.
+    pub secure_requests: Box<[[Count; Suite::ALL.len()]]>,
     /// Handshakes with clients that came to nothing.
     pub refused_clients: [Count; Refusal::ALL.len()],
     /// Handshakes with servers that came to nothing.

@@ -55,6 +55,11 @@ impl Accounts {
         if record.route.is_some_and(|route| route.internal) {
             return;
         }
+        if let Some(suite) = record.suite
+            && let Some(counts) = self.mine().secure_requests.get(usize::from(record.entry.0))
+        {
+            counts[suite as usize].add(1);
+        }
         let done = record.finished();
         if self.entries
             && let Some(entry) = record.view.entries.get(usize::from(record.entry.0))

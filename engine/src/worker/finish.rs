@@ -145,6 +145,7 @@ impl Worker {
                 Version::Http2 => super::record::Version::Http2,
             },
             protocol,
+            suite: if asking.over_tls { self.suite_of(exchange.client) } else { None },
             method: part(&asking.method),
             target: part(&asking.target),
             authority: part(&asking.host),

@@ -105,6 +105,7 @@ pub(super) fn record<'a>(
         client: "192.0.2.7:5000".parse().expect("an address"),
         forwarded_for: b"",
         version: Version::Http11,
+        suite: None,
         protocol: Protocol::Http,
         method: b"GET",
         target: b"/a?b=\"c\"",

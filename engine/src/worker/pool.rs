@@ -72,10 +72,26 @@ impl Worker {
     }
 
     fn take_idle(&mut self, target: TargetId) -> Option<ConnId> {
-        let id = self.targets[target.0 as usize].take_idle()?;
-        self.idle_upstreams.remove(id.slot);
-        self.counts().upstreams_idle.set(self.idle_upstreams.len() as u64);
-        Some(id)
+        loop {
+            let id = self.targets[target.0 as usize].take_idle()?;
+            self.idle_upstreams.remove(id.slot);
+            self.counts().upstreams_idle.set(self.idle_upstreams.len() as u64);
+            if self.is_current(id, target) {
+                return Some(id);
+            }
+            self.mark(Mark::IdleOutdated);
+            if let Some(upstream) = self.conn_mut(id).and_then(|conn| conn.upstream_mut()) {
+                upstream.usage = Usage::Over;
+            }
+            self.end(id, Close::Gentle);
+        }
+    }
+
+    /// Whether a kept connection was made by the settings, roots and identities of today.
+    fn is_current(&self, id: ConnId, target: TargetId) -> bool {
+        let Some(secure) = self.conn(id).and_then(|conn| conn.wire.secure()) else { return true };
+        let cover = self.view.targets.get(target.0).map(|aim| &aim.cover);
+        matches!(cover, Some(Covered::Tls(connector)) if secure.session.is_of(connector))
     }
 
     /// Takes a connection that is being closed off its target's list.

@@ -2,6 +2,7 @@
 
 use crate::base::id::{EntryId, ServiceId};
 use crate::base::time::{Span, Time};
+use crate::config::tls::Suite;
 use crate::view::series::Protocol;
 use crate::view::{Route, ServerNode, View};
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct AccessRecord<'a> {
     pub forwarded_for: &'a [u8],
     pub version: Version,
     pub protocol: Protocol,
+    /// What was agreed on, if it came over TLS.
+    pub suite: Option<Suite>,
     pub method: &'a [u8],
     /// Path and query as received.
     pub target: &'a [u8],

@@ -7,6 +7,7 @@ use crate::base::id::ConnId;
 use crate::base::mark::Mark;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, Lent, Report, Whom};
+use crate::config::tls::Suite;
 use crate::net::secure::Secure;
 use crate::net::wire::{Cover, Due, Half};
 use crate::tls::{Refusal, Session, Trouble};
@@ -101,6 +102,10 @@ impl Worker {
                 self.on_reachable(id);
             }
         }
+    }
+
+    pub(super) fn suite_of(&self, client: Option<ConnId>) -> Option<Suite> {
+        self.secure_of(client?)?.session.suite()
     }
 
     /// The TLS that a client speaks, be it on a connection or on a stream of one.

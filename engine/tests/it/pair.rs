@@ -240,6 +240,11 @@ impl Pair {
         end
     }
 
+    /// As [`Pair::dialed`], if there was one.
+    pub(crate) fn try_dialed(&mut self) -> Option<End> {
+        (self.seen < self.dials.len()).then(|| self.dialed())
+    }
+
     /// The connection to a server that was dialed last.
     pub(crate) fn last_dialed(&self) -> End {
         *self.dials.last().expect("a server was dialed")

@@ -1,6 +1,7 @@
 //! TLS through a worker: the play's ends speak it with sessions of the engine's own kind.
 
 use crate::pair::{End, Pair};
+use engine::base::diag::Diagnostic;
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::mark::Mark;
 use engine::base::prng::Prng;
@@ -8,7 +9,7 @@ use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{Report, Whom};
 use engine::config::fixed::{EntryPoint, Fixed};
 use engine::config::tls::{ClientTls, Trust};
-use engine::tls::{Connector, Crypto, Identity, Refusal, Roots, Session, Trouble};
+use engine::tls::{Connector, Crypto, Door, Identity, Refusal, Roots, Session, Trouble};
 use engine::view::View;
 use engine::view::compile::Compiler;
 use engine::view::stats::Stats;
@@ -32,9 +33,9 @@ pub(crate) struct Pem {
 /// What a certificate is like.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Like<'a> {
-    names: &'a [&'a str],
-    uri: Option<&'a str>,
-    years: Option<(i32, i32)>,
+    pub(crate) names: &'a [&'a str],
+    pub(crate) uri: Option<&'a str>,
+    pub(crate) years: Option<(i32, i32)>,
 }
 
 pub(crate) fn key() -> KeyPair {
@@ -68,7 +69,7 @@ impl Ca {
         Pem { cert: cert.pem(), key: key.serialize_pem() }
     }
 
-    fn named(&self, name: &str) -> Pem {
+    pub(crate) fn named(&self, name: &str) -> Pem {
         self.sign(Like { names: &[name], ..Like::default() })
     }
 
@@ -78,12 +79,25 @@ impl Ca {
 }
 
 impl Pem {
+    pub(crate) fn cert(&self) -> &str {
+        &self.cert
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     fn identity(&self, crypto: &Crypto) -> Identity {
         Identity::read(crypto, self.cert.as_bytes(), self.key.as_bytes()).expect("an identity")
     }
 
+    /// `certFile` and `keyFile` in one line.
+    pub(crate) fn flow(&self) -> String {
+        format!("certFile: {}, keyFile: {}", quoted(&self.cert), quoted(&self.key))
+    }
+
     /// Lines of `certFile` and `keyFile`.
-    fn yaml(&self, indent: usize) -> String {
+    pub(crate) fn yaml(&self, indent: usize) -> String {
         let mut out = String::new();
         for (key, text) in [("certFile", &self.cert), ("keyFile", &self.key)] {
             writeln!(out, "{:indent$}{key}: {}", "", quoted(text)).expect("text");
@@ -92,19 +106,28 @@ impl Pem {
     }
 }
 
-fn quoted(pem: &str) -> String {
+pub(crate) fn quoted(pem: &str) -> String {
     format!("\"{}\"", pem.replace("\r\n", "\n").replace('\n', "\\n"))
 }
 
 /// A view of one entry point over a document.
 pub(crate) fn view(entry_tls: Option<&str>, document: &str) -> Arc<View> {
+    view_with(entry_tls, document).0
+}
+
+/// As [`view`], with what is wrong.
+pub(crate) fn view_with(entry_tls: Option<&str>, document: &str) -> (Arc<View>, Vec<Diagnostic>) {
     let mut entry = EntryPoint::new("web", "127.0.0.1:443".parse().expect("an address"));
     entry.tls = entry_tls.map(str::to_owned);
     let fixed = Arc::new(Fixed { entry_points: vec![entry], ..Fixed::default() });
-    view_of(fixed, document)
+    let (mut compiler, problems) = compiler_of(fixed, document);
+    let build = compiler.build().expect("a first view");
+    compiler.check();
+    (Arc::new(build.view), [problems, build.diagnostics.to_vec()].concat())
 }
 
-fn view_of(fixed: Arc<Fixed>, document: &str) -> Arc<View> {
+/// A compiler that was told a document, at [`NOW`].
+pub(crate) fn compiler_of(fixed: Arc<Fixed>, document: &str) -> (Compiler, Vec<Diagnostic>) {
     let stats = Arc::new(Stats::new(1, 4, NOW));
     let mut prng = Prng::new(1);
     let mut compiler = Compiler::new(fixed, ControlLimits::default(), stats, &mut prng);
@@ -112,9 +135,7 @@ fn view_of(fixed: Arc<Fixed>, document: &str) -> Arc<View> {
     assert!(reading.diagnostics.iter().all(|it| !it.is_error()), "{:?}", reading.diagnostics);
     compiler.set_dynamic(reading.dynamic);
     compiler.view().clock.set(NOW.seconds_at(Time::ZERO));
-    let view = compiler.build().expect("a first view").view;
-    compiler.check();
-    Arc::new(view)
+    (compiler, reading.diagnostics)
 }
 
 pub(crate) fn pair(view: Arc<View>) -> Pair {
@@ -136,6 +157,25 @@ impl Talker {
         let mut talker = Self { end, session, plain: String::new(), trouble: None };
         talker.pump(pair);
         talker
+    }
+
+    /// A server takes the next connection that is dialed.
+    pub(crate) fn server(pair: &mut Pair, door: &Arc<Door>) -> Self {
+        let end = pair.dialed();
+        Self::server_at(pair, end, door)
+    }
+
+    pub(crate) fn server_at(pair: &mut Pair, end: End, door: &Arc<Door>) -> Self {
+        let session = Session::server(Arc::clone(door));
+        let mut talker = Self { end, session, plain: String::new(), trouble: None };
+        talker.pump(pair);
+        talker
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) fn close(&mut self, pair: &mut Pair) {
+        self.session.close();
+        self.pump(pair);
     }
 
     /// Carries bytes to and fro until both are silent.
@@ -189,6 +229,12 @@ fn crypto() -> Crypto {
     crypto
 }
 
+/// A client that trusts anybody.
+pub(crate) fn anybody() -> Connector {
+    let settings = ClientTls { trust: Trust::DangerAnybody, ..ClientTls::default() };
+    Connector::new(&crypto(), &settings, None, &[]).expect("settings")
+}
+
 /// A client that trusts `ca`, and shows `identity` if it is asked.
 pub(crate) fn connector(ca: &Ca, identity: Option<&Pem>) -> Connector {
     let crypto = crypto();
@@ -210,7 +256,7 @@ fn document(certificate: &Pem, routers: &str, more: &str) -> String {
 }
 
 const ALL: &str = "    r: {rule: 'PathPrefix(`/`)', service: s}\n";
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 #[test]
 fn a_request_under_tls_reaches_its_server_and_comes_back() {

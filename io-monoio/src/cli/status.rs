@@ -32,6 +32,13 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         Ok(table) => say(&table),
         Err(error) => return fail(&format!("{url} answers what no API does: {error}")),
     }
+    if let Ok((200, body)) = fetch::get(&url, "/api/tieline/certificates")
+        && let Ok(certificates) = serde_json::from_str::<Vec<Value>>(&body)
+        && !certificates.is_empty()
+    {
+        say("");
+        say(&certificate_table(&certificates));
+    }
     ExitCode::SUCCESS
 }
 
@@ -88,7 +95,30 @@ const COLUMNS: [&str; 9] =
 fn table(children: &[Value]) -> String {
     let mut rows = vec![COLUMNS.map(str::to_owned).to_vec()];
     rows.extend(children.iter().map(row));
-    let widths: Vec<usize> = (0..COLUMNS.len())
+    aligned(&rows)
+}
+
+/// Certificates in use, those that expire first on top.
+fn certificate_table(certificates: &[Value]) -> String {
+    let mut certificates: Vec<&Value> = certificates.iter().collect();
+    certificates.sort_by_key(|certificate| certificate["daysLeft"].as_i64());
+    let heads = ["CERTIFICATE", "ROLE", "NAMES", "EXPIRES", "DAYS LEFT"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    rows.extend(certificates.into_iter().map(|certificate| {
+        let text = |key: &str| certificate[key].as_str().unwrap_or("-").to_owned();
+        let none = Vec::new();
+        let sans = certificate["sans"].as_array().unwrap_or(&none);
+        let names: Vec<&str> = sans.iter().filter_map(Value::as_str).collect();
+        let names = if names.is_empty() { text("commonName") } else { names.join(",") };
+        let days = certificate["daysLeft"].as_i64().unwrap_or(0);
+        vec![text("source"), text("role"), names, text("notAfter"), days.to_string()]
+    }));
+    aligned(&rows)
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
         .collect();
     let line = |row: &Vec<String>| {
@@ -144,6 +174,21 @@ fn duration(micros: u64) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn certificates_that_expire_first_stand_on_top() {
+        let one = |source: &str, days: i64| {
+            json!({
+                "source": source, "role": "identity", "sans": ["a.example"],
+                "notAfter": "2027-01-01T00:00:00Z", "daysLeft": days,
+            })
+        };
+        let expected = "\
+CERTIFICATE  ROLE      NAMES      EXPIRES               DAYS LEFT
+old.pem      identity  a.example  2027-01-01T00:00:00Z  -3
+new.pem      identity  a.example  2027-01-01T00:00:00Z  41";
+        assert_eq!(certificate_table(&[one("new.pem", 41), one("old.pem", -3)]), expected);
+    }
 
     #[test]
     fn children_are_shown_as_a_table() {

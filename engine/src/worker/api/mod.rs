@@ -1,5 +1,6 @@
 //! The API: what is configured and how it does, as JSON in Traefik's shapes, and the children.
 
+mod certificates;
 mod children;
 mod entries;
 mod list;
@@ -35,6 +36,7 @@ pub(super) fn answer(ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
         ["http", "services", name] => one("service", name, services::named(sight, name)),
         ["http", "middlewares"] => steps::list(sight, &query).page(&query),
         ["http", "middlewares", name] => one("middleware", name, steps::named(sight, name)),
+        ["tieline", "certificates"] => found(&certificates::certificates(sight)),
         ["tieline", "children"] => found(&children::children(sight)),
         ["tieline", "diagnostics"] => found(&children::diagnostics(sight)),
         _ => not_found(),

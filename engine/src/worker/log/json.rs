@@ -29,6 +29,7 @@ impl Json<'_> {
         self.request(record);
         self.service(record);
         self.start(record);
+        self.secure(record);
         let entry = record.view.entries.get(usize::from(record.entry.0));
         self.text(Field::EntryPointName, entry.map_or(b"", |e| e.settings.name.as_bytes()));
         for (prefix, lines) in [
@@ -112,7 +113,8 @@ impl Json<'_> {
         self.text(Field::RequestPath, record.target);
         self.text(Field::RequestPort, port.unwrap_or(b"-"));
         self.text(Field::RequestProtocol, record.version.name().as_bytes());
-        self.text(Field::RequestScheme, b"http");
+        let scheme: &[u8] = if record.suite.is_some() { b"https" } else { b"http" };
+        self.text(Field::RequestScheme, scheme);
         self.number(Field::RetryAttempts, record.retries.into());
     }
 
@@ -127,6 +129,12 @@ impl Json<'_> {
         if let Some(server) = record.server {
             self.text(Field::ServiceURL, server.url.as_bytes());
         }
+    }
+
+    fn secure(&mut self, record: &AccessRecord<'_>) {
+        let Some(suite) = record.suite else { return };
+        self.text(Field::TlsCipher, suite.name().as_bytes());
+        self.text(Field::TlsVersion, suite.version().name().as_bytes());
     }
 
     fn start(&mut self, record: &AccessRecord<'_>) {

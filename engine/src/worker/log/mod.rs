@@ -53,6 +53,8 @@ fields! {
     ServiceURL "ServiceURL",
     StartLocal "StartLocal",
     StartUtc "StartUTC",
+    TlsCipher "TLSCipher",
+    TlsVersion "TLSVersion",
     EntryPointName "entryPointName",
 }
 

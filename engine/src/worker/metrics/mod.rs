@@ -4,6 +4,7 @@
 mod children;
 mod page;
 mod requests;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -20,6 +21,7 @@ pub(super) fn answer(sight: &Sight<'_>) -> Answer {
     configuration(sight, &mut page);
     connections(sight, &mut page);
     requests::write(sight, &mut page);
+    secure::write(sight, &mut page);
     servers(sight, &mut page);
     children::write(sight, &mut page);
     workers::write(sight, &mut page);

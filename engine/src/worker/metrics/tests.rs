@@ -187,3 +187,25 @@ fn without_metrics_nothing_is_told_apart() {
     assert_eq!(view.entries[0].stats.iter().count(), 0);
     assert_eq!(view.children[1].stats.latency.spread().count, 1);
 }
+
+#[test]
+fn handshakes_and_requests_over_tls_are_told_apart() {
+    let (view, stats) = measured();
+    let (route, server) = (route(false), server(1));
+    let mut record = record(&view, &route, &server);
+    record.suite = Some(crate::config::tls::Suite::Aes256);
+    Accounts::new(Arc::clone(&stats), 0, &view.fixed).finished(&record);
+    let refusal = crate::tls::Refusal::Expired;
+    stats.workers[0].refused_servers[refusal as usize].add(2);
+    stats.workers[1].refused_servers[refusal as usize].add(1);
+    check(
+        &view,
+        &stats,
+        &[
+            "traefik_entrypoint_requests_tls_total{tls_version=\"1.3\",\
+             tls_cipher=\"TLS_AES_256_GCM_SHA384\",entrypoint=\"web\"} 1",
+            "tieline_tls_handshakes_refused_total{with=\"server\",cause=\"certificate-expired\"} 3",
+        ],
+        &["with=\"client\""],
+    );
+}
