@@ -326,7 +326,9 @@ impl<'a> Check<'a> {
                 let path = format!("entryPoints.{}.http.middlewares", entry.name);
                 self.found.extend(self.middleware(&path, name));
             }
-            if let Some(name) = &entry.tls {
+            // Before anything was read nobody misses it.
+            let unread = self.dynamic.routers.is_empty() && self.dynamic.options.is_empty();
+            if let Some(name) = entry.tls.as_ref().filter(|_| !unread) {
                 let path = format!("entryPoints.{}.http.tls", entry.name);
                 self.found.extend(self.options(&path, name));
             }

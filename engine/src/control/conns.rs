@@ -153,6 +153,12 @@ impl Conns {
         let collector = Collector::new(request.asked, request.want, self.limits.head_bytes);
         let none = Key { slot: u32::MAX, generation: 0 };
         let reuse = request.reuse.filter(|key| self.is_idle(*key));
+        let current = reuse.is_none_or(|key| self.is_current(key, request.tls.as_ref()));
+        let reuse = reuse.filter(|_| current);
+        if !current && let Some(outdated) = request.reuse {
+            self.stats.control.marks.hit(Mark::IdleOutdated);
+            self.drop_kept(outdated);
+        }
         let key = self.exchanges.insert(Exchange {
             request,
             collector,
@@ -270,6 +276,16 @@ impl Conns {
     fn is_idle(&self, conn: Key) -> bool {
         let conn = self.conns.get(conn);
         conn.is_some_and(|conn| conn.link == Link::Open && conn.exchange.is_none())
+    }
+
+    /// Whether a kept connection was made by the settings, roots and identities of today.
+    fn is_current(&self, conn: Key, tls: Option<&(Arc<Connector>, Arc<str>)>) -> bool {
+        let secure = self.conns.get(conn).and_then(|conn| conn.secure.as_ref());
+        match (secure, tls) {
+            (None, None) => true,
+            (Some(secure), Some((connector, _))) => secure.session.is_of(connector),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// Runs the exchange over a kept connection, whose read is already under way.

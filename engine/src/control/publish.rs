@@ -112,7 +112,9 @@ impl Publisher {
 
     /// How a server at this address is reached.
     pub(super) fn cover(&mut self, address: &Authority, transport: &Transport) -> Cover {
-        self.compiler.cover(address, transport)
+        let cover = self.compiler.cover(address, transport);
+        self.dirty |= !self.compiler.is_secure_settled();
+        cover
     }
 
     /// Whether what was read of certificates, keys and roots has taken effect.

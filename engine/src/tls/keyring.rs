@@ -109,6 +109,11 @@ impl Keyring {
         true
     }
 
+    /// Whether some of these files were never read.
+    pub fn awaits(&self, files: &BTreeSet<Arc<str>>) -> bool {
+        files.iter().any(|path| !self.files.contains_key(path))
+    }
+
     fn content(&self, pem: &Pem) -> Result<Secret, String> {
         match pem {
             Pem::Inline(text) => Ok(Secret::new(text.as_bytes())),

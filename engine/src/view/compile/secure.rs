@@ -77,6 +77,8 @@ impl Secure {
         }
         let made = self.make_connector(&settings, None);
         let result = made.result.clone();
+        // Its certificates are to be listed.
+        self.dirty = true;
         self.connectors.insert(settings, made);
         result
     }
@@ -129,19 +131,20 @@ impl Secure {
         wanted: &BTreeSet<Arc<ClientTls>>,
     ) -> BTreeSet<Arc<ClientTls>> {
         let mut changed = BTreeSet::new();
-        let old = std::mem::take(&mut self.connectors);
-        for (settings, made) in old.into_iter().filter(|(it, _)| wanted.contains(it)) {
-            let before = made.result.clone();
-            let made = self.make_connector(&settings, Some(made));
+        let mut old = std::mem::take(&mut self.connectors);
+        for settings in wanted {
+            let old = old.remove(settings);
+            let before = old.as_ref().map(|made| made.result.clone());
+            let made = self.make_connector(settings, old);
             let same = match (&before, &made.result) {
-                (Ok(before), Ok(now)) => Arc::ptr_eq(before, now),
-                (Err(before), Err(now)) => before == now,
-                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+                (Some(Ok(before)), Ok(now)) => Arc::ptr_eq(before, now),
+                (Some(Err(before)), Err(now)) => before == now,
+                (Some(_) | None, _) => false,
             };
             if !same {
-                changed.insert(Arc::clone(&settings));
+                changed.insert(Arc::clone(settings));
             }
-            self.connectors.insert(settings, made);
+            self.connectors.insert(Arc::clone(settings), made);
         }
         changed
     }
@@ -276,7 +279,8 @@ impl Compiler {
 
     /// Tells of files that cannot be used.
     fn complain(&mut self, path: &str, place: &Place, trouble: &str, stands_in: bool) {
-        if trouble.is_empty() {
+        // What was not read yet is on its way.
+        if trouble.is_empty() || self.secure.keyring.awaits(&self.secure.files) {
             return;
         }
         let kept = if stands_in { "; what was good last stays in use" } else { "" };

@@ -1,8 +1,10 @@
 //! Every folder of `examples/` as it stands: real processes, real sockets, and answers counted at
 //! the origins.
 
+mod authority;
 mod stage;
 
+use authority::Authority;
 use stage::Stage;
 
 #[test]
@@ -76,4 +78,34 @@ fn the_prefix_is_taken_off() {
         assert!(head.to_lowercase().contains("\r\nx-forwarded-prefix: /banking\r\n"), "{head}");
     }
     assert_eq!(stage.get("/accounts", &[]).status, 404);
+}
+
+#[test]
+fn mutual_tls_lets_friends_in_and_renews_while_it_runs() {
+    let authority = Authority::new("example");
+    let stage = Stage::prepared("mutual-tls", 9, "yml", |folder| authority.issue_all(folder));
+    let all = |stage: &Stage| {
+        let (first, second) = stage.served(10, "/", &[]);
+        first > 0 && second > 0 && first + second == 10
+    };
+    assert!(all(&stage));
+    let serial = |stage: &Stage| {
+        let all = stage.api("/api/tieline/certificates")?;
+        let mine = all.as_array()?.iter().find(|it| it["source"] == "parent.crt")?;
+        Some(mine["serial"].as_str()?.to_owned())
+    };
+    let before = serial(&stage).expect("the parent shows a certificate");
+    authority.issue_all(stage.folder());
+    stage.until("the new certificate is in use", |stage| {
+        assert!(all(stage), "no request fails meanwhile");
+        serial(stage).is_some_and(|serial| serial != before)
+    });
+    assert!(all(&stage));
+    let stranger = Authority::new("stranger");
+    stranger.issue("parent", "parent.example", stage.folder());
+    stage.until("the stranger is locked out", |stage| {
+        let children = stage.api("/api/tieline/children").unwrap_or_default();
+        let error = children[0]["error"].as_str().unwrap_or_default().to_owned();
+        error.contains("the other side does not know who signed our certificate")
+    });
 }

@@ -35,6 +35,16 @@ pub(super) struct Response {
 impl Stage {
     /// Starts everything and waits until the parent has found both children.
     pub(super) fn set(name: &str, number: u16, extension: &'static str) -> Self {
+        Self::prepared(name, number, extension, |_| {})
+    }
+
+    /// As [`Stage::set`], after files were added to the folder.
+    pub(super) fn prepared(
+        name: &str,
+        number: u16,
+        extension: &'static str,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let lock = std::env::temp_dir().join(format!("tieline-example-{name}.lock"));
         let alone = File::create(lock).expect("the folder for temporary files is writable");
         alone.lock().expect("the lock of this example");
@@ -48,6 +58,7 @@ impl Stage {
             processes: vec![],
             _alone: alone,
         };
+        prepare(&stage.folder);
         for process in ["child-1", "child-2", "parent"] {
             stage.start(process);
         }
@@ -67,6 +78,15 @@ impl Stage {
             .spawn()
             .expect("the binary starts");
         self.processes.push((name, process));
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the API of the parent says.
+    pub(super) fn api(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&request(self.ports + 1, path, &[])?.body).ok()
     }
 
     pub(super) fn stop(&mut self, name: &str) {
