@@ -38,7 +38,7 @@ pub enum Input {
     View(Arc<View>),
     /// A worker saw something that only the control machine may judge.
     Report(Report),
-    /// A job that the control machine asked for has finished. Exactly one per [`Effect::Job`].
+    /// A job that the machine asked for has finished. Exactly one per [`Effect::Job`].
     Job { job: JobId, answer: Answer },
     /// Watched files may have changed, or the operator asked for a reload.
     Changed,
@@ -170,7 +170,7 @@ pub enum Whom {
     Server(TargetId),
 }
 
-/// Work that the control machine cannot do itself.
+/// Work that a machine cannot do itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Job {
     /// All addresses of a host name, in the resolver's order.
@@ -180,6 +180,9 @@ pub enum Job {
     Load { path: String },
     /// The bytes of one file, which may be a private key.
     Read { path: Arc<str> },
+    /// Whether a password is the one that a stored hash was made of: `$2y$` and its like (bcrypt),
+    /// `$apr1$` and `$1$` (MD5), `{SHA}`.
+    Verify { hash: String, password: Secret },
 }
 
 /// The end of a [`Job`].
@@ -188,6 +191,7 @@ pub enum Answer {
     Resolved(Result<Vec<IpAddr>, String>),
     Loaded(Result<Vec<Document>, String>),
     Read(Result<Secret, String>),
+    Verified(bool),
 }
 
 /// A file as it was read.

@@ -1,8 +1,9 @@
-//! The threads that may block: one for files and logs, a few for names. Workers never wait for
-//! them; the control machine sees their answers as inputs.
+//! The threads that may block: one for files and logs, one for passwords, a few for names. Workers
+//! never wait for them; machines see their answers as inputs.
 
 use crate::files;
 use crate::journal::Style;
+use crate::password::is_right;
 use crate::slot::{Mailbox, Post};
 use engine::base::id::JobId;
 use engine::base::line::Level;
@@ -47,6 +48,7 @@ pub enum Sink {
 pub struct Helper {
     work: Sender<Work>,
     names: Sender<Question>,
+    passwords: Sender<Comparison>,
     backlog: Arc<AtomicUsize>,
     stats: Arc<Stats>,
 }
@@ -64,6 +66,13 @@ struct Question {
     back: Arc<Mailbox>,
 }
 
+struct Comparison {
+    job: JobId,
+    hash: String,
+    password: Secret,
+    back: Arc<Mailbox>,
+}
+
 impl Helper {
     /// Opens the sinks and starts the threads, which are to be joined after the last handle went.
     pub(crate) fn start(
@@ -74,10 +83,12 @@ impl Helper {
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (work, tasks) = mpsc::channel();
         let (names, questions) = mpsc::channel();
-        let helper = Self { work, names, backlog: Arc::default(), stats };
+        let (passwords, comparisons) = mpsc::channel();
+        let helper = Self { work, names, passwords, backlog: Arc::default(), stats };
         let logs = Logs::open(access, event, style, &helper)?;
         let questions = Arc::new(Mutex::new(questions));
         let mut threads = vec![named("files", move || attend(&tasks, logs))?];
+        threads.push(named("passwords", move || compare_all(&comparisons))?);
         for at in 0..RESOLVERS {
             let questions = questions.clone();
             threads.push(named(&format!("names-{at}"), move || resolve_all(&questions))?);
@@ -92,6 +103,9 @@ impl Helper {
             Job::Resolve { host } => self.names.send(Question { job, host, back }).is_ok(),
             Job::Read { path } => self.work.send(Work::Read { job, path, back }).is_ok(),
             Job::Load { path } => self.work.send(Work::Load { job, path, back }).is_ok(),
+            Job::Verify { hash, password } => {
+                self.passwords.send(Comparison { job, hash, password, back }).is_ok()
+            }
         };
         debug_assert!(sent, "helper threads live as long as their handles");
     }
@@ -125,6 +139,7 @@ pub fn perform(job: Job) -> Answer {
             let content = std::fs::read(&*path).map(Secret::new);
             Answer::Read(content.map_err(|error| error.to_string()))
         }
+        Job::Verify { hash, password } => Answer::Verified(is_right(&hash, password.reveal())),
     }
 }
 
@@ -146,6 +161,14 @@ fn attend(tasks: &Receiver<Work>, mut logs: Logs) {
             Work::Log { line, bytes } => logs.write(line, &bytes),
             Work::Reopen => logs.reopen(),
         }
+    }
+}
+
+/// One at a time, on a core that requests need too.
+fn compare_all(comparisons: &Receiver<Comparison>) {
+    while let Ok(Comparison { job, hash, password, back }) = comparisons.recv() {
+        let answer = Answer::Verified(is_right(&hash, password.reveal()));
+        back.post(Post::Answered { job, answer });
     }
 }
 
@@ -281,7 +304,9 @@ mod tests {
         let (work, tasks) = mpsc::channel();
         let (names, _questions) = mpsc::channel();
         let stats = Arc::new(Stats::new(1, 0, Wall(0)));
-        let helper = Helper { work, names, backlog: Arc::default(), stats: stats.clone() };
+        let (passwords, _) = mpsc::channel();
+        let backlog = Arc::default();
+        let helper = Helper { work, names, passwords, backlog, stats: stats.clone() };
         let sink = Sink::File(path.to_string_lossy().into_owned());
         let style = Style::new(Clock::start(), &Log::default());
         let logs = Logs::open(&Sink::Nowhere, &sink, style, &helper).expect("a writable folder");

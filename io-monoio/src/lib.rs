@@ -13,6 +13,7 @@ pub mod helper;
 mod journal;
 mod links;
 pub mod listen;
+mod password;
 mod port;
 mod ports;
 pub mod runtime;

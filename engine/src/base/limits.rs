@@ -69,6 +69,8 @@ pub struct Limits {
     pub service_depth: u32,
     /// Hops between clusters before a request is a loop.
     pub hops_max: u32,
+    /// Passwords being compared at once: each takes a core for tens of milliseconds.
+    pub proofs_max: u32,
 }
 
 impl Limits {
@@ -130,6 +132,7 @@ impl Default for Limits {
             log_age: Span::millis(100),
             service_depth: 16,
             hops_max: 8,
+            proofs_max: 64,
         }
     }
 }
@@ -188,6 +191,9 @@ pub struct ControlLimits {
     /// Words of one middleware that counts by source: so many sources are told apart, and two of
     /// a thousand that are busy at once share a word one time in 65.
     pub source_words: u32,
+    /// Words of one middleware that remembers credentials: beyond as many users at once, some of
+    /// their passwords are compared again now and then.
+    pub proof_words: u32,
     /// Levels of nested services; a service above more than these is refused.
     pub services_deep: u32,
 }
@@ -220,6 +226,7 @@ impl Default for ControlLimits {
             log_lines: 4_096,
             members_max: 4_096,
             source_words: 65_536,
+            proof_words: 4_096,
             services_deep: 16,
         }
     }

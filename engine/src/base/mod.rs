@@ -1,6 +1,7 @@
 //! The ground floor: time, chance, ids, memory, limits, marks and diagnostics. Knows nothing of
 //! HTTP.
 
+pub mod base64;
 pub mod cidr;
 pub mod diag;
 pub mod id;
@@ -8,6 +9,7 @@ pub mod intern;
 pub mod limits;
 pub mod line;
 pub mod mark;
+pub mod md5;
 pub mod name;
 pub mod nearest;
 pub mod page;

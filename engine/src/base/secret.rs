@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The contents of a file that may hold a private key.
+/// The contents of a file that may hold a private key, or a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<[u8]>);
 

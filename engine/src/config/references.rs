@@ -173,6 +173,7 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::EncodedCharacters(_)
                 | MiddlewareKind::RateLimit(_)
                 | MiddlewareKind::InFlightReq(_)
+                | MiddlewareKind::BasicAuth(_)
                 | MiddlewareKind::Headers(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {

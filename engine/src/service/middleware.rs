@@ -1,16 +1,19 @@
 //! What a route's middlewares make of a request head and of a response head. Everything works on
 //! memory that the caller keeps, so that a steady stream of requests allocates nothing.
 
+pub mod basic;
 mod headers;
 pub mod passing;
 pub mod path;
 pub mod rate;
 mod redirect;
+pub mod words;
 
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{AllowList, Redirect, Rewrite};
 use crate::rule::{Captures, Pattern};
+use basic::{Basic, Claim, Presented};
 pub use headers::{
     Headers, Told, decides_request, decides_response, names_origin, put_response, request_fields,
     request_host, varies,
@@ -32,6 +35,7 @@ pub enum Step {
     Encoded(EncodedRefused),
     RateLimit(Arc<Limiter>),
     InFlight(Arc<Gauge>),
+    BasicAuth(Arc<Basic>),
     Headers(Arc<Headers>),
 }
 
@@ -46,7 +50,8 @@ impl Step {
             | Self::AllowList(_)
             | Self::Encoded(_)
             | Self::RateLimit(_)
-            | Self::InFlight(_) => true,
+            | Self::InFlight(_)
+            | Self::BasicAuth(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -54,6 +59,31 @@ impl Step {
             | Self::ReplacePath(_)
             | Self::ReplacePathRegex(_) => false,
         }
+    }
+}
+
+pub const AUTHORIZATION: &str = "Authorization";
+
+impl Step {
+    /// The field that tells the server who asks.
+    pub fn user_field(&self) -> Option<&str> {
+        if let Self::BasicAuth(basic) = self { basic.header_field.as_deref() } else { None }
+    }
+
+    /// What a request claims, where [`judge`] says that it is to be verified.
+    pub fn claim(&self, passing: &Passing<'_>, decoded: &mut Vec<u8>) -> Option<Claim> {
+        let Self::BasicAuth(basic) = self else { return None };
+        match basic.present(passing.field(AUTHORIZATION), decoded) {
+            Presented::Claim(claim) => Some(claim),
+            Presented::Known | Presented::Nothing => None,
+        }
+    }
+
+    /// Whether a field of this name comes from nobody but this step, if at all.
+    fn owns(&self, name: &[u8]) -> bool {
+        let hides = matches!(self, Self::BasicAuth(basic) if basic.remove_header);
+        self.user_field().is_some_and(|field| field.as_bytes().eq_ignore_ascii_case(name))
+            || hides && AUTHORIZATION.as_bytes().eq_ignore_ascii_case(name)
     }
 }
 
@@ -77,6 +107,10 @@ pub enum Verdict {
     Entered(u32),
     /// Too many are there.
     Full,
+    /// Who asks has to say who it is.
+    Unauthorized,
+    /// Who asks may be who it says: [`Basic::present`].
+    Verify,
 }
 
 /// Memory for judging, kept by the caller for the next request.
@@ -84,6 +118,7 @@ pub enum Verdict {
 pub struct Memory {
     pub location: String,
     pub after: String,
+    pub decoded: Vec<u8>,
     url: String,
     captures: Captures,
 }
@@ -108,6 +143,13 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
             Grant::Refused(wait) => Verdict::TooMany(wait),
         },
         Step::InFlight(gauge) => gauge.enter(passing).map_or(Verdict::Full, Verdict::Entered),
+        Step::BasicAuth(basic) => {
+            match basic.present(passing.field(AUTHORIZATION), &mut memory.decoded) {
+                Presented::Known => Verdict::Pass,
+                Presented::Nothing => Verdict::Unauthorized,
+                Presented::Claim(_) => Verdict::Verify,
+            }
+        }
         Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
             Verdict::Bare(400)
         }

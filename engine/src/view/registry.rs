@@ -12,7 +12,7 @@ use crate::base::id::{ServerId, ServiceId, TargetId};
 use crate::base::intern::Interner;
 use crate::config::fixed::{Authority, Transport};
 use crate::config::typed::{RateLimit, Source};
-use crate::service::middleware::rate::Words;
+use crate::service::middleware::words::Words;
 use crate::uplink::materialise::ServiceNames;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Registry {
 pub enum Counted {
     Rate(RateLimit),
     InFlight(Source),
+    /// Credentials that were proved: these say themselves what they are.
+    Proofs,
 }
 
 impl Registry {

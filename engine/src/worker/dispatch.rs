@@ -10,7 +10,7 @@ use super::exchange::{Asking, CLEAR, Exchange, HeadBytes, RouteRef, SECURE, rout
 use super::fields::{self, Outgoing};
 use super::internal;
 use super::key_of;
-use super::pass::write_target;
+use super::pass::{write_target, write_user};
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::limits::Limits;
 use crate::base::mark::Mark;
@@ -28,7 +28,7 @@ use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Reading, Rewritten, Target};
 use crate::net::wire::Due;
-use crate::service::middleware::path;
+use crate::service::middleware::{AUTHORIZATION, Step, path};
 use crate::view::stats::MirrorSkip;
 use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
 use std::ops::Range;
@@ -282,6 +282,13 @@ impl Worker {
             self.mark(Mark::UncleanPath);
             self.answer(key, &Answer::empty(400));
             return false;
+        }
+        for field in steps.iter().filter_map(Step::user_field) {
+            let authorization = crate::http::fields::first(head.fields, AUTHORIZATION);
+            write_user(&mut out.user, authorization, &mut out.judging.decoded);
+            if crate::http::fields::is_value(out.user.as_bytes()) && !out.user.is_empty() {
+                fields::put_field(&mut out.noted, field, out.user.as_bytes());
+            }
         }
         let server = exchange.server().expect("a server was chosen");
         let aim = exchange.target();

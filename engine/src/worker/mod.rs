@@ -32,6 +32,7 @@ mod mirrors;
 mod origin;
 mod pass;
 mod pool;
+mod prove;
 pub mod record;
 mod response;
 mod secure;
@@ -42,14 +43,14 @@ mod shed;
 mod stream;
 mod sweep;
 
-use crate::base::id::{ConnId, ServiceId};
+use crate::base::id::{ConnId, JobId, ServiceId};
 use crate::base::limits::Limits;
 use crate::base::mark::Mark;
 use crate::base::page::{Page, Pool};
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Time, Wall};
 use crate::base::timers::Timers;
-use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, OpKind, Outcome};
+use crate::boundary::{Batch, Deadline, Effect, Input, Job, Lent, Machine, OpId, OpKind, Outcome};
 use crate::h2::message::Gather;
 use crate::http::target::Rewritten;
 use crate::net::queue::Queue;
@@ -64,6 +65,7 @@ use date::Date;
 use drain::Draining;
 use exchange::{CoreView, Exchange};
 use log::AccessLines;
+use prove::Proofs;
 use std::rc::Rc;
 use std::sync::Arc;
 pub use sweep::Census;
@@ -124,6 +126,8 @@ pub struct Worker {
     /// Absent if no access log is kept.
     access: Option<AccessLines>,
     lines: Lines,
+    /// Passwords being compared.
+    proofs: Proofs,
     scratch: Scratch,
     /// Vectors of reads into many pages, for the next such read.
     spare: Vec<Vec<Page>>,
@@ -148,6 +152,8 @@ struct Scratch {
     noted: Vec<u8>,
     memory: path::Memory,
     judging: middleware::Memory,
+    /// Who asks.
+    user: String,
     /// What middlewares put on an answer of our own, as field lines.
     edits: Vec<u8>,
     rewritten: Rewritten,
@@ -198,6 +204,7 @@ impl Worker {
             drain: None,
             access,
             lines: Lines::default(),
+            proofs: Proofs::default(),
             scratch: Scratch::default(),
             spare: Vec::new(),
         };
@@ -271,8 +278,9 @@ impl Machine for Worker {
             Input::Done { op, outcome } => self.on_done(op, outcome),
             Input::View(view) => self.on_view(view),
             Input::Drain { by } => self.on_drain(by),
-            Input::Report(_) | Input::Job { .. } | Input::Changed => {
-                debug_assert!(false, "only the control machine takes reports and jobs");
+            Input::Job { job, answer } => self.on_proof(job, &answer),
+            Input::Report(_) | Input::Changed => {
+                debug_assert!(false, "only the control machine takes reports");
             }
         }
         self.run();
@@ -302,6 +310,10 @@ impl Machine for Worker {
         if let Some(conn) = self.conn_mut(conn) {
             conn.wire.gather(limit, out);
         }
+    }
+
+    fn job(&mut self, job: JobId) -> Option<Job> {
+        self.proof_job(job)
     }
 
     fn log(&mut self, out: &mut Vec<u8>) {

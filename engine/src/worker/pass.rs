@@ -10,11 +10,13 @@ use crate::base::mark::Mark;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Span;
 use crate::config::duration;
+use crate::http::fields as http_fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::net::wire::Due;
+use crate::service::middleware::basic::{Claim, user_and_password};
 use crate::service::middleware::passing::Passing;
-use crate::service::middleware::{Step, Verdict, judge, path};
+use crate::service::middleware::{AUTHORIZATION, Step, Verdict, judge, path};
 use crate::view::Destination;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -40,6 +42,7 @@ impl Worker {
         let secure = exchange.asking.over_tls;
         let before = exchange.passed;
         let mut asked = std::mem::take(&mut self.scratch.target);
+        let mut user = std::mem::take(&mut self.scratch.user);
         write_target(&mut asked, target);
         for (at, step) in (0..).zip(steps) {
             let passing = Passing {
@@ -52,6 +55,7 @@ impl Worker {
                 path: &asked,
                 route: &route.name,
                 now: self.now,
+                user: &user,
             };
             if at >= before {
                 if let Step::Headers(headers) = step {
@@ -65,27 +69,40 @@ impl Worker {
                 if let Verdict::Entered(place) = verdict {
                     exchange_of(&mut self.exchanges, key).entered.push(at, place);
                 } else if verdict != Verdict::Pass {
-                    self.scratch.target = asked;
-                    self.conclude(key, step, verdict);
+                    let decoded = &mut self.scratch.judging.decoded;
+                    let claim = (verdict == Verdict::Verify).then(|| step.claim(&passing, decoded));
+                    (self.scratch.target, self.scratch.user) = (asked, user);
+                    self.conclude(key, step, verdict, claim.flatten());
                     return;
                 }
             }
+            if step.user_field().is_some() {
+                let authorization = http_fields::first(head.fields, AUTHORIZATION);
+                write_user(&mut user, authorization, &mut self.scratch.judging.decoded);
+            }
             let memory = &mut self.scratch.memory;
             if path::apply(step, &mut asked, memory, &mut |_, _| {}).is_err() {
-                self.scratch.target = asked;
+                (self.scratch.target, self.scratch.user) = (asked, user);
                 self.mark(Mark::UncleanPath);
                 self.answer(key, &Answer::empty(400));
                 return;
             }
         }
-        self.scratch.target = asked;
+        (self.scratch.target, self.scratch.user) = (asked, user);
         exchange_of(&mut self.exchanges, key).passed = all;
         self.send_to(key, service, head, target);
     }
 
-    fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict) {
+    fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict, claim: Option<Claim>) {
         match verdict {
             Verdict::Pass | Verdict::Entered(_) => {}
+            Verdict::Unauthorized | Verdict::Verify => {
+                let Step::BasicAuth(basic) = step else { return };
+                match claim {
+                    Some(claim) => self.prove(key, basic, claim),
+                    None => self.challenge(key, &basic.challenge),
+                }
+            }
             Verdict::Hold(wait) => self.hold_for(key, wait),
             Verdict::TooMany(wait) => self.answer_too_many(key, wait),
             Verdict::Full => {
@@ -181,6 +198,13 @@ fn sorted<'a, 'f>(fields: &'f mut [(&'a str, &'a str)]) -> &'f [(&'a str, &'a st
 
 fn exchange_of(exchanges: &mut Slab<Exchange>, key: Key) -> &mut Exchange {
     exchanges.get_mut(key).expect("a passing exchange exists")
+}
+
+/// The user of credentials that were found right.
+pub(super) fn write_user(out: &mut String, authorization: Option<&[u8]>, decoded: &mut Vec<u8>) {
+    out.clear();
+    let found = authorization.and_then(|value| user_and_password(value, decoded));
+    out.push_str(found.map_or("", |(user, _)| user));
 }
 
 /// Path and query as they came, in their canonical form.

@@ -2,13 +2,13 @@
 //! operation completes as soon as it can; the invariants are swept after every input.
 
 use crate::plan::Plan;
-use engine::base::id::{ConnId, ListenerId};
+use engine::base::id::{ConnId, JobId, ListenerId};
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{
-    Batch, Close, Effect, Fault, Input, Lent, Machine, OpId, OpKind, Outcome, Report,
+    Answer, Batch, Close, Effect, Fault, Input, Job, Lent, Machine, OpId, OpKind, Outcome, Report,
 };
 use engine::view::View;
 use engine::view::stats::Stats;
@@ -60,6 +60,8 @@ pub(crate) struct Pair {
     inputs: VecDeque<(OpId, Outcome)>,
     dials: Vec<End>,
     clients: Vec<End>,
+    /// Asked for, and not answered yet.
+    jobs: VecDeque<(JobId, Job)>,
     seen: usize,
     pub(crate) dial: Dial,
     /// Addresses that refuse whatever `dial` says.
@@ -100,6 +102,7 @@ impl Pair {
             inputs: VecDeque::new(),
             dials: Vec::new(),
             clients: Vec::new(),
+            jobs: VecDeque::new(),
             seen: 0,
             dial: Dial::Accept,
             refusing: Vec::new(),
@@ -132,6 +135,16 @@ impl Pair {
         let accept = at.and_then(|at| self.accepts.remove(at)).expect("an accept waits");
         self.accepts.push_front(accept);
         self.open()
+    }
+
+    /// The job that was asked for first, if any.
+    pub(crate) fn job(&mut self) -> Option<(JobId, Job)> {
+        self.jobs.pop_front()
+    }
+
+    pub(crate) fn finish_job(&mut self, job: JobId, answer: Answer) {
+        self.give(Input::Job { job, answer });
+        self.run();
     }
 
     /// The client that connected last.
@@ -407,7 +420,11 @@ impl Pair {
                 self.log.push_str(&String::from_utf8_lossy(&lines));
             }
             Effect::Finished => self.finished += 1,
-            Effect::Job { .. } | Effect::Publish => panic!("not a worker's effect"),
+            Effect::Job { job } => {
+                let what = self.worker.job(job).expect("a job was announced");
+                self.jobs.push_back((job, what));
+            }
+            Effect::Publish => panic!("not a worker's effect"),
         }
     }
 

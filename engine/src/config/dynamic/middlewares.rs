@@ -2,6 +2,7 @@
 //! answer 503, because leaving it out may let through what it was there to stop.
 
 mod access;
+mod auth;
 mod headers;
 mod limits;
 mod paths;
@@ -12,8 +13,9 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 15] = [
     "addPrefix",
+    "basicAuth",
     "chain",
     "encodedCharacters",
     "headers",
@@ -30,9 +32,8 @@ const BUILT: [&str; 14] = [
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 18] = [
+const LATER: [&str; 17] = [
     "apiKey",
-    "basicAuth",
     "buffering",
     "circuitBreaker",
     "compress",
@@ -93,6 +94,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["encodedCharacters"] => {
             fields.section("encodedCharacters").map(access::encoded_characters)
         }
+        ["basicAuth"] => fields.section("basicAuth").map(auth::basic_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
         ["headers"] => fields.section("headers").map(headers::edit_headers),

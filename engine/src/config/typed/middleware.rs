@@ -33,6 +33,7 @@ pub enum MiddlewareKind {
     EncodedCharacters(EncodedRefused),
     RateLimit(RateLimit),
     InFlightReq(InFlight),
+    BasicAuth(Credentials),
     Headers(Box<HeadersEdit>),
     /// Qualified names.
     Chain(Vec<String>),
@@ -95,6 +96,18 @@ pub struct RateLimit {
 pub struct InFlight {
     pub amount: u64,
     pub source: Source,
+}
+
+/// `basicAuth`: who may pass.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Credentials {
+    /// Names with what is stored of their passwords.
+    pub users: Vec<(String, String)>,
+    pub realm: String,
+    /// The server is not shown the password.
+    pub remove_header: bool,
+    /// The field that tells the server who asks.
+    pub header_field: Option<String>,
 }
 
 /// What tells the senders of requests apart.

@@ -196,7 +196,7 @@ fn security_fields(security: &Security) -> (Fields, Fields) {
 /// Whether the steps decide about a request field, so that the client's is not passed on.
 pub fn decides_request(steps: &[Step], name: &[u8]) -> bool {
     request_edits(steps).any(|(edited, _)| edited.as_bytes().eq_ignore_ascii_case(name))
-        || steps.iter().any(|step| path::notes(step, name))
+        || steps.iter().any(|step| path::notes(step, name) || step.owns(name))
 }
 
 /// Fields to put on the request. `Host` is not among them.
@@ -264,7 +264,8 @@ fn all(steps: &[Step]) -> impl Iterator<Item = &Headers> {
         | Step::AllowList(_)
         | Step::Encoded(_)
         | Step::RateLimit(_)
-        | Step::InFlight(_) => None,
+        | Step::InFlight(_)
+        | Step::BasicAuth(_) => None,
     })
 }
 

@@ -27,6 +27,8 @@ pub struct Passing<'a> {
     /// The name of the route, which keeps its own counts.
     pub route: &'a str,
     pub now: Time,
+    /// Who asks, as a step before has found out.
+    pub user: &'a str,
 }
 
 /// What tells the senders of requests apart.
@@ -49,6 +51,9 @@ impl<'a> Passing<'a> {
 
     /// What the steps before have made of a field, if anything: the last word is the innermost's.
     fn set(&self, name: &str) -> Option<Option<&'a [u8]>> {
+        if let Some(owner) = self.passed.iter().rev().find(|step| step.owns(name.as_bytes())) {
+            return Some(owner.user_field().map(|_| self.user.as_bytes()));
+        }
         let edits = super::headers::request_edits(self.passed);
         let named = edits.filter(|(edited, _)| edited.eq_ignore_ascii_case(name));
         named.last().map(|(_, value)| Some(value.as_bytes()).filter(|value| !value.is_empty()))
@@ -192,6 +197,7 @@ pub(super) mod tests {
             path: &path,
             route: "r",
             now: Time::ZERO,
+            user: "",
         })
     }
 

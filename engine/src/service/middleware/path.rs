@@ -64,7 +64,8 @@ pub fn apply(
         | Step::AllowList(_)
         | Step::Encoded(_)
         | Step::RateLimit(_)
-        | Step::InFlight(_) => Ok(()),
+        | Step::InFlight(_)
+        | Step::BasicAuth(_) => Ok(()),
     }
 }
 

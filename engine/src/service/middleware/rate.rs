@@ -6,10 +6,9 @@
 //! they might, never more.
 
 use super::passing::{Passing, Whose};
-use crate::base::sip::{SipKey, below};
+use super::words::Words;
 use crate::base::time::{Span, Time};
 use crate::config::typed::{RateLimit, Source};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -84,36 +83,14 @@ fn gcd(mut a: u64, mut b: u64) -> u64 {
     a.max(1)
 }
 
-/// Words for sources that nobody knows in advance.
-pub struct Words {
-    key: SipKey,
-    words: Box<[AtomicU64]>,
-}
-
-impl Words {
-    pub fn new(key: SipKey, count: u32) -> Self {
-        Self { key, words: (0..count.max(1)).map(|_| AtomicU64::new(0)).collect() }
-    }
-
-    /// The place of whatever `source` finds in a request, on a route of its own.
-    pub(super) fn place(&self, source: &Source, passing: &Passing<'_>) -> usize {
-        let hash = self.key.start().part(passing.route.as_bytes());
-        let hash = match passing.whose(source) {
-            Whose::Address(ip) => hash.write(&ip.octets()),
-            Whose::Text(text) => hash.part(text),
-        };
-        below(hash.finish(), self.words.len())
-    }
-
-    pub(super) fn word(&self, place: usize) -> &AtomicU64 {
-        &self.words[place]
-    }
-}
-
-impl fmt::Debug for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} words", self.words.len())
-    }
+/// The place of whatever `source` finds in a request, on a route of its own.
+fn place(words: &Words, source: &Source, passing: &Passing<'_>) -> usize {
+    let hash = words.hash().part(passing.route.as_bytes());
+    let hash = match passing.whose(source) {
+        Whose::Address(ip) => hash.write(&ip.octets()),
+        Whose::Text(text) => hash.part(text),
+    };
+    words.place(hash.finish())
 }
 
 /// One `rateLimit` middleware, ready to serve.
@@ -132,7 +109,7 @@ impl Limiter {
     }
 
     pub(super) fn draw(&self, passing: &Passing<'_>) -> Grant {
-        let place = self.words.place(&self.source, passing);
+        let place = place(&self.words, &self.source, passing);
         self.rate.draw(self.words.word(place), passing.now)
     }
 }
@@ -149,7 +126,7 @@ pub struct Gauge {
 impl Gauge {
     /// Counts a request in. None if enough are there.
     pub(super) fn enter(&self, passing: &Passing<'_>) -> Option<u32> {
-        let place = self.words.place(&self.source, passing);
+        let place = place(&self.words, &self.source, passing);
         let more = |count| (count < self.amount).then_some(count + 1);
         let entered = self.words.word(place).fetch_update(Relaxed, Relaxed, more).is_ok();
         entered.then(|| u32::try_from(place).expect("words are counted in 32 bits"))

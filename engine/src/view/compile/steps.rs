@@ -2,7 +2,9 @@
 
 use super::Compiler;
 use crate::config::typed::{Middleware, MiddlewareKind};
-use crate::service::middleware::rate::{Gauge, Limiter, Words};
+use crate::service::middleware::basic::Basic;
+use crate::service::middleware::rate::{Gauge, Limiter};
+use crate::service::middleware::words::Words;
 use crate::service::middleware::{Headers, Step};
 use crate::view::registry::Counted;
 use std::collections::BTreeMap;
@@ -13,8 +15,12 @@ impl Compiler {
     pub(super) fn steps<'a>(&mut self, all: &'a [Arc<Middleware>]) -> BTreeMap<&'a str, Step> {
         let named = |it: &'a Arc<Middleware>| Some((&*it.name, self.step(it)?));
         let steps: BTreeMap<&str, Step> = all.iter().filter_map(named).collect();
-        let counts =
-            |name: &str| matches!(steps.get(name), Some(Step::RateLimit(_) | Step::InFlight(_)));
+        let counts = |name: &str| {
+            matches!(
+                steps.get(name),
+                Some(Step::RateLimit(_) | Step::InFlight(_) | Step::BasicAuth(_))
+            )
+        };
         for name in self.registry.keep_words(counts) {
             self.pending.report.push(format!("dropped: counts of middleware {name}: it is gone"));
         }
@@ -45,12 +51,20 @@ impl Compiler {
                 let words = self.words(&middleware.name, Counted::InFlight(source.clone()));
                 Step::InFlight(Arc::new(Gauge { amount: limit.amount, source, words }))
             }
+            MiddlewareKind::BasicAuth(credentials) => {
+                let words = self.words(&middleware.name, Counted::Proofs);
+                Step::BasicAuth(Arc::new(Basic::new(credentials, words)))
+            }
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })
     }
 
     fn words(&mut self, name: &str, counted: Counted) -> Arc<Words> {
-        let (key, count) = (self.key, self.limits.source_words);
+        let count = match counted {
+            Counted::Rate(_) | Counted::InFlight(_) => self.limits.source_words,
+            Counted::Proofs => self.limits.proof_words,
+        };
+        let key = self.key;
         let (words, kept) = self.registry.words(name, counted, || Words::new(key, count));
         if !kept {
             let text = format!("reset: counts of middleware {name}: its definition changed");

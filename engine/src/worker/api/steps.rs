@@ -4,7 +4,7 @@ use super::list::{List, Query};
 use super::{describe, strings};
 use crate::base::cidr::Cidr;
 use crate::config::typed::{
-    Aim, AllowList, HeadersEdit, IpStrategy, MiddlewareKind, Redirect, Source,
+    Aim, AllowList, Credentials, HeadersEdit, IpStrategy, MiddlewareKind, Redirect, Source,
 };
 use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
@@ -61,6 +61,7 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         }
         MiddlewareKind::Redirect(redirect) => redirection(redirect),
         MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
+        MiddlewareKind::BasicAuth(credentials) => ("basicAuth", without_hashes(credentials)),
         MiddlewareKind::RateLimit(limit) => {
             let value = json!({
                 "average": limit.average,
@@ -153,6 +154,20 @@ fn redirection(redirect: &Redirect) -> (&'static str, Value) {
             ("redirectScheme", value)
         }
     }
+}
+
+/// Who may pass; what is stored of passwords stays here.
+fn without_hashes(credentials: &Credentials) -> Value {
+    let users: Vec<String> =
+        credentials.users.iter().map(|(user, _)| format!("{user}:(hidden)")).collect();
+    let mut value = json!({ "users": users, "realm": credentials.realm });
+    if credentials.remove_header {
+        value["removeHeader"] = json!(true);
+    }
+    if let Some(field) = &credentials.header_field {
+        value["headerField"] = json!(field);
+    }
+    value
 }
 
 fn source(source: &Source) -> Value {

@@ -2,6 +2,7 @@
 //! through a worker.
 
 mod access;
+mod auth;
 mod headers;
 mod limits;
 mod paths;

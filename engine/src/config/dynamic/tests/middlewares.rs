@@ -2,7 +2,9 @@
 
 use super::about;
 use crate::base::time::Span;
-use crate::config::typed::{Aim, Cors, HeadersEdit, IpStrategy, MiddlewareKind, Security, Source};
+use crate::config::typed::{
+    Aim, Cors, Credentials, HeadersEdit, IpStrategy, MiddlewareKind, Security, Source,
+};
 use crate::rule::Pattern;
 
 #[track_caller]
@@ -48,11 +50,6 @@ fn kinds_and_their_first_words() {
         (
             "headers: {customRequestHeaders: {X-A: 1, x-a: 2}}",
             "headers.customRequestHeaders.x-a: this field is here twice; case makes no difference",
-        ),
-        (
-            "basicAuth: {users: [a]}",
-            "basicAuth: the middleware basicAuth is not supported by this version (routers that \
-                use it answer 503)",
         ),
         (
             "compress: {}",
@@ -346,5 +343,53 @@ fn limits() {
         ("inFlightReq: {amount: 0}", "inFlightReq.amount: `0`: it is below 1"),
     ] {
         middleware(lines, &format!("error: {expected}"));
+    }
+}
+
+#[test]
+fn users() {
+    const HASH: &str = "$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1";
+    let auth = |lines: &str, expected: &str| {
+        let kind = middleware(&format!("basicAuth: {{{}}}", lines.replace("HASH", HASH)), expected);
+        if let MiddlewareKind::BasicAuth(it) = kind { it } else { Credentials::default() }
+    };
+    let full = auth(
+        "users: ['al:HASH', 'bo:{SHA}W8r/fyL/UzygmbNAjq2HbA67qac='], realm: my shop,
+         removeHeader: true, headerField: X-User",
+        "",
+    );
+    let names: Vec<&str> = full.users.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        (names, full.realm.as_str(), full.remove_header),
+        (vec!["al", "bo"], "my shop", true)
+    );
+    assert_eq!(full.header_field.as_deref(), Some("X-User"));
+    assert_eq!(auth("users: ['al:HASH']", "").realm, "traefik");
+    for (lines, expected) in [
+        ("", "users: without users nobody would pass"),
+        (
+            "usersFile: /f",
+            "users: without users nobody would pass\nerror: basicAuth.usersFile: reading users \
+             from a file is not in this version (write its lines under users)",
+        ),
+        ("users: [al]", "users: ``: expected a line of htpasswd, such as al:$2y$10$..."),
+        (
+            "users: ['al:secret']",
+            "users: what is stored of the password of al is no hash that is known here (bcrypt \
+             ($2y$), MD5 ($apr1$) and {SHA} are, as htpasswd writes them)",
+        ),
+        (
+            "users: ['al:$$apr1$$a']",
+            "users: the hash of al begins with $$ (in a file a $ is written once; it is doubled \
+             only for docker compose)",
+        ),
+        ("users: ['al:HASH', 'al:HASH']", "users: al is here twice"),
+        (
+            "users: ['al:HASH'], realm: 'a\"b'",
+            "realm: `a\"b`: expected letters without quotes and backslashes",
+        ),
+        ("users: ['al:HASH'], headerField: 'X Y'", "headerField: `X Y`: expected a field name"),
+    ] {
+        auth(lines, &format!("error: basicAuth.{expected}"));
     }
 }

@@ -1,0 +1,80 @@
+//! Middlewares that ask who it is that asks.
+
+use crate::base::diag::Diagnostic;
+use crate::config::document::At;
+use crate::config::dynamic::health::is_token;
+use crate::config::fields::{Fields, bad_value};
+use crate::config::typed::{Credentials, MiddlewareKind};
+
+pub(super) fn basic_auth(fields: Fields<'_>) -> MiddlewareKind {
+    let mut users: Vec<(String, String)> = Vec::new();
+    for (at, text) in fields.texts("users").unwrap_or_default() {
+        let Some((name, hash)) = user(&fields, at, text) else { continue };
+        if users.iter().any(|(other, _)| *other == name) {
+            let path = fields.path_of("users");
+            fields.report.error("repeated-key", at, &path, format!("{name} is here twice"));
+        }
+        users.push((name, hash));
+    }
+    if fields.has("usersFile") {
+        let text = "reading users from a file is not in this version";
+        fields.error_with_help("usersFile", "unsupported", text, "write its lines under users");
+    }
+    if !fields.present("users") {
+        fields.error("users", "missing", "without users nobody would pass");
+    }
+    let credentials = Credentials {
+        users,
+        realm: fields.parsed("realm", realm).unwrap_or_else(|| "traefik".to_owned()),
+        remove_header: fields.flag("removeHeader").unwrap_or(false),
+        header_field: fields.parsed("headerField", field_name),
+    };
+    fields.close();
+    MiddlewareKind::BasicAuth(credentials)
+}
+
+/// A line of htpasswd.
+fn user(fields: &Fields<'_>, at: At, text: &str) -> Option<(String, String)> {
+    let wanted = "expected a line of htpasswd, such as al:$2y$10$...";
+    let path = fields.path_of("users");
+    // What is wrong with it is said without showing it.
+    let shown = text.split_once(':').map_or("", |(name, _)| name);
+    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    let Some((name, hash)) =
+        text.split_once(':').filter(|(name, hash)| visible(name) && visible(hash))
+    else {
+        bad_value(fields.report, at, &path, shown, wanted);
+        return None;
+    };
+    if hash.starts_with("$$") {
+        let text = format!("the hash of {name} begins with $$");
+        let help = "in a file a $ is written once; it is doubled only for docker compose";
+        fields.report.add(at, Diagnostic::error("bad-value", path, text).help(help));
+        return None;
+    }
+    let bcrypt = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|it| hash.starts_with(it));
+    let bcrypt = bcrypt && hash.len() == 60;
+    let md5 = ["$apr1$", "$1$"].iter().filter_map(|it| hash.strip_prefix(it)).any(|rest| {
+        rest.split_once('$').is_some_and(|(salt, digest)| salt.len() <= 8 && digest.len() == 22)
+    });
+    let sha = hash.strip_prefix("{SHA}").is_some_and(|digest| digest.len() == 28);
+    if !(bcrypt || md5 || sha) {
+        let text =
+            format!("what is stored of the password of {name} is no hash that is known here");
+        let help = "bcrypt ($2y$), MD5 ($apr1$) and {SHA} are, as htpasswd writes them";
+        fields.report.add(at, Diagnostic::error("bad-value", path, text).help(help));
+        return None;
+    }
+    Some((name.to_owned(), hash.to_owned()))
+}
+
+fn realm(text: &str) -> Result<String, String> {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        return Ok(text.to_owned());
+    }
+    Err("expected letters without quotes and backslashes".to_owned())
+}
+
+fn field_name(text: &str) -> Result<String, String> {
+    if is_token(text) { Ok(text.to_owned()) } else { Err("expected a field name".to_owned()) }
+}
