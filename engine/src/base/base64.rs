@@ -5,7 +5,7 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let padding = text.iter().rev().take_while(|b| **b == b'=').count();
     let digits = &text[..text.len() - padding];
-    if padding > 2 || (padding > 0 && text.len() % 4 != 0) || digits.len() % 4 == 1 {
+    if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || digits.len() % 4 == 1 {
         return false;
     }
     let (mut bits, mut count) = (0u32, 0);
