@@ -126,6 +126,7 @@ impl Trace {
             }
             Answer::Loaded(Err(why)) | Answer::Read(Err(why)) => self.fold_bytes(why.as_bytes()),
             Answer::Read(Ok(content)) => self.fold_bytes(content.reveal()),
+            Answer::Verified(right) => self.fold(u64::from(*right)),
         }
     }
 

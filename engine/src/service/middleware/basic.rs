@@ -140,7 +140,7 @@ mod tests {
         };
         let first = claim(&guard, AL);
         assert_eq!(
-            (&*first.hash, &*first.password.reveal(), first.genuine),
+            (&*first.hash, first.password.reveal(), first.genuine),
             ("hash", &b"secret"[..], true)
         );
         guard.remember(&first);
