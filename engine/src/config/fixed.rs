@@ -228,6 +228,8 @@ pub struct Transport {
     pub write_timeout: Span,
     /// Settings of TLS, for servers that are reached over it. None is all defaults.
     pub tls: Option<Arc<ClientTls>>,
+    /// HTTP/2 is offered to servers over TLS.
+    pub multiplexes: bool,
     /// An HTTP/2 connection that was silent for this long is asked for a sign of life; zero never.
     pub ping_after: Span,
     /// How long it may take to give one.
@@ -251,6 +253,7 @@ impl Default for Transport {
             read_timeout: Span::ZERO,
             write_timeout: Span::ZERO,
             tls: None,
+            multiplexes: true,
             ping_after: Span::ZERO,
             ping_timeout: Span::secs(15),
         }

@@ -14,8 +14,7 @@ pub(super) fn transport(fields: &Fields<'_>) -> Transport {
         None | Some(0) => transport.idle,
         Some(count) => u32::try_from(count).map_or(IdleConns::NoReuse, IdleConns::UpTo),
     };
-    // Over TLS only HTTP/1.1 is spoken to servers.
-    fields.accept(&["disableHTTP2"]);
+    transport.multiplexes = !fields.flag("disableHTTP2").unwrap_or(false);
     let mark = fields.report.mark();
     let mut tls = client_tls(fields);
     tls.unusable = fields.report.errors_since(mark).join("; ");

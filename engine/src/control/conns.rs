@@ -20,7 +20,7 @@ use crate::net::fetch::{Collector, Garbled, Reply, Want};
 use crate::net::inbox::Inbox;
 use crate::net::outbox::Outbox;
 use crate::net::secure::Secure;
-use crate::tls::{Connector, Refusal, Session, Trouble};
+use crate::tls::{Connector, HTTP_1, Refusal, Session, Trouble};
 use crate::view::stats::Stats;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -309,7 +309,7 @@ impl Conns {
         let share = exchange.request.deadline.since(now).divided(untried as u64);
         exchange.dial_until = now + share.min(exchange.request.dial_timeout);
         let tls = exchange.request.tls.as_ref();
-        let session = tls.map(|(connector, host)| Session::client(connector, host));
+        let session = tls.map(|(connector, host)| Session::client(connector, host, &[HTTP_1]));
         let (secure, unnamed) = match session {
             None => (None, None),
             Some(Ok(session)) => (Some(Box::new(Secure::new(session))), None),

@@ -11,8 +11,10 @@ pub struct Upstreams {
     idle: VecDeque<ConnId>,
     /// HTTP/2 connections that may take one more stream, oldest first.
     pub sessions: Vec<ConnId>,
-    /// HTTP/2 connections that are being dialed.
+    /// Connections being dialed that are or may be HTTP/2.
     pub dialing: u32,
+    /// The server took HTTP/1.1 when it last could choose.
+    pub declined: bool,
     /// Exchanges that wait for a connection, oldest first.
     waiters: VecDeque<Key>,
     /// Dialing, busy and idle ones.

@@ -46,13 +46,12 @@ impl Connector {
                 .map_err(|error| error.to_string())?
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = if identities.is_empty() {
+        let config = if identities.is_empty() {
             builder.with_no_client_auth()
         } else {
             let keys = identities.iter().map(|identity| Arc::clone(&identity.key)).collect();
             builder.with_client_cert_resolver(Arc::new(Identities(keys)))
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let server_name = match &settings.server_name {
             Some(name) => Some(server_name(name).ok_or_else(|| format!("`{name}` is no name"))?),
             None => None,
@@ -60,11 +59,17 @@ impl Connector {
         Ok(Self { number: crypto.next_number(), config: Arc::new(config), server_name })
     }
 
-    pub(super) fn connection(&self, host: &str) -> Result<ClientConnection, Refusal> {
+    pub(super) fn connection(
+        &self,
+        host: &str,
+        protocols: &[&[u8]],
+    ) -> Result<ClientConnection, Refusal> {
         let name = self.server_name.clone().or_else(|| server_name(host));
         let name = name.ok_or(Refusal::WrongName)?;
         let config = Arc::clone(&self.config);
-        ClientConnection::new(config, name).map_err(|error| Refusal::of(&error))
+        let protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        ClientConnection::new_with_alpn(config, name, protocols)
+            .map_err(|error| Refusal::of(&error))
     }
 }
 

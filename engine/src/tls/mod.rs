@@ -16,6 +16,10 @@ mod shelf;
 mod tickets;
 mod verify;
 
+/// The names of the application protocols (RFC 7301 §6, RFC 9113 §3.1).
+pub const H2: &[u8] = b"h2";
+pub const HTTP_1: &[u8] = b"http/1.1";
+
 pub use connector::Connector;
 pub use crypto::{Clock, Crypto};
 pub use der::CertificateInfo;

@@ -76,8 +76,10 @@ impl Session {
         Self::new(State::Greeting { acceptor: Box::default(), door })
     }
 
-    pub fn client(connector: &Connector, host: &str) -> Result<Self, Refusal> {
-        let mut session = Self::new(State::Open(Box::new(connector.connection(host)?.into())));
+    /// Greets a server, and offers it `protocols`, the best one first.
+    pub fn client(connector: &Connector, host: &str, protocols: &[&[u8]]) -> Result<Self, Refusal> {
+        let connection = connector.connection(host, protocols)?;
+        let mut session = Self::new(State::Open(Box::new(connection.into())));
         session.connector = Some(connector.number);
         Ok(session)
     }

@@ -173,6 +173,15 @@ impl Entered {
     }
 }
 
+/// Whether a request becomes a stream of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Multiplex {
+    Never,
+    /// If the server agrees to that.
+    Offered,
+    Always,
+}
+
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// None for a mirrored request.
@@ -308,10 +317,16 @@ impl Exchange {
         Told { origin: origin.map(|at| &self.asking.head.bytes()[at]), secure: self.asking.secure }
     }
 
-    /// Whether the server is spoken to in HTTP/2. Who asks to switch protocols is not.
-    pub(super) fn is_multiplexed(&self) -> bool {
-        let speaks = self.target().is_some_and(|target| target.authority.scheme == Scheme::H2c);
-        speaks && self.asking.upgrade.is_none()
+    /// How the server is spoken to. Who asks to switch protocols does so over HTTP/1.1.
+    pub(super) fn multiplex(&self) -> Multiplex {
+        let Some(target) = self.target().filter(|_| self.asking.upgrade.is_none()) else {
+            return Multiplex::Never;
+        };
+        match target.authority.scheme {
+            Scheme::H2c => Multiplex::Always,
+            Scheme::Https if target.transport.multiplexes => Multiplex::Offered,
+            Scheme::Https | Scheme::Http => Multiplex::Never,
+        }
     }
 
     /// Whether any part of the final response has reached the client's outbox.

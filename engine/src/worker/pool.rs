@@ -3,7 +3,7 @@
 use super::Worker;
 use super::answer::Answer;
 use super::conn::{Conn, Partial, Role, Upstream, Usage};
-use super::exchange::Phase;
+use super::exchange::{Multiplex, Phase};
 use super::key_of;
 use super::secure::HANDSHAKE_MAX;
 use crate::base::id::{ConnId, TargetId};
@@ -17,7 +17,7 @@ use crate::net::outbox::Outbox;
 use crate::net::secure::Secure;
 use crate::net::upstream::Upstreams;
 use crate::net::wire::{Cover, Due, Link};
-use crate::tls::Session;
+use crate::tls::{H2, HTTP_1, Session};
 use crate::view::Cover as Covered;
 use crate::view::stats::Shed;
 
@@ -42,22 +42,24 @@ impl Worker {
             self.fail(key, 502);
             return;
         };
-        let (fresh_only, multiplexed) = (exchange.retried, exchange.is_multiplexed());
+        let (fresh_only, multiplex) = (exchange.retried, exchange.multiplex());
         let dial_timeout = exchange.target().map_or(Span::ZERO, |it| it.transport.dial_timeout);
         exchange.dial_by = super::client::after(self.now, dial_timeout);
         self.grow_targets(target);
-        if multiplexed {
-            self.connect_stream(key, target);
+        if multiplex != Multiplex::Never && self.connect_stream(key, target) {
             return;
         }
-        if !fresh_only && let Some(id) = self.take_idle(target) {
+        if multiplex != Multiplex::Always
+            && !fresh_only
+            && let Some(id) = self.take_idle(target)
+        {
             self.counts().reused.add(1);
             self.attach(key, id, true);
             self.put_composed(id);
             self.expect_response(key);
             return;
         }
-        if self.may_dial(target) {
+        if !self.joins_dial(key, target, multiplex) && self.may_dial(target) {
             self.dial(key, target, Outbox::default());
             return;
         }
@@ -88,7 +90,7 @@ impl Worker {
     }
 
     /// Whether a kept connection was made by the settings, roots and identities of today.
-    fn is_current(&self, id: ConnId, target: TargetId) -> bool {
+    pub(super) fn is_current(&self, id: ConnId, target: TargetId) -> bool {
         let Some(secure) = self.conn(id).and_then(|conn| conn.wire.secure()) else { return true };
         let cover = self.view.targets.get(target.0).map(|aim| &aim.cover);
         matches!(cover, Some(Covered::Tls(connector)) if secure.session.is_of(connector))
@@ -165,7 +167,8 @@ impl Worker {
             self.fail(key, 502);
             return;
         };
-        let multiplexed = exchange.is_multiplexed();
+        let multiplexed = exchange.multiplex() != Multiplex::Never;
+        let offers: &[&[u8]] = if multiplexed { &[H2, HTTP_1] } else { &[HTTP_1] };
         let left = exchange.dial_by.since(now);
         let others = u64::try_from(aim.addrs.len() - at).unwrap_or(1);
         let share = left.divided(others).max(left.min(DIAL_SHARE_MIN));
@@ -174,7 +177,7 @@ impl Worker {
         let cover = match &aim.cover {
             Covered::Clear => Ok(Cover::Clear),
             Covered::Unusable(_) => Err(()),
-            Covered::Tls(connector) => Session::client(connector, &aim.authority.host)
+            Covered::Tls(connector) => Session::client(connector, &aim.authority.host, offers)
                 .map(|session| Cover::Tls(Box::new(Secure::new(session))))
                 .map_err(|_| ()),
         };

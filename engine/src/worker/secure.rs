@@ -10,14 +10,12 @@ use crate::boundary::{Close, Effect, Fault, Lent, Report, Whom};
 use crate::config::tls::Suite;
 use crate::net::secure::Secure;
 use crate::net::wire::{Cover, Due, Half};
-use crate::tls::{Refusal, Session, Trouble};
+use crate::tls::{H2, Refusal, Session, Trouble};
 
 /// A handshake that took longer is given up.
 pub(super) const HANDSHAKE_MAX: Span = Span::secs(10);
 /// Between two reports of refused handshakes.
 const REPORT_GAP: Span = Span::secs(1);
-/// The application protocol of HTTP/2 (RFC 9113 §3.1).
-const H2: &[u8] = b"h2";
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -99,6 +97,9 @@ impl Worker {
             Role::Session(_) | Role::Accepting(_) => {}
             Role::Upstream(_) => {
                 self.mark(Mark::ServerSecured);
+                if !streams {
+                    self.on_no_streams(id);
+                }
                 self.on_reachable(id);
             }
         }
@@ -182,6 +183,10 @@ impl Worker {
         conn.wire.shut();
         if let Role::Upstream(upstream) = &mut conn.role {
             upstream.usage = Usage::Parting;
+            let dialing = u32::from(std::mem::take(&mut upstream.multiplexed));
+            let target = upstream.target;
+            self.targets[target.0 as usize].dialing -= dialing;
+            self.wake_waiter(target);
         }
         self.touch(id);
         if let Some(key) = exchange {

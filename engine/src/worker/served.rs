@@ -3,7 +3,7 @@
 
 use super::client::after;
 use super::conn::{Partial, Role, Upstream, Usage};
-use super::exchange::Phase;
+use super::exchange::{Multiplex, Phase};
 use super::session::{Session, Side};
 use super::stream::Stream;
 use super::{Worker, key_of};
@@ -33,32 +33,56 @@ pub(super) struct Served {
     asked: bool,
     /// It is to serve once only.
     once: bool,
+    secure: bool,
 }
 
 impl Worker {
-    /// Sends the composed head on a stream to the exchange's server, as soon as there is one.
-    pub(super) fn connect_stream(&mut self, key: Key, target: TargetId) {
-        if let Some(session) = self.open_session(target) {
-            self.counts().reused.add(1);
-            let head = std::mem::take(&mut self.scratch.head);
-            self.begin_stream(key, session, &head, true);
-            self.scratch.head = head;
-            return;
-        }
-        let joins = self.exchanges.get(key).is_some_and(|exchange| exchange.client.is_some());
-        let dialing = self.targets[target.0 as usize].dialing > 0;
-        if (dialing && joins) || !self.may_dial(target) {
-            self.wait(key, target);
-            return;
-        }
-        self.dial(key, target, Outbox::default());
+    /// Sends the composed head on a stream to the exchange's server. False if there is none.
+    pub(super) fn connect_stream(&mut self, key: Key, target: TargetId) -> bool {
+        let Some(session) = self.open_session(target) else { return false };
+        self.counts().reused.add(1);
+        let head = std::mem::take(&mut self.scratch.head);
+        self.begin_stream(key, session, &head, true);
+        self.scratch.head = head;
+        true
     }
 
-    /// The oldest session to a target that takes one more stream.
+    /// Whether an exchange rather waits for a connection that somebody else dials. A mirror has
+    /// nothing that could end its waiting.
+    pub(super) fn joins_dial(&self, key: Key, target: TargetId, multiplex: Multiplex) -> bool {
+        let pool = &self.targets[target.0 as usize];
+        let likely = match multiplex {
+            Multiplex::Never => false,
+            Multiplex::Offered => !pool.declined,
+            Multiplex::Always => true,
+        };
+        let waits = self.exchanges.get(key).is_some_and(|exchange| exchange.client.is_some());
+        likely && pool.dialing > 0 && waits
+    }
+
+    /// The server chose HTTP/1.1: the connection is for one request at a time after all.
+    pub(super) fn on_no_streams(&mut self, id: ConnId) {
+        let Some(upstream) = self.conn_mut(id).and_then(|conn| conn.upstream_mut()) else { return };
+        let target = upstream.target;
+        if !std::mem::take(&mut upstream.multiplexed) {
+            return;
+        }
+        let pool = &mut self.targets[target.0 as usize];
+        pool.dialing -= 1;
+        pool.declined = true;
+        while let Some(waiter) = self.targets[target.0 as usize].next_waiter() {
+            self.woken.push(waiter);
+        }
+    }
+
+    /// The oldest session to a target that takes one more stream, and was made by the settings of
+    /// today.
     fn open_session(&self, target: TargetId) -> Option<ConnId> {
         let sessions = &self.targets[target.0 as usize].sessions;
         sessions.iter().copied().find(|id| match self.conn(*id).map(|conn| &conn.role) {
-            Some(Role::Session(session)) => session.link.may_open() && !session.over,
+            Some(Role::Session(session)) => {
+                session.link.may_open() && !session.over && self.is_current(*id, target)
+            }
             _ => false,
         })
     }
@@ -87,6 +111,7 @@ impl Worker {
             ping_timeout: transport.ping_timeout,
             asked: false,
             once: transport.idle == IdleConns::NoReuse,
+            secure: conn.wire.secure().is_some(),
         };
         let head = drain(&mut conn.wire.outbox);
         let bounds = Bounds {
@@ -115,6 +140,7 @@ impl Worker {
         self.mark(Mark::UpstreamSessionOpened);
         let pool = &mut self.targets[target.0 as usize];
         pool.dialing -= 1;
+        pool.declined = false;
         pool.sessions.push(id);
         while let Some(waiter) = self.targets[target.0 as usize].next_waiter() {
             self.woken.push(waiter);
@@ -149,8 +175,9 @@ impl Worker {
         });
         let owner = self.insert_stream(role, Stream::new(id, 0));
         let mut number = 0;
+        let scheme: &[u8] = if served.secure { b"https" } else { b"http" };
         self.with_link(id, |link, io| {
-            number = link.open(io, owner, b"http", head, ends)?;
+            number = link.open(io, owner, scheme, head, ends)?;
             Ok(())
         });
         if let Some(stream) = self.conn_mut(owner).and_then(|conn| conn.stream.as_mut()) {

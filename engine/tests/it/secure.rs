@@ -9,7 +9,7 @@ use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{Report, Whom};
 use engine::config::fixed::{EntryPoint, Fixed};
 use engine::config::tls::{ClientTls, Trust};
-use engine::tls::{Connector, Crypto, Door, Identity, Refusal, Roots, Session, Trouble};
+use engine::tls::{Connector, Crypto, Door, HTTP_1, Identity, Refusal, Roots, Session, Trouble};
 use engine::view::View;
 use engine::view::compile::Compiler;
 use engine::view::stats::Stats;
@@ -147,14 +147,16 @@ pub(crate) struct Talker {
     pub(crate) end: End,
     session: Session,
     pub(crate) plain: String,
+    bytes: Vec<u8>,
     pub(crate) trouble: Option<Trouble>,
 }
 
 impl Talker {
     pub(crate) fn client(pair: &mut Pair, connector: &Connector, host: &str) -> Self {
-        let session = Session::client(connector, host).expect("a name");
+        let session = Session::client(connector, host, &[HTTP_1]).expect("a name");
         let end = pair.open();
-        let mut talker = Self { end, session, plain: String::new(), trouble: None };
+        let mut talker =
+            Self { end, session, plain: String::new(), bytes: Vec::new(), trouble: None };
         talker.pump(pair);
         talker
     }
@@ -167,7 +169,8 @@ impl Talker {
 
     pub(crate) fn server_at(pair: &mut Pair, end: End, door: &Arc<Door>) -> Self {
         let session = Session::server(Arc::clone(door));
-        let mut talker = Self { end, session, plain: String::new(), trouble: None };
+        let mut talker =
+            Self { end, session, plain: String::new(), bytes: Vec::new(), trouble: None };
         talker.pump(pair);
         talker
     }
@@ -190,9 +193,10 @@ impl Talker {
             if came.is_empty() && out.is_empty() {
                 return;
             }
-            let plain = &mut self.plain;
+            let (plain, all) = (&mut self.plain, &mut self.bytes);
             let fed = self.session.feed(&came, &mut |bytes| {
                 plain.push_str(&String::from_utf8_lossy(bytes));
+                all.extend_from_slice(bytes);
                 true
             });
             if let Err(trouble) = fed {
@@ -202,13 +206,21 @@ impl Talker {
     }
 
     pub(crate) fn say(&mut self, pair: &mut Pair, text: &str) {
-        let mut left = text.as_bytes();
+        self.say_bytes(pair, text.as_bytes());
+    }
+
+    pub(crate) fn say_bytes(&mut self, pair: &mut Pair, mut left: &[u8]) {
         while !left.is_empty() {
             let count = self.session.seal(std::iter::once(left));
             assert!(count > 0, "a session that is ready takes bytes");
             left = &left[count..];
             self.pump(pair);
         }
+    }
+
+    /// All that was heard so far, byte for byte.
+    pub(crate) fn heard_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     pub(crate) fn heard(&mut self) -> String {

@@ -1,10 +1,12 @@
 //! Servers over TLS: who they may be, what becomes of a request when they are not.
 
+use crate::frames::{Ear, block, data, ended, frame};
 use crate::pair::{End, Pair};
 use crate::secure::{Ca, Like, OK, Pem, Talker, pair, quoted, view, view_with};
 use engine::base::mark::Mark;
 use engine::base::time::Span;
 use engine::boundary::{Report, Whom};
+use engine::h2::frame::{END_HEADERS, Kind, PREFACE};
 use engine::tls::{Door, Refusal};
 use engine::view::View;
 use std::sync::Arc;
@@ -20,6 +22,11 @@ pub(crate) fn door(certificate: &Pem, options: &str) -> Arc<Door> {
 
 /// One entry point in clear text, over servers with these settings.
 fn document(settings: &str) -> String {
+    streaming_document(&format!("disableHTTP2: true, {settings}"))
+}
+
+/// The same, and they may choose HTTP/2.
+fn streaming_document(settings: &str) -> String {
     format!(
         "http:
   routers: {{r: {{rule: 'PathPrefix(`/`)', service: s}}}}
@@ -33,6 +40,60 @@ fn document(settings: &str) -> String {
 
 fn trusting(ca: &Ca, more: &str) -> Arc<View> {
     view(None, &document(&format!("rootCAs: [{}]{more}", quoted(&ca.pem()))))
+}
+
+#[test]
+fn a_server_that_chooses_http_2_gets_streams() {
+    let ca = Ca::new("ca");
+    let roots = format!("rootCAs: [{}]", quoted(&ca.pem()));
+    let mut pair = pair(view(None, &streaming_document(&roots)));
+    let door = door(&ca.named("10.0.0.1"), "");
+    let clients = [pair.open(), pair.open()];
+    pair.send(clients[0], GET);
+    pair.send(clients[1], GET);
+    let mut server = Talker::server(&mut pair, &door);
+    pair.no_dial();
+    let mut ear = Ear::default();
+    let heard = server.heard_bytes();
+    let lines = ear.hear(heard.strip_prefix(PREFACE).expect("the preface comes first"));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let head = "1 head :method=GET :scheme=https :authority=s :path=/x ";
+    assert!(lines[0].starts_with(head), "{lines:?}");
+    let ok = block(&[(":status", "200"), ("content-length", "2")]);
+    server.say_bytes(&mut pair, &frame(Kind::Settings, 0, 0, &[]));
+    for stream in [3, 1] {
+        server.say_bytes(&mut pair, &frame(Kind::Headers, END_HEADERS, stream, &ok));
+        server.say_bytes(&mut pair, &ended(data(stream, "hi")));
+    }
+    for client in clients {
+        assert!(pair.got(client).ends_with("\r\n\r\nhi"));
+    }
+    assert_eq!((pair.count(Mark::ServerSecured), pair.count(Mark::UpstreamSessionOpened)), (1, 1));
+    pair.nothing_more_of(&[server.end]);
+}
+
+#[test]
+fn a_server_that_declines_http_2_gets_one_request_at_a_time() {
+    let ca = Ca::new("ca");
+    let roots = format!("rootCAs: [{}]", quoted(&ca.pem()));
+    let mut pair = pair(view(None, &streaming_document(&roots)));
+    let door = door(&ca.named("10.0.0.1"), "  options: {default: {alpnProtocols: [http/1.1]}}\n");
+    let clients = [pair.open(), pair.open()];
+    pair.send(
+        clients[0],
+        "POST /x HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    );
+    pair.send(clients[1], GET);
+    for client in clients {
+        let mut server = Talker::server(&mut pair, &door);
+        let head = server.heard();
+        assert!(
+            head.ends_with("\r\n\r\n2\r\nab\r\n0\r\n\r\n") || head.starts_with("GET "),
+            "{head}"
+        );
+        server.say(&mut pair, OK);
+        assert!(pair.got(client).ends_with("hi"));
+    }
 }
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: s\r\n\r\n";

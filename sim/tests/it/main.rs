@@ -1,6 +1,7 @@
 //! Runs of simulated worlds.
 
 mod conformance;
+mod h2;
 mod level2;
 mod meta;
 mod relay;
