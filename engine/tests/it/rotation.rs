@@ -111,7 +111,7 @@ http:
   routers: {r: {rule: 'PathPrefix(`/`)', service: s, tls: false}}
   services:
     s: {loadBalancer: {serversTransport: t, servers: [{url: 'https://10.0.0.1:443'}]}}
-  serversTransports: {t: {rootCAs: [roots.pem]}}
+  serversTransports: {t: {disableHTTP2: true, rootCAs: [roots.pem]}}
 ";
 
 fn ask(pair: &mut Pair, client: &mut Talker) {
