@@ -167,7 +167,9 @@ impl Ours {
                 self.messages.get_mut(&owner.slot).expect("a head came first").ended = true;
             }
             Event::Granted { .. } => {}
-            other => panic!("{other:?}"),
+            other @ (Event::Reset { .. } | Event::GoingAway { .. } | Event::Pong) => {
+                panic!("{other:?}")
+            }
         }
     }
 
