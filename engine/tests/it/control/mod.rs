@@ -5,4 +5,5 @@ mod discovery;
 mod files;
 mod flux;
 mod health;
+mod material;
 mod names;
