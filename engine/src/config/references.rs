@@ -174,6 +174,7 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::RateLimit(_)
                 | MiddlewareKind::InFlightReq(_)
                 | MiddlewareKind::BasicAuth(_)
+                | MiddlewareKind::DigestAuth(_)
                 | MiddlewareKind::Headers(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {

@@ -2,6 +2,7 @@
 //! memory that the caller keeps, so that a steady stream of requests allocates nothing.
 
 pub mod basic;
+pub mod digest;
 mod headers;
 pub mod passing;
 pub mod path;
@@ -14,6 +15,7 @@ use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{AllowList, Redirect, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
+use digest::{Digest, Outcome};
 pub use headers::{
     Headers, Told, decides_request, decides_response, names_origin, put_response, request_fields,
     request_host, varies,
@@ -36,6 +38,7 @@ pub enum Step {
     RateLimit(Arc<Limiter>),
     InFlight(Arc<Gauge>),
     BasicAuth(Arc<Basic>),
+    DigestAuth(Arc<Digest>),
     Headers(Arc<Headers>),
 }
 
@@ -51,7 +54,8 @@ impl Step {
             | Self::Encoded(_)
             | Self::RateLimit(_)
             | Self::InFlight(_)
-            | Self::BasicAuth(_) => true,
+            | Self::BasicAuth(_)
+            | Self::DigestAuth(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -67,7 +71,21 @@ pub const AUTHORIZATION: &str = "Authorization";
 impl Step {
     /// The field that tells the server who asks.
     pub fn user_field(&self) -> Option<&str> {
-        if let Self::BasicAuth(basic) = self { basic.header_field.as_deref() } else { None }
+        if let Self::BasicAuth(basic) = self {
+            basic.header_field.as_deref()
+        } else if let Self::DigestAuth(digest) = self {
+            digest.header_field.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// Who asks, by credentials that were found right.
+    pub fn user<'d>(&self, authorization: &'d [u8], decoded: &'d mut Vec<u8>) -> Option<&'d str> {
+        if let Self::DigestAuth(_) = self {
+            return digest::user(authorization);
+        }
+        basic::user_and_password(authorization, decoded).map(|(user, _)| user)
     }
 
     /// What a request claims, where [`judge`] says that it is to be verified.
@@ -81,7 +99,8 @@ impl Step {
 
     /// Whether a field of this name comes from nobody but this step, if at all.
     fn owns(&self, name: &[u8]) -> bool {
-        let hides = matches!(self, Self::BasicAuth(basic) if basic.remove_header);
+        let hides = matches!(self, Self::BasicAuth(basic) if basic.remove_header)
+            || matches!(self, Self::DigestAuth(digest) if digest.remove_header);
         self.user_field().is_some_and(|field| field.as_bytes().eq_ignore_ascii_case(name))
             || hides && AUTHORIZATION.as_bytes().eq_ignore_ascii_case(name)
     }
@@ -109,6 +128,8 @@ pub enum Verdict {
     Full,
     /// Who asks has to say who it is.
     Unauthorized,
+    /// As [`Verdict::Unauthorized`], because what it was given to prove itself with is too old.
+    Stale,
     /// Who asks may be who it says: [`Basic::present`].
     Verify,
 }
@@ -150,6 +171,11 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
                 Presented::Claim(_) => Verdict::Verify,
             }
         }
+        Step::DigestAuth(digest) => match digest.judge(passing.field(AUTHORIZATION), passing) {
+            Outcome::Right => Verdict::Pass,
+            Outcome::Wrong => Verdict::Unauthorized,
+            Outcome::Stale => Verdict::Stale,
+        },
         Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
             Verdict::Bare(400)
         }

@@ -28,7 +28,7 @@ use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Reading, Rewritten, Target};
 use crate::net::wire::Due;
-use crate::service::middleware::{AUTHORIZATION, Step, path};
+use crate::service::middleware::{AUTHORIZATION, path};
 use crate::view::stats::MirrorSkip;
 use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
 use std::ops::Range;
@@ -283,9 +283,9 @@ impl Worker {
             self.answer(key, &Answer::empty(400));
             return false;
         }
-        for field in steps.iter().filter_map(Step::user_field) {
+        for (step, field) in steps.iter().filter_map(|step| Some((step, step.user_field()?))) {
             let authorization = crate::http::fields::first(head.fields, AUTHORIZATION);
-            write_user(&mut out.user, authorization, &mut out.judging.decoded);
+            write_user(step, &mut out.user, authorization, &mut out.judging.decoded);
             if crate::http::fields::is_value(out.user.as_bytes()) && !out.user.is_empty() {
                 fields::put_field(&mut out.noted, field, out.user.as_bytes());
             }

@@ -14,7 +14,7 @@ use crate::http::fields as http_fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::net::wire::Due;
-use crate::service::middleware::basic::{Claim, user_and_password};
+use crate::service::middleware::basic::Claim;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{AUTHORIZATION, Step, Verdict, judge, path};
 use crate::view::Destination;
@@ -78,7 +78,7 @@ impl Worker {
             }
             if step.user_field().is_some() {
                 let authorization = http_fields::first(head.fields, AUTHORIZATION);
-                write_user(&mut user, authorization, &mut self.scratch.judging.decoded);
+                write_user(step, &mut user, authorization, &mut self.scratch.judging.decoded);
             }
             let memory = &mut self.scratch.memory;
             if path::apply(step, &mut asked, memory, &mut |_, _| {}).is_err() {
@@ -96,7 +96,14 @@ impl Worker {
     fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict, claim: Option<Claim>) {
         match verdict {
             Verdict::Pass | Verdict::Entered(_) => {}
-            Verdict::Unauthorized | Verdict::Verify => {
+            Verdict::Unauthorized | Verdict::Stale | Verdict::Verify => {
+                if let Step::DigestAuth(digest) = step {
+                    let mut challenge = std::mem::take(&mut self.scratch.judging.location);
+                    challenge.clear();
+                    digest.write_challenge(self.now, verdict == Verdict::Stale, &mut challenge);
+                    self.challenge(key, &challenge);
+                    self.scratch.judging.location = challenge;
+                }
                 let Step::BasicAuth(basic) = step else { return };
                 match claim {
                     Some(claim) => self.prove(key, basic, claim),
@@ -201,10 +208,15 @@ fn exchange_of(exchanges: &mut Slab<Exchange>, key: Key) -> &mut Exchange {
 }
 
 /// The user of credentials that were found right.
-pub(super) fn write_user(out: &mut String, authorization: Option<&[u8]>, decoded: &mut Vec<u8>) {
+pub(super) fn write_user(
+    step: &Step,
+    out: &mut String,
+    authorization: Option<&[u8]>,
+    decoded: &mut Vec<u8>,
+) {
     out.clear();
-    let found = authorization.and_then(|value| user_and_password(value, decoded));
-    out.push_str(found.map_or("", |(user, _)| user));
+    let found = authorization.and_then(|value| step.user(value, decoded));
+    out.push_str(found.unwrap_or_default());
 }
 
 /// Path and query as they came, in their canonical form.

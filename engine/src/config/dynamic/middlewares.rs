@@ -13,10 +13,11 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: [&str; 15] = [
+const BUILT: [&str; 16] = [
     "addPrefix",
     "basicAuth",
     "chain",
+    "digestAuth",
     "encodedCharacters",
     "headers",
     "inFlightReq",
@@ -32,13 +33,12 @@ const BUILT: [&str; 15] = [
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "apiKey",
     "buffering",
     "circuitBreaker",
     "compress",
     "contentType",
-    "digestAuth",
     "distributedRateLimit",
     "errors",
     "forwardAuth",
@@ -95,6 +95,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
             fields.section("encodedCharacters").map(access::encoded_characters)
         }
         ["basicAuth"] => fields.section("basicAuth").map(auth::basic_auth),
+        ["digestAuth"] => fields.section("digestAuth").map(auth::digest_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
         ["headers"] => fields.section("headers").map(headers::edit_headers),

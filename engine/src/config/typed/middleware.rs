@@ -34,6 +34,7 @@ pub enum MiddlewareKind {
     RateLimit(RateLimit),
     InFlightReq(InFlight),
     BasicAuth(Credentials),
+    DigestAuth(Credentials),
     Headers(Box<HeadersEdit>),
     /// Qualified names.
     Chain(Vec<String>),
@@ -98,7 +99,7 @@ pub struct InFlight {
     pub source: Source,
 }
 
-/// `basicAuth`: who may pass.
+/// `basicAuth` and `digestAuth`: who may pass.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Credentials {
     /// Names with what is stored of their passwords.

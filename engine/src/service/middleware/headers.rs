@@ -265,7 +265,8 @@ fn all(steps: &[Step]) -> impl Iterator<Item = &Headers> {
         | Step::Encoded(_)
         | Step::RateLimit(_)
         | Step::InFlight(_)
-        | Step::BasicAuth(_) => None,
+        | Step::BasicAuth(_)
+        | Step::DigestAuth(_) => None,
     })
 }
 

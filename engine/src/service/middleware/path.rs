@@ -65,7 +65,8 @@ pub fn apply(
         | Step::Encoded(_)
         | Step::RateLimit(_)
         | Step::InFlight(_)
-        | Step::BasicAuth(_) => Ok(()),
+        | Step::BasicAuth(_)
+        | Step::DigestAuth(_) => Ok(()),
     }
 }
 

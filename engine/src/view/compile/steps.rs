@@ -3,6 +3,7 @@
 use super::Compiler;
 use crate::config::typed::{Middleware, MiddlewareKind};
 use crate::service::middleware::basic::Basic;
+use crate::service::middleware::digest::Digest;
 use crate::service::middleware::rate::{Gauge, Limiter};
 use crate::service::middleware::words::Words;
 use crate::service::middleware::{Headers, Step};
@@ -54,6 +55,9 @@ impl Compiler {
             MiddlewareKind::BasicAuth(credentials) => {
                 let words = self.words(&middleware.name, Counted::Proofs);
                 Step::BasicAuth(Arc::new(Basic::new(credentials, words)))
+            }
+            MiddlewareKind::DigestAuth(credentials) => {
+                Step::DigestAuth(Arc::new(Digest::new(credentials, self.key)))
             }
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })

@@ -62,6 +62,7 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         MiddlewareKind::Redirect(redirect) => redirection(redirect),
         MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
         MiddlewareKind::BasicAuth(credentials) => ("basicAuth", without_hashes(credentials)),
+        MiddlewareKind::DigestAuth(credentials) => ("digestAuth", without_hashes(credentials)),
         MiddlewareKind::RateLimit(limit) => {
             let value = json!({
                 "average": limit.average,

@@ -4,6 +4,8 @@ use super::{ENTRY, OK, Site, pair};
 use crate::pair::{End, Pair};
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
+use engine::base::md5::Md5;
+use engine::base::time::Span;
 use engine::boundary::{Answer, Job};
 
 const HASH: &str = "$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1";
@@ -160,4 +162,56 @@ fn a_password_that_changed_is_compared_again() {
     let last = pair.last_client();
     assert_eq!(pair.own(last), WHO);
     pair.nothing_more();
+}
+
+/// `Mufasa` of the realm `traefik`, whose password is `Circle Of Life`.
+fn digest_guard() -> String {
+    let stored = hex("Mufasa:traefik:Circle Of Life");
+    format!(
+        "a: {{digestAuth: {{users: ['Mufasa:traefik:{stored}'], headerField: X-User, \
+         removeHeader: true}}}}"
+    )
+}
+
+fn hex(text: &str) -> String {
+    String::from_utf8_lossy(&Md5::default().write(text.as_bytes()).hex()).into_owned()
+}
+
+/// What a client that knows the password says to a challenge.
+fn proved(challenge: &str) -> String {
+    let nonce = challenge.split("nonce=\"").nth(1).and_then(|it| it.split('"').next());
+    let nonce = nonce.expect("a challenge has a nonce");
+    let (stored, asked) = (hex("Mufasa:traefik:Circle Of Life"), hex("GET:/"));
+    let response = hex(&format!("{stored}:{nonce}:00000001:c:auth:{asked}"));
+    format!(
+        "Authorization: Digest username=\"Mufasa\", realm=\"traefik\", nonce=\"{nonce}\", \
+         uri=\"/\", qop=auth, nc=00000001, cnonce=\"c\", response=\"{response}\"\r\n"
+    )
+}
+
+#[test]
+fn a_client_proves_by_digest_who_it_is() {
+    let mut pair = pair(&digest_guard());
+    let challenge = pair.answer(&get(""));
+    assert!(challenge.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{challenge}");
+    assert!(challenge.contains("WWW-Authenticate: Digest realm=\"traefik\", nonce="));
+    let said = proved(&challenge);
+    let client = pair.open();
+    pair.send(client, get(&said));
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    assert!(sent.contains("X-User: Mufasa\r\n") && !sent.contains("Authorization"), "{sent}");
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    let wrong = pair.answer(&get(&said.replace("Mufasa", "Scar")));
+    assert!(wrong.starts_with("HTTP/1.1 401 ") && !wrong.contains("stale"), "{wrong}");
+    pair.pass(Span::secs(301));
+    let stale = pair.answer(&get(&said));
+    assert!(stale.starts_with("HTTP/1.1 401 ") && stale.contains(", stale=true\r\n"), "{stale}");
+    passed_with(&mut pair, &proved(&stale));
+    pair.nothing_more();
+}
+
+fn passed_with(pair: &mut Pair, fields: &str) {
+    super::passed(pair, &get(fields));
 }

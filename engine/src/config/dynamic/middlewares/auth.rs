@@ -7,9 +7,27 @@ use crate::config::fields::{Fields, bad_value};
 use crate::config::typed::{Credentials, MiddlewareKind};
 
 pub(super) fn basic_auth(fields: Fields<'_>) -> MiddlewareKind {
-    let mut users: Vec<(String, String)> = Vec::new();
+    MiddlewareKind::BasicAuth(credentials(fields, user))
+}
+
+pub(super) fn digest_auth(fields: Fields<'_>) -> MiddlewareKind {
+    let realm = fields.parsed("realm", realm).unwrap_or_else(|| REALM.to_owned());
+    MiddlewareKind::DigestAuth(credentials(fields, |fields, at, text| {
+        digested(fields, at, text, &realm)
+    }))
+}
+
+const REALM: &str = "traefik";
+
+type Line = (String, String);
+
+fn credentials(
+    fields: Fields<'_>,
+    line: impl Fn(&Fields<'_>, At, &str) -> Option<Line>,
+) -> Credentials {
+    let mut users: Vec<Line> = Vec::new();
     for (at, text) in fields.texts("users").unwrap_or_default() {
-        let Some((name, hash)) = user(&fields, at, text) else { continue };
+        let Some((name, hash)) = line(&fields, at, text) else { continue };
         if users.iter().any(|(other, _)| *other == name) {
             let path = fields.path_of("users");
             fields.report.error("repeated-key", at, &path, format!("{name} is here twice"));
@@ -25,16 +43,41 @@ pub(super) fn basic_auth(fields: Fields<'_>) -> MiddlewareKind {
     }
     let credentials = Credentials {
         users,
-        realm: fields.parsed("realm", realm).unwrap_or_else(|| "traefik".to_owned()),
+        realm: fields.parsed("realm", realm).unwrap_or_else(|| REALM.to_owned()),
         remove_header: fields.flag("removeHeader").unwrap_or(false),
         header_field: fields.parsed("headerField", field_name),
     };
     fields.close();
-    MiddlewareKind::BasicAuth(credentials)
+    credentials
+}
+
+/// A line of htdigest.
+fn digested(fields: &Fields<'_>, at: At, text: &str, realm: &str) -> Option<Line> {
+    let path = fields.path_of("users");
+    let mut parts = text.rsplitn(3, ':');
+    let (digest, of, name) = (parts.next(), parts.next(), parts.next());
+    let is_digest = |it: &&str| it.len() == 32 && it.bytes().all(|b| b.is_ascii_hexdigit());
+    let (Some(digest), Some(of), Some(name)) = (digest.filter(is_digest), of, name) else {
+        let shown = text.split_once(':').map_or("", |(name, _)| name);
+        bad_value(
+            fields.report,
+            at,
+            &path,
+            shown,
+            "expected a line of htdigest: name:realm:digest",
+        );
+        return None;
+    };
+    if of != realm {
+        let text = format!("the line of {name} is for the realm {of}, and this one is {realm}");
+        fields.report.error("bad-value", at, &path, text);
+        return None;
+    }
+    Some((name.to_owned(), digest.to_ascii_lowercase()))
 }
 
 /// A line of htpasswd.
-fn user(fields: &Fields<'_>, at: At, text: &str) -> Option<(String, String)> {
+fn user(fields: &Fields<'_>, at: At, text: &str) -> Option<Line> {
     let wanted = "expected a line of htpasswd, such as al:$2y$10$...";
     let path = fields.path_of("users");
     // What is wrong with it is said without showing it.

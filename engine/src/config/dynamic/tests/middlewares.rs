@@ -393,3 +393,22 @@ fn users() {
         auth(lines, &format!("error: basicAuth.{expected}"));
     }
 }
+
+#[test]
+fn users_by_digest() {
+    const LINE: &str = "al:traefik:939e7578ed9e3c518a452acee763bce9";
+    let kind = middleware(&format!("digestAuth: {{users: ['{LINE}']}}"), "");
+    let MiddlewareKind::DigestAuth(own) = kind else { panic!("{kind:?}") };
+    assert_eq!(own.users, [("al".to_owned(), "939e7578ed9e3c518a452acee763bce9".to_owned())]);
+    for (lines, expected) in [
+        ("".to_owned(), "without users nobody would pass"),
+        ("users: ['al:secret']".to_owned(), "`al`: expected a line of htdigest: name:realm:digest"),
+        (
+            format!("users: ['{LINE}'], realm: shop"),
+            "the line of al is for the realm traefik, and this one is shop",
+        ),
+    ] {
+        let expected = format!("error: digestAuth.users: {expected}");
+        middleware(&format!("digestAuth: {{{lines}}}"), &expected);
+    }
+}
