@@ -67,7 +67,7 @@ impl World {
 
     pub(crate) fn revive(&mut self, number: usize) {
         let server = &self.servers[number];
-        if !self.net.listens(server.addr) {
+        if !server.absent && !self.net.listens(server.addr) {
             self.net.listen(server.addr, server.actor);
         }
     }
@@ -86,8 +86,8 @@ impl World {
         self.book.unhealthy = Some(self.net.now);
         if how == Kind::Drain {
             self.drain(number, grace);
-            // The process is gone when its grace is over, and is started again.
-            self.send(grace, Parcel::Kill { gateway: number });
+            // The process is gone soon after its grace is over, and is started again.
+            self.send(grace + Span::millis(20), Parcel::Kill { gateway: number });
         } else {
             self.crash(number);
         }
@@ -213,7 +213,7 @@ impl World {
                 }
                 let mut script = Script::of(uplinks, 100 + number);
                 if lie {
-                    let (body, means) = LIES[usize::try_from(number).unwrap_or(0) % LIES.len()];
+                    let (body, means) = *self.net.faults.chance.pick(LIES);
                     script.body = body.into();
                     script.means = means.map(|names| names.iter().map(|name| bare(name)).collect());
                 }
@@ -224,7 +224,7 @@ impl World {
             Child::Ours(instance) if !lie => {
                 let name = instance.name.clone();
                 let found = self.gateways.iter().position(|at| at.instance.name == name);
-                let gateway = found.expect("an instance of the site was founded");
+                let Some(gateway) = found else { return };
                 let mut document = self.gateways[gateway].document().clone();
                 document.version += 1;
                 if let Some(uplink) = document.uplinks.first_mut() {
