@@ -12,19 +12,50 @@ pub struct RunId {
     pub size: u32,
     /// One bit per fault kind that may be on.
     pub mask: u64,
+    /// Who takes part.
+    pub crew: Crew,
+}
+
+/// One bit per actor that may be left out: clients, then children, then the attacker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crew(pub u32);
+
+impl Crew {
+    pub const ALL: Self = Self(u32::MAX);
+    /// Positions of bits that mean somebody.
+    pub const BITS: u32 = 21;
+    const FIRST_CHILD: usize = 16;
+    const ATTACKER: usize = 20;
+
+    pub fn client(self, number: usize) -> bool {
+        number >= Self::FIRST_CHILD || self.has(number)
+    }
+
+    pub fn child(self, number: usize) -> bool {
+        self.has(Self::FIRST_CHILD + number)
+    }
+
+    pub fn attacker(self) -> bool {
+        self.has(Self::ATTACKER)
+    }
+
+    fn has(self, bit: usize) -> bool {
+        self.0 >> bit & 1 == 1
+    }
 }
 
 impl RunId {
     pub const SIZE: u32 = 2_048;
 
     pub const fn new(seed: u64) -> Self {
-        Self { seed, size: Self::SIZE, mask: u64::MAX }
+        Self { seed, size: Self::SIZE, mask: u64::MAX, crew: Crew::ALL }
     }
 }
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--seed {:#x} --size {} --mask {:#x}", self.seed, self.size, self.mask)
+        write!(f, "--seed {:#x} --size {} --mask {:#x}", self.seed, self.size, self.mask)?;
+        if self.crew == Crew::ALL { Ok(()) } else { write!(f, " --crew {:#x}", self.crew.0) }
     }
 }
 
@@ -112,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_spent_stream_is_quiet_for_ever() {
-        let mut entropy = Entropy::new(RunId { seed: 9, size: 64, mask: 0 });
+        let mut entropy = Entropy::new(RunId { size: 64, mask: 0, ..RunId::new(9) });
         while !entropy.faults.spent() {
             entropy.faults.below(1_000);
         }

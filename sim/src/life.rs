@@ -39,7 +39,8 @@ pub struct Report {
     /// What was tolerated, by reason.
     pub excused: BTreeMap<String, u64>,
     pub virtual_time: Time,
-    pub lines: Vec<String>,
+    /// If they were asked for.
+    pub lines: Vec<(Time, String)>,
 }
 
 /// How long a storm may last when clients are stuck.
@@ -109,7 +110,8 @@ impl World {
         self.book.unhealthy = None;
         self.calm = true;
         for client in 0..self.clients.len() {
-            self.clients[client].left = CALM_REQUESTS;
+            let here = self.run.crew.client(client);
+            self.clients[client].left = if here { CALM_REQUESTS } else { 0 };
             self.clients[client].done = false;
             let mut scene = scene!(self);
             self.clients[client].wake(&mut scene, Span::micros(100));

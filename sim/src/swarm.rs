@@ -133,7 +133,7 @@ pub fn swarm(from: u64, count: u64, size: u32, mask: u64, jobs: usize) -> Tally 
             if n >= count {
                 return tally;
             }
-            tally.add(play_checked(RunId { seed: from + n, size, mask }));
+            tally.add(play_checked(RunId { size, mask, ..RunId::new(from + n) }));
         }
     };
     std::thread::scope(|scope| {

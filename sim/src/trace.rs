@@ -16,7 +16,7 @@ pub struct Trace {
 #[derive(Debug)]
 pub enum Text {
     Off,
-    Kept(Vec<String>),
+    Kept(Vec<(Time, String)>),
     /// To standard output as they come, each with the hash so far.
     Printed,
 }
@@ -34,7 +34,7 @@ impl Trace {
         self.events
     }
 
-    pub fn lines(self) -> Vec<String> {
+    pub fn lines(self) -> Vec<(Time, String)> {
         match self.text {
             Text::Kept(lines) => lines,
             Text::Off | Text::Printed => Vec::new(),
@@ -61,7 +61,7 @@ impl Trace {
     pub fn note(&mut self, now: Time, line: impl FnOnce() -> String) {
         match &mut self.text {
             Text::Off => {}
-            Text::Kept(lines) => lines.push(format!("{now} {:6} {}", self.events, line())),
+            Text::Kept(lines) => lines.push((now, format!("{now} {:6} {}", self.events, line()))),
             Text::Printed => {
                 let (hash, events) = (self.hash, self.events);
                 emit(format_args!("{now} {events:6} {hash:016x} {}", line()));

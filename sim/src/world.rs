@@ -158,25 +158,32 @@ impl World {
         self.book.short_linger = self.site.limits.linger_bytes < usual;
         let parent = self.site.parent.clone();
         self.found(&parent);
-        for child in self.site.children.clone() {
+        for (n, child) in self.site.children.clone().into_iter().enumerate() {
+            let here = self.run.crew.child(n);
             match child {
-                Child::Ours(instance) => self.found(&instance),
+                Child::Ours(instance) if here => self.found(&instance),
+                Child::Ours(_) => {}
                 Child::Played { server, uplinks } => {
                     let script = Script::of(&uplinks, 1);
                     self.servers[server].advert = Some(script);
+                    self.servers[server].absent = !here;
+                    if !here {
+                        self.net.unlisten(self.servers[server].addr);
+                    }
                 }
             }
         }
         for (n, requests) in self.site.clients.clone().into_iter().enumerate() {
             let actor = u16::try_from(n).expect("a run has few clients");
             let ip: IpAddr = [10, 9, 0, u8::try_from(n + 1).expect("few clients")].into();
+            let requests = if self.run.crew.client(n) { requests } else { 0 };
             let mut client = Client::new(actor, ip, requests);
             let after = Span::millis(self.workload.size(3_000));
             let mut scene = scene!(self);
             client.wake(&mut scene, after);
             self.clients.push(client);
         }
-        if self.site.attackers > 0 {
+        if self.site.attackers > 0 && self.run.crew.attacker() {
             self.attacker.wake(&mut self.net, Span::millis(500));
         }
         self.send(Span::millis(700), Parcel::Weather);

@@ -23,6 +23,8 @@ pub struct Server {
     pub health: Health,
     /// Only mirrored requests are meant for it.
     pub mirror: bool,
+    /// Left out of this run: nobody listens.
+    pub absent: bool,
     /// A child that is played: answers polls.
     pub advert: Option<Script>,
     /// Good answers to polls that the asker may hold, with their validators: it says which one.
@@ -107,6 +109,7 @@ impl Server {
             addr,
             health: Health::Good,
             mirror: false,
+            absent: false,
             advert: None,
             told: Vec::new(),
             conns: BTreeMap::new(),

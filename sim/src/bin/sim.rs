@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a command is for")]
 
-use sim::entropy::RunId;
+use sim::entropy::{Crew, RunId};
 use sim::level2;
 use sim::life::{Report, play};
 use sim::shrink::shrink;
@@ -13,9 +13,9 @@ use std::process::{ChildStdout, Command, ExitCode, Stdio};
 use std::time::Instant;
 
 const USAGE: &str = "\
-usage: sim run    --seed N [--size N] [--mask N] [--trace]   one run (replay is the same)
+usage: sim run    --seed N [--size N] [--mask N] [--crew N] [--trace]   one run, or replay
        sim swarm  --seeds N [--from N] [--size N] [--mask N] [--jobs N] [--anyway]
-       sim shrink --seed N [--size N] [--mask N]             a smaller run that fails alike
+       sim shrink --seed N [--size N] [--mask N] [--crew N]  a smaller run that fails alike
        sim meta   [--seeds N] [--from N] [--level 2]         two processes, one trace
        sim marks  [--seeds N]                                what a swarm reaches
        sim level2 --seeds N [--from N] [--jobs N]            hosts, links and crashes
@@ -102,6 +102,7 @@ fn set(options: &mut Options, name: &str, value: u64) -> Result<(), String> {
         "--level" if matches!(value, 1 | 2) => options.level = value,
         "--size" => options.run.size = small(value)?,
         "--mask" => options.run.mask = value,
+        "--crew" => options.run.crew = Crew(small(value)?),
         "--seeds" => options.seeds = value,
         "--from" => options.from = value,
         "--jobs" => options.jobs = small(value)?.max(1) as usize,
@@ -179,7 +180,7 @@ fn run_shrink(options: &Options) -> ExitCode {
         println!("{} does not fail", options.run);
         return ExitCode::SUCCESS;
     };
-    for line in &smallest.report.lines {
+    for (_, line) in &smallest.report.lines {
         println!("{line}");
     }
     println!("after {} runs:", smallest.runs);
@@ -260,9 +261,8 @@ fn run_meta(options: &Options) -> ExitCode {
 type Trace = Lines<BufReader<ChildStdout>>;
 
 fn spawn_run(run: RunId, variables: &[(&str, &str)]) -> Option<Trace> {
-    let RunId { seed, size, mask } = run;
-    let [seed, size, mask] = [seed, size.into(), mask].map(|number| number.to_string());
-    let arguments = ["run", "--trace", "--seed", &seed, "--size", &size, "--mask", &mask];
+    let run = run.to_string();
+    let arguments: Vec<&str> = ["run", "--trace"].into_iter().chain(run.split(' ')).collect();
     spawn(&arguments, variables)
 }
 

@@ -197,7 +197,7 @@ fn report(stage: &Rc<Stage>, excused: Excused, now: Time) -> Report {
         strokes: stage.plan.strokes.clone(),
         marks: stage.marks(),
         virtual_time: now,
-        lines: trace.lines(),
+        lines: trace.lines().into_iter().map(|(_, line)| line).collect(),
     }
 }
 
