@@ -289,7 +289,10 @@ impl Machine for Control {
     fn deadline(&self) -> Option<Deadline> {
         match self.life {
             Life::Running => {}
-            Life::Draining { by } => return Some(Deadline { at: by, who: "drain" }),
+            // Connections end when the driver says so; only jobs are not waited for.
+            Life::Draining { by } => {
+                return self.conns.is_empty().then_some(Deadline { at: by, who: "drain" });
+            }
             Life::Finished => return None,
         }
         let wants = [

@@ -84,3 +84,15 @@ fn a_request_without_the_end_of_its_body_is_not_mirrored() {
     let report = sim::life::play(RunId::new(0x1_9077), Text::Off);
     assert!(report.violations.is_empty(), "{:?}", report.violations);
 }
+
+/// The control machine, draining, kept a deadline that had passed while its connections closed: a
+/// driver that believed it would have called it without end.
+#[test]
+fn a_drain_whose_time_is_over_waits_for_its_connections() {
+    let plan = Plan::QUIET.with(Kind::Drain, 2).with(Kind::LateCompletion, 3);
+    for seed in 0..12 {
+        let report = play(seed, &plan, |_| {});
+        let found: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "seed {seed}:\n{}", found.join("\n"));
+    }
+}
