@@ -69,7 +69,11 @@ impl Book {
     pub fn response_edits(&self, probe: &Probe) -> Vec<Vec<(String, String)>> {
         let edits = |fate: Fate| match fate {
             Fate::Routed(routed) => Some(routed.response_edits),
-            Fate::Nowhere | Fate::Loop | Fate::Broken { .. } | Fate::Unclean { .. } => None,
+            Fate::Nowhere
+            | Fate::Loop
+            | Fate::Broken { .. }
+            | Fate::Unclean { .. }
+            | Fate::TurnedAway { .. } => None,
         };
         self.fates(probe).into_iter().filter_map(edits).collect()
     }

@@ -256,6 +256,7 @@ impl World {
             Fate::Nowhere | Fate::Loop => None,
             Fate::Broken { router }
             | Fate::Unclean { router }
+            | Fate::TurnedAway { router, .. }
             | Fate::Routed(Routed { router, .. }) => Some(router),
         };
         self.choices.judge_routes(&self.ledger, &router, &mut self.net);

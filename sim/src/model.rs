@@ -18,6 +18,11 @@ pub enum Fate {
     Broken {
         router: String,
     },
+    /// Its first middleware answers with one of these.
+    TurnedAway {
+        router: String,
+        statuses: &'static [u16],
+    },
     /// Its middlewares leave no clean path: 400.
     Unclean {
         router: String,
@@ -75,6 +80,12 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     if !exists(document, &router.service) {
         return Fate::Broken { router: name };
     }
+    if let Some(Step::Allow(_)) = steps.first() {
+        return Fate::TurnedAway { router: name, statuses: &[403] };
+    }
+    if let Some(Step::Secure) = steps.first() {
+        return Fate::TurnedAway { router: name, statuses: &[302, 307] };
+    }
     let routed = apply(router, name.clone(), &steps, path, query);
     let (path, _) = split(&routed.target);
     let dots = |segment: &str| segment == "." || segment == "..";
@@ -126,7 +137,7 @@ fn steps<'a>(document: &'a Document, names: &[String]) -> Option<Vec<&'a Step>> 
         let middleware = document.middlewares.iter().find(|at| at.name == *name)?;
         match &middleware.kind {
             Step::Chain(names) => all.extend(steps(document, names)?),
-            step @ (Step::Strip(_) | Step::Add(_) | Step::Headers { .. }) => all.push(step),
+            step => all.push(step),
         }
     }
     Some(all)
@@ -163,6 +174,7 @@ fn apply(
                 routed.response_edits.extend(response.iter().cloned());
             }
             Step::Chain(_) => unreachable!("chains were unrolled"),
+            Step::Allow(_) | Step::Secure => unreachable!("only the first turns somebody away"),
         }
     }
     routed.target = match query {

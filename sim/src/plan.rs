@@ -87,8 +87,15 @@ pub struct Middleware {
 pub enum Step {
     Strip(Vec<String>),
     Add(String),
-    Headers { request: Vec<(String, String)>, response: Vec<(String, String)> },
+    Headers {
+        request: Vec<(String, String)>,
+        response: Vec<(String, String)>,
+    },
     Chain(Vec<String>),
+    /// Only these addresses may pass: none of a client is among them.
+    Allow(String),
+    /// Everybody is sent to the encrypted scheme.
+    Secure,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -254,6 +261,10 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
             line!(out, "      stripPrefix:\n        prefixes: {}", list(prefixes));
         }
         Step::Add(prefix) => line!(out, "      addPrefix:\n        prefix: \"{prefix}\""),
+        Step::Allow(range) => {
+            line!(out, "      ipAllowList:\n        sourceRange: [\"{range}\"]");
+        }
+        Step::Secure => line!(out, "      redirectScheme:\n        scheme: https"),
         Step::Chain(names) => line!(out, "      chain:\n        middlewares: {}", list(names)),
         Step::Headers { request, response } => {
             line!(out, "      headers:");

@@ -381,6 +381,8 @@ fn draw_middlewares(chance: &mut Stream) -> Vec<Middleware> {
         Middleware { name: "strip".into(), kind: strip },
         Middleware { name: "add".into(), kind: Step::Add("/pre".into()) },
         Middleware { name: "fields".into(), kind: fields },
+        Middleware { name: "deny".into(), kind: Step::Allow("192.0.2.0/24".into()) },
+        Middleware { name: "away".into(), kind: Step::Secure },
     ];
     if chance.one_in(2) {
         let kind = Step::Chain(vec!["strip".into(), "add".into(), "fields".into()]);
@@ -427,7 +429,8 @@ fn draw_steps(chance: &mut Stream, middlewares: &[Middleware]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for _ in 0..count {
         let name = &chance.pick(middlewares).name;
-        if !names.contains(name) {
+        let turns_away = name == "deny" || name == "away";
+        if !turns_away && !names.contains(name) {
             names.push(name.clone());
         }
     }
@@ -466,6 +469,8 @@ fn draw_odd_router(
         2 => router.middlewares.push("missing".into()),
         3 => router.rule = vec![vec![Term::is(Matcher::Broken("PathPrefix(".into()))]],
         4 => router.rule.push(vec![Term::is(Matcher::Path("/alone".into())), draw_term(chance)]),
+        5 => router.middlewares.insert(0, "deny".into()),
+        6 => router.middlewares.insert(0, "away".into()),
         _ => {}
     }
     router

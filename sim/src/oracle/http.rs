@@ -9,7 +9,7 @@ use crate::actors::client::expected_framing;
 use crate::actors::codec::{Framing, Head};
 use crate::actors::server::Server;
 use crate::fault::Kind;
-use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
+use crate::ledger::{Answer, BodyKind, Ended, Frame, Probe, ProbeId};
 use crate::model::{Fate, HOPS, PARENT, Routed};
 use crate::net::Net;
 use engine::base::time::{Span, Time};
@@ -124,7 +124,9 @@ pub fn on_arrival(
             Fate::Routed(routed) => head_problem(probe, routed, target, head),
             Fate::Nowhere => Some("no route at all".into()),
             Fate::Loop => Some("a path that has been here before".into()),
-            Fate::Broken { router } | Fate::Unclean { router } => {
+            Fate::Broken { router }
+            | Fate::Unclean { router }
+            | Fate::TurnedAway { router, .. } => {
                 Some(format!("router {router}, which must not serve it"))
             }
         })
@@ -342,6 +344,7 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
         Fate::Nowhere => answer.status == 404,
         Fate::Loop => answer.status == 508,
         Fate::Broken { .. } => answer.status == 503,
+        Fate::TurnedAway { statuses, .. } => statuses.contains(&answer.status),
         Fate::Unclean { .. } => matches!(answer.status, 400 | 503),
         Fate::Routed(routed) => match answer.status {
             503 => scene.book.may_lack_servers(routed),
@@ -414,7 +417,10 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let told = probe.answer.as_ref().filter(|answer| answer.server.is_none());
     let refused = |(at, status): &(Time, u16)| {
         let meanwhile = probe.started <= *at && *at <= end;
-        meanwhile && told.is_some_and(|answer| answer.status == *status)
+        // A child that hardly lingers takes its refusal back with a reset, which makes it a 502.
+        let lost = scene.book.short_linger && *status == 431;
+        let said = |answer: &Answer| answer.status == *status || (lost && answer.status == 502);
+        meanwhile && told.is_some_and(said)
     };
     if scene.book.refusals.iter().any(refused) {
         return Some(Excused::Refused);
