@@ -15,6 +15,7 @@ use crate::config::fixed::{Authority, Fixed, IdleConns, Scheme};
 use crate::http::framing::Asked;
 use crate::net::fetch::{Reply, Want};
 use crate::view::Cover;
+use crate::view::status::ChildPhase;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -165,8 +166,12 @@ impl Control {
         let news = child.on_poll(result, &mut self.prng, &self.stats, now);
         let aged = child.on_age(now);
         let child = &self.children[index];
+        let turned = before.0 != child.phase();
         if before != (child.phase(), child.failure_code()) || news.adverts.is_some() {
             child.report(&mut self.journal, now);
+        }
+        if turned && child.phase() == ChildPhase::Overdue {
+            self.stats.control.marks.hit(Mark::ChildOverdue);
         }
         if aged {
             self.publisher.set_freshness(child.id, child.freshness);
@@ -175,7 +180,7 @@ impl Control {
             self.publisher.set_adverts(child.id, adverts);
         }
         self.child_timers.set(child.id.0.into(), child.due(now));
-        if news.status {
+        if news.status || turned {
             self.child_status_changed(index);
         }
     }

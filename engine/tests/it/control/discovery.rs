@@ -313,6 +313,27 @@ fn a_decaying_child_is_said_to_be_overdue_once() {
 }
 
 #[test]
+fn a_child_that_is_overdue_when_a_poll_fails_as_before_is_shown_as_overdue() {
+    let mut fixed = east();
+    let multicluster = fixed.multicluster.as_mut().expect("a parent");
+    multicluster.children[0].on_stale =
+        OnStale::Decay { after: Span::secs(60), over: Span::secs(1) };
+    let mut desk = Desk::new(fixed);
+    desk.host(EAST, uplinks("a", SHOP));
+    desk.run_secs(1);
+    desk.host(EAST, Host::Silent);
+    desk.run_secs(20);
+    assert_eq!(phase(&desk, 0), ChildPhase::Stale);
+    while desk.open_conns() == 0 {
+        desk.run(Span::millis(200));
+    }
+    desk.now = desk.now + Span::secs(1_000);
+    desk.run(Span::ZERO);
+    desk.run(Span::millis(100));
+    assert_eq!((phase(&desk, 0), desk.hits(Mark::ChildOverdue)), (ChildPhase::Overdue, 1));
+}
+
+#[test]
 fn a_poll_without_a_page_to_read_into_fails_and_the_next_one_works() {
     let mut desk = Desk::new(east());
     desk.host(EAST, uplinks("a", SHOP));
