@@ -98,8 +98,16 @@ impl Book {
     pub fn may_loop_below(&self, routed: &Routed, meant: &Meant) -> bool {
         let there = meant.hops().any(|hop| hop.starts_with("child-"));
         let too_far = meant.hops().count() >= model::HOPS_MAX;
-        let child = |name: &String| name.ends_with("@multicluster");
-        (there || too_far) && self.names_below(routed).iter().any(child)
+        (there || too_far) && self.leads_to_children(routed)
+    }
+
+    /// Whether a request with this fate may be passed on to a child.
+    pub fn asks_children(&self, fate: &Fate) -> bool {
+        matches!(fate, Fate::Routed(routed) if self.leads_to_children(routed))
+    }
+
+    fn leads_to_children(&self, routed: &Routed) -> bool {
+        self.names_below(routed).iter().any(|name| name.ends_with("@multicluster"))
     }
 
     /// Services below this one by any document, itself included.

@@ -86,6 +86,10 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     if let Some(Step::Secure) = steps.first() {
         return Fate::TurnedAway { router: name, statuses: &[302, 307] };
     }
+    let script = meant.fields.iter().any(|(at, _)| at == "access-control-request-method");
+    if matches!(steps.first(), Some(Step::Share)) && meant.method == "OPTIONS" && script {
+        return Fate::TurnedAway { router: name, statuses: &[200] };
+    }
     let routed = apply(router, name.clone(), &steps, path, query);
     let (path, _) = split(&routed.target);
     let dots = |segment: &str| segment == "." || segment == "..";
@@ -174,6 +178,7 @@ fn apply(
                 routed.response_edits.extend(response.iter().cloned());
             }
             Step::Chain(_) => unreachable!("chains were unrolled"),
+            Step::Share => {}
             Step::Allow(_) | Step::Secure => unreachable!("only the first turns somebody away"),
         }
     }

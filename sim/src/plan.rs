@@ -96,6 +96,8 @@ pub enum Step {
     Allow(String),
     /// Everybody is sent to the encrypted scheme.
     Secure,
+    /// Scripts of any origin may ask, and are told so beforehand.
+    Share,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -265,6 +267,10 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
             line!(out, "      ipAllowList:\n        sourceRange: [\"{range}\"]");
         }
         Step::Secure => line!(out, "      redirectScheme:\n        scheme: https"),
+        Step::Share => {
+            line!(out, "      headers:\n        accessControlAllowOriginList: [\"*\"]");
+            line!(out, "        accessControlAllowMethods: [GET, POST]");
+        }
         Step::Chain(names) => line!(out, "      chain:\n        middlewares: {}", list(names)),
         Step::Headers { request, response } => {
             line!(out, "      headers:");
@@ -392,6 +398,10 @@ fn draw_fields(chance: &mut Stream) -> Vec<(String, String)> {
         if !fields.iter().any(|(at, _)| at == name) {
             fields.push((name.to_owned(), value.to_owned()));
         }
+    }
+    if chance.one_in(12) {
+        fields.push(("origin".into(), "http://script.test".into()));
+        fields.push(("access-control-request-method".into(), "POST".into()));
     }
     if chance.one_in(24) {
         let ways =

@@ -92,6 +92,8 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
     let (control_limits, control_tight) =
         if with_limits { draw_control_limits(chance) } else { (ControlLimits::default(), false) };
+    // A child that lets no head grow answers polls and probes with 431, if they come in pieces.
+    let control_tight = control_tight || limits.grown_head_bytes < 2_000;
     let asking = Asking {
         entries: if two_entries { vec![web, extra] } else { vec![web] },
         hosts: vec!["shop.test".into(), "other.test:80".into(), "SHOP.test".into()],
@@ -383,6 +385,7 @@ fn draw_middlewares(chance: &mut Stream) -> Vec<Middleware> {
         Middleware { name: "fields".into(), kind: fields },
         Middleware { name: "deny".into(), kind: Step::Allow("192.0.2.0/24".into()) },
         Middleware { name: "away".into(), kind: Step::Secure },
+        Middleware { name: "share".into(), kind: Step::Share },
     ];
     if chance.one_in(2) {
         let kind = Step::Chain(vec!["strip".into(), "add".into(), "fields".into()]);
@@ -429,7 +432,7 @@ fn draw_steps(chance: &mut Stream, middlewares: &[Middleware]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for _ in 0..count {
         let name = &chance.pick(middlewares).name;
-        let turns_away = name == "deny" || name == "away";
+        let turns_away = ["deny", "away", "share"].contains(&name.as_str());
         if !turns_away && !names.contains(name) {
             names.push(name.clone());
         }
@@ -471,6 +474,7 @@ fn draw_odd_router(
         4 => router.rule.push(vec![Term::is(Matcher::Path("/alone".into())), draw_term(chance)]),
         5 => router.middlewares.insert(0, "deny".into()),
         6 => router.middlewares.insert(0, "away".into()),
+        7 => router.middlewares.insert(0, "share".into()),
         _ => {}
     }
     router

@@ -9,7 +9,7 @@ use crate::actors::client::expected_framing;
 use crate::actors::codec::{Framing, Head};
 use crate::actors::server::Server;
 use crate::fault::Kind;
-use crate::ledger::{Answer, BodyKind, Ended, Frame, Probe, ProbeId};
+use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
 use crate::model::{Fate, HOPS, PARENT, Routed};
 use crate::net::Net;
 use engine::base::time::{Span, Time};
@@ -417,13 +417,17 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let told = probe.answer.as_ref().filter(|answer| answer.server.is_none());
     let refused = |(at, status): &(Time, u16)| {
         let meanwhile = probe.started <= *at && *at <= end;
-        // A child that hardly lingers takes its refusal back with a reset, which makes it a 502.
-        let lost = scene.book.short_linger && *status == 431;
-        let said = |answer: &Answer| answer.status == *status || (lost && answer.status == 502);
-        meanwhile && told.is_some_and(said)
+        meanwhile && told.is_some_and(|answer| answer.status == *status)
     };
     if scene.book.refusals.iter().any(refused) {
         return Some(Excused::Refused);
+    }
+    // A child that hardly lingers may take its refusal back with a reset, which is a 502 then.
+    if told.is_some_and(|answer| answer.status == 502)
+        && scene.book.short_linger
+        && scene.book.fates(probe).iter().any(|fate| scene.book.asks_children(fate))
+    {
+        return Some(Excused::Bound);
     }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
