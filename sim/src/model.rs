@@ -47,6 +47,8 @@ pub struct Routed {
     pub response_edits: Vec<(String, String)>,
     /// Prefixes that were taken off.
     pub stripped: Vec<String>,
+    /// Requests that come too fast or are too many at once get 429.
+    pub limited: bool,
 }
 
 /// The fate of a request at an entry point of an instance with this document.
@@ -161,6 +163,7 @@ fn apply(
         request_edits: Vec::new(),
         response_edits: Vec::new(),
         stripped: Vec::new(),
+        limited: false,
     };
     for step in steps {
         match step {
@@ -179,6 +182,7 @@ fn apply(
             }
             Step::Chain(_) => unreachable!("chains were unrolled"),
             Step::Share => {}
+            Step::Rate | Step::Gauge => routed.limited = true,
             Step::Allow(_) | Step::Secure => unreachable!("only the first turns somebody away"),
         }
     }

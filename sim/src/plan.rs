@@ -98,6 +98,10 @@ pub enum Step {
     Secure,
     /// Scripts of any origin may ask, and are told so beforehand.
     Share,
+    /// Few requests in a second.
+    Rate,
+    /// Few requests at once.
+    Gauge,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -267,6 +271,10 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
             line!(out, "      ipAllowList:\n        sourceRange: [\"{range}\"]");
         }
         Step::Secure => line!(out, "      redirectScheme:\n        scheme: https"),
+        Step::Rate => {
+            line!(out, "      rateLimit:\n        average: 2\n        burst: 1");
+        }
+        Step::Gauge => line!(out, "      inFlightReq:\n        amount: 1"),
         Step::Share => {
             line!(out, "      headers:\n        accessControlAllowOriginList: [\"*\"]");
             line!(out, "        accessControlAllowMethods: [GET, POST]");

@@ -92,8 +92,7 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
     let (control_limits, control_tight) =
         if with_limits { draw_control_limits(chance) } else { (ControlLimits::default(), false) };
-    // A child that lets no head grow answers polls and probes with 431, if they come in pieces.
-    let control_tight = control_tight || limits.grown_head_bytes < 2_000;
+    let control_tight = control_tight || deafens(&limits);
     let asking = Asking {
         entries: if two_entries { vec![web, extra] } else { vec![web] },
         hosts: vec!["shop.test".into(), "other.test:80".into(), "SHOP.test".into()],
@@ -386,6 +385,8 @@ fn draw_middlewares(chance: &mut Stream) -> Vec<Middleware> {
         Middleware { name: "deny".into(), kind: Step::Allow("192.0.2.0/24".into()) },
         Middleware { name: "away".into(), kind: Step::Secure },
         Middleware { name: "share".into(), kind: Step::Share },
+        Middleware { name: "rate".into(), kind: Step::Rate },
+        Middleware { name: "gauge".into(), kind: Step::Gauge },
     ];
     if chance.one_in(2) {
         let kind = Step::Chain(vec!["strip".into(), "add".into(), "fields".into()]);
@@ -432,8 +433,8 @@ fn draw_steps(chance: &mut Stream, middlewares: &[Middleware]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for _ in 0..count {
         let name = &chance.pick(middlewares).name;
-        let turns_away = ["deny", "away", "share"].contains(&name.as_str());
-        if !turns_away && !names.contains(name) {
+        let odd = ["deny", "away", "share", "rate", "gauge"].contains(&name.as_str());
+        if !odd && !names.contains(name) {
             names.push(name.clone());
         }
     }
@@ -467,7 +468,7 @@ fn draw_odd_router(
         service: chance.pick(targets).clone(),
         uplinks: Vec::new(),
     };
-    match chance.below(8) {
+    match chance.below(10) {
         1 => router.service = "missing".into(),
         2 => router.middlewares.push("missing".into()),
         3 => router.rule = vec![vec![Term::is(Matcher::Broken("PathPrefix(".into()))]],
@@ -475,6 +476,8 @@ fn draw_odd_router(
         5 => router.middlewares.insert(0, "deny".into()),
         6 => router.middlewares.insert(0, "away".into()),
         7 => router.middlewares.insert(0, "share".into()),
+        8 => router.middlewares.insert(0, "rate".into()),
+        9 => router.middlewares.insert(0, "gauge".into()),
         _ => {}
     }
     router
@@ -524,11 +527,20 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     (limits, limits != loose)
 }
 
+/// Whether a child with these bounds may turn polls and probes away: it lets no head grow that
+/// comes in pieces, or has no pages for an answer.
+fn deafens(limits: &Limits) -> bool {
+    let small = u64::from(limits.small_pages_max()) * u64::from(limits.small_page_bytes);
+    let large = u64::from(limits.large_pages_max) * u64::from(limits.large_page_bytes);
+    limits.grown_head_bytes < 2_000 || small + large < 16_000
+}
+
 /// So few connections and pages that one slow reader holds all of them.
 fn starve(chance: &mut Stream, limits: &mut Limits) {
     limits.clients_max = *chance.pick(&[2, 1, 4]);
     limits.upstreams_max = *chance.pick(&[3, 2, 1]);
     limits.large_pages_max = *chance.pick(&[2, 1, 4]);
+    limits.streams_max = *chance.pick(&[1, 0]);
 }
 
 /// Bounds of a control machine; whether polls and probes may fail for want of room.

@@ -350,6 +350,7 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
             503 => scene.book.may_lack_servers(routed),
             502 => scene.book.may_lack_addresses(routed, probe.oldest_epoch),
             508 => scene.book.may_loop_below(routed, &probe.meant),
+            429 => routed.limited,
             _ => false,
         },
     };
