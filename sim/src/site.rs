@@ -528,11 +528,10 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
 }
 
 /// Whether a child with these bounds may turn polls and probes away: it lets no head grow that
-/// comes in pieces, or has no pages for an answer.
+/// comes in pieces, or is starved of pages for an answer.
 fn deafens(limits: &Limits) -> bool {
-    let small = u64::from(limits.small_pages_max()) * u64::from(limits.small_page_bytes);
-    let large = u64::from(limits.large_pages_max) * u64::from(limits.large_page_bytes);
-    limits.grown_head_bytes < 2_000 || small + large < 16_000
+    let starved = limits.streams_max < Limits::default().streams_max;
+    starved || limits.grown_head_bytes < 2_000
 }
 
 /// So few connections and pages that one slow reader holds all of them.

@@ -25,8 +25,17 @@ pub struct Tally {
     pub failures: Vec<Report>,
 }
 
-/// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2.
+/// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2 or TLS.
 const ELSEWHERE: &[Mark] = &[
+    Mark::ClientSecured,
+    Mark::ControlHandshakeRefused,
+    Mark::HandshakeRefused,
+    Mark::HandshakeTimedOut,
+    Mark::Misdirected,
+    Mark::ServerSecured,
+    Mark::TargetUnusable,
+    Mark::TlsBroken,
+    Mark::TlsCut,
     Mark::PingUnanswered,
     Mark::SessionAbused,
     Mark::SessionBroken,
