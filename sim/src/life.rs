@@ -255,7 +255,7 @@ impl World {
         let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
             Fate::Nowhere | Fate::Loop => None,
             Fate::Broken { router }
-            | Fate::Unclean { router }
+            | Fate::Unclean { router, .. }
             | Fate::TurnedAway { router, .. }
             | Fate::Routed(Routed { router, .. }) => Some(router),
         };

@@ -26,6 +26,7 @@ pub enum Fate {
     /// Its middlewares leave no clean path: 400.
     Unclean {
         router: String,
+        limited: bool,
     },
     Routed(Routed),
 }
@@ -96,7 +97,7 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     let (path, _) = split(&routed.target);
     let dots = |segment: &str| segment == "." || segment == "..";
     if !routed.stripped.is_empty() && path.split('/').any(dots) {
-        return Fate::Unclean { router: name };
+        return Fate::Unclean { router: name, limited: routed.limited };
     }
     Fate::Routed(routed)
 }
@@ -143,7 +144,14 @@ fn steps<'a>(document: &'a Document, names: &[String]) -> Option<Vec<&'a Step>> 
         let middleware = document.middlewares.iter().find(|at| at.name == *name)?;
         match &middleware.kind {
             Step::Chain(names) => all.extend(steps(document, names)?),
-            step => all.push(step),
+            step @ (Step::Strip(_)
+            | Step::Add(_)
+            | Step::Headers { .. }
+            | Step::Allow(_)
+            | Step::Secure
+            | Step::Share
+            | Step::Rate
+            | Step::Gauge) => all.push(step),
         }
     }
     Some(all)

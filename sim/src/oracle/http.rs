@@ -125,7 +125,7 @@ pub fn on_arrival(
             Fate::Nowhere => Some("no route at all".into()),
             Fate::Loop => Some("a path that has been here before".into()),
             Fate::Broken { router }
-            | Fate::Unclean { router }
+            | Fate::Unclean { router, .. }
             | Fate::TurnedAway { router, .. } => {
                 Some(format!("router {router}, which must not serve it"))
             }
@@ -345,7 +345,9 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
         Fate::Loop => answer.status == 508,
         Fate::Broken { .. } => answer.status == 503,
         Fate::TurnedAway { statuses, .. } => statuses.contains(&answer.status),
-        Fate::Unclean { .. } => matches!(answer.status, 400 | 503),
+        Fate::Unclean { limited, .. } => {
+            matches!(answer.status, 400 | 503) || (*limited && answer.status == 429)
+        }
         Fate::Routed(routed) => match answer.status {
             503 => scene.book.may_lack_servers(routed),
             502 => scene.book.may_lack_addresses(routed, probe.oldest_epoch),
