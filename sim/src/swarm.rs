@@ -31,6 +31,7 @@ const ELSEWHERE: &[Mark] = &[
     Mark::ControlHandshakeRefused,
     Mark::HandshakeRefused,
     Mark::HandshakeTimedOut,
+    Mark::IdleOutdated,
     Mark::Misdirected,
     Mark::ServerSecured,
     Mark::TargetUnusable,
