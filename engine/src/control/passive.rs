@@ -1,12 +1,15 @@
 //! Passive checks: servers that requests keep failing at are ejected for a while. With an active
-//! check beside it, only a successful probe brings a server back; without one, a failure window
-//! without requests does.
+//! check beside it, only a successful probe brings a server back; without one, a rest does: a
+//! failure window, and twice as long each time that the server fails again soon after it is back.
 
 use crate::base::id::ServerId;
-use crate::base::time::Time;
+use crate::base::time::{Span, Time};
 use crate::base::timers::Timers;
 use crate::config::typed::PassiveCheck;
 use std::collections::{BTreeMap, VecDeque};
+
+/// A rest is doubled at most so often: sixteen windows.
+const DOUBLINGS_MAX: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Passive {
@@ -24,6 +27,8 @@ struct Entry {
     ejected: bool,
     /// Since when it has been ejected, or not.
     since: Time,
+    /// How often it was ejected again before it had been back for as long as it had rested.
+    relapses: u32,
 }
 
 /// What brings an ejected server back.
@@ -38,7 +43,8 @@ impl Passive {
     pub(super) fn watch(&mut self, server: ServerId, check: PassiveCheck, return_by: ReturnBy) {
         self.timers.set(server.0, Time::NEVER);
         let failures = VecDeque::new();
-        let entry = Entry { check, return_by, failures, ejected: false, since: Time::ZERO };
+        let since = Time::ZERO;
+        let entry = Entry { check, return_by, failures, ejected: false, since, relapses: 0 };
         self.servers.insert(server, entry);
     }
 
@@ -47,7 +53,7 @@ impl Passive {
         let Some(entry) = self.servers.get_mut(&server) else { return };
         entry.return_by = return_by;
         let back = match return_by {
-            ReturnBy::Time if entry.ejected => entry.since + entry.check.failure_window,
+            ReturnBy::Time if entry.ejected => entry.since + entry.rest(),
             ReturnBy::Time | ReturnBy::Probe => Time::NEVER,
         };
         self.timers.set(server.0, back);
@@ -93,11 +99,14 @@ impl Passive {
 
     pub(super) fn eject(&mut self, server: ServerId, now: Time) {
         let Some(entry) = self.servers.get_mut(&server) else { return };
+        let back_for = now.since(entry.since);
+        let soon = entry.since != Time::ZERO && back_for < entry.rest();
+        entry.relapses = if soon { (entry.relapses + 1).min(DOUBLINGS_MAX) } else { 0 };
         entry.ejected = true;
         entry.since = now;
         entry.failures.clear();
         if entry.return_by == ReturnBy::Time {
-            self.timers.set(server.0, now + entry.check.failure_window);
+            self.timers.set(server.0, now + entry.rest());
         }
     }
 
@@ -132,6 +141,10 @@ impl Passive {
 }
 
 impl Entry {
+    fn rest(&self) -> Span {
+        self.check.failure_window.times(1 << self.relapses)
+    }
+
     /// True if it was away.
     fn come_back(&mut self, now: Time) -> bool {
         let was = std::mem::take(&mut self.ejected);
@@ -189,6 +202,24 @@ mod tests {
         assert_eq!(passive.pop_returned(at(11)), Some(SERVER));
         assert!(!passive.is_ejected(SERVER));
         passive.check(100);
+    }
+
+    #[test]
+    fn a_server_that_fails_again_soon_rests_twice_as_long() {
+        let mut passive = passive(1, ReturnBy::Time);
+        let mut now = 0;
+        for rest in [10, 20, 40, 80, 160, 160] {
+            now += 5;
+            passive.eject(SERVER, at(now));
+            assert_eq!(passive.timers.deadline(SERVER.0), at(now + rest));
+            now += rest;
+            assert_eq!(passive.pop_returned(at(now)), Some(SERVER));
+            passive.check(100);
+        }
+        // It was back for as long as it had rested.
+        now += 160;
+        passive.eject(SERVER, at(now));
+        assert_eq!(passive.timers.deadline(SERVER.0), at(now + 10));
     }
 
     #[test]
