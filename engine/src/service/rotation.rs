@@ -247,6 +247,74 @@ mod tests {
         assert_eq!(Rotation::new(&[]).turn(0), None);
     }
 
+    fn drawn(prng: &mut Prng, members: u64, top: u64) -> Vec<u32> {
+        let weight = |prng: &mut Prng| u32::try_from(1 + prng.below(top)).expect("small");
+        (0..members).map(|_| weight(prng)).collect()
+    }
+
+    fn sum(weights: &[u32]) -> u64 {
+        weights.iter().map(|weight| u64::from(*weight)).sum()
+    }
+
+    /// Three levels, each with a counter of its own: every server is within one request per level
+    /// of its ideal share, at every moment.
+    #[test]
+    fn nested_levels_add_up_to_a_request_each() {
+        let mut prng = Prng::new(17);
+        for _ in 0..100 {
+            let mut level = |n: u64| {
+                let weights = drawn(&mut prng, n, 9);
+                (Rotation::new(&weights), sum(&weights), weights)
+            };
+            let top = level(3);
+            let middle: Vec<_> = (0..3).map(|_| level(2)).collect();
+            let low: Vec<_> = (0..6).map(|_| level(4)).collect();
+            let (mut drawn_middle, mut drawn_low) = ([0u64; 3], [0u64; 6]);
+            let mut given = [0u64; 24];
+            for t in 1..=400 {
+                let take = |rotation: &Rotation, counter: &mut u64| {
+                    *counter += 1;
+                    usize::from(rotation.turn(*counter - 1).expect("somebody has weight"))
+                };
+                let a = take(&top.0, &mut (t - 1));
+                let b = take(&middle[a].0, &mut drawn_middle[a]);
+                let c = take(&low[2 * a + b].0, &mut drawn_low[2 * a + b]);
+                given[4 * (2 * a + b) + c] += 1;
+                for (at, given) in given.iter().enumerate() {
+                    let (a, b, c) = (at / 8, at / 4 % 2, at % 4);
+                    let low = &low[at / 4];
+                    let (top, middle) = (&top, &middle[a]);
+                    let whole = top.1 * middle.1 * low.1;
+                    let share = [top.2[a], middle.2[b], low.2[c]].map(u64::from);
+                    let ideal = t * share.iter().product::<u64>();
+                    assert!((given * whole).abs_diff(ideal) < 3 * whole, "server {at} at {t}");
+                }
+            }
+        }
+    }
+
+    /// A flip or a reload changes weights and not the counter: between two changes every member is
+    /// within two requests of its share, so that a change owes nobody more.
+    #[test]
+    fn a_stretch_between_changes_is_within_two_requests() {
+        let mut prng = Prng::new(23);
+        let mut ticket = prng.next_u64() / 2;
+        for _ in 0..500 {
+            let members = 1 + prng.below(6);
+            let weights = drawn(&mut prng, members, 12);
+            let rotation = Rotation::new(&weights);
+            let mut given = vec![0u64; weights.len()];
+            for t in 1..=prng.below(60) {
+                given[usize::from(rotation.turn(ticket).expect("somebody has weight"))] += 1;
+                ticket += 1;
+                for (given, weight) in given.iter().zip(&weights) {
+                    let off = (given * sum(&weights)).abs_diff(t * u64::from(*weight));
+                    assert!(off < 2 * sum(&weights), "{weights:?} at {t}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn large_sums_are_scaled_and_nobody_falls_out() {
         let weights = [1 << 20, 1, 1 << 19];
