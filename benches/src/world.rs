@@ -7,7 +7,7 @@ use engine::base::time::{Span, Wall};
 use engine::config::fixed::{Authority, Child, EntryPoint, Fixed, Multicluster, OnStale};
 use engine::config::fixed::{Scheme, Transport};
 use engine::config::typed::{
-    Balancer, Dynamic, HealthCheck, Place, Router, Server, Service, ServiceKind, Weight,
+    Balancer, Dynamic, HealthCheck, Manner, Place, Router, Server, Service, ServiceKind, Weight,
 };
 use engine::rule::Rule;
 use engine::uplink::advert::Advert;
@@ -92,6 +92,7 @@ pub fn document(routers: u32) -> Dynamic {
             passive: None,
             pass_host: true,
             transport: String::new(),
+            manner: Manner::default(),
         };
         let kind = ServiceKind::Balancer(balancer);
         dynamic.services.push(Arc::new(Service { name, place: Place::default(), kind }));

@@ -63,6 +63,22 @@ pub enum Kind {
     Mirroring { main: String, mirrors: Vec<(String, u8)>, body: bool, max: Option<u64> },
 }
 
+/// Names of cookies: of services over services, and of those over servers.
+pub const TREE: &str = "tree";
+pub const SERVER: &str = "lb";
+
+impl Kind {
+    /// Decided by what was drawn anyway.
+    pub fn is_sticky(&self) -> bool {
+        let first = match self {
+            Self::Balancer { servers, .. } => servers.first().map(|at| at.weight),
+            Self::Weighted(members) => members.first().map(|(_, weight)| *weight),
+            Self::Failover { .. } | Self::Mirroring { .. } => None,
+        };
+        first.is_some_and(|weight| weight % 2 == 1)
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Backend {
     /// Number of the server actor.
@@ -176,6 +192,29 @@ impl Document {
         out
     }
 
+    /// Cookies that clients may hold: one that means nothing here, and those that name members of
+    /// sticky services in the plainest of the forms that Traefik ever gave out.
+    pub fn cookies(&self) -> Vec<String> {
+        let (mut trees, mut servers) = (Vec::new(), Vec::new());
+        for service in self.services.iter().filter(|service| service.kind.is_sticky()) {
+            match &service.kind {
+                Kind::Balancer { servers: all, .. } => {
+                    servers.extend(all.iter().map(|at| at.url.as_str()));
+                }
+                Kind::Weighted(all) => trees.extend(all.iter().map(|(name, _)| name.as_str())),
+                Kind::Failover { .. } | Kind::Mirroring { .. } => {}
+            }
+        }
+        let mut cookies = vec!["a=1; b=2".to_owned()];
+        for n in 0..trees.len().max(servers.len()) {
+            let at = |list: &[&str]| {
+                list.get(n % list.len().max(1)).copied().unwrap_or("none").to_owned()
+            };
+            cookies.push(format!("{TREE}={}; x=1; {SERVER}={}", at(&trees), at(&servers)));
+        }
+        cookies
+    }
+
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name == name)
     }
@@ -221,6 +260,9 @@ fn service_yaml(out: &mut String, service: &Service) {
     match &service.kind {
         Kind::Balancer { servers, check, passive, pass_host } => {
             line!(out, "      loadBalancer:\n        passHostHeader: {pass_host}");
+            if service.kind.is_sticky() {
+                line!(out, "        sticky: {{cookie: {{name: {SERVER}}}}}");
+            }
             line!(out, "        servers:");
             for backend in servers {
                 line!(
@@ -235,7 +277,11 @@ fn service_yaml(out: &mut String, service: &Service) {
             checks.lines().for_each(|text| line!(out, "  {text}"));
         }
         Kind::Weighted(services) => {
-            line!(out, "      weighted:\n        services:");
+            line!(out, "      weighted:");
+            if service.kind.is_sticky() {
+                line!(out, "        sticky: {{cookie: {{name: {TREE}}}}}");
+            }
+            line!(out, "        services:");
             for (name, weight) in services {
                 line!(out, "        - name: \"{name}\"\n          weight: {weight}");
             }
@@ -304,6 +350,8 @@ pub struct Asking {
     pub hosts: Vec<String>,
     /// First path segments that some router knows, and one that none does.
     pub prefixes: Vec<String>,
+    /// What clients may hold.
+    pub cookies: Vec<String>,
     /// How large bodies may get.
     pub body_max: u64,
     pub upgrades: bool,
@@ -331,11 +379,19 @@ impl Asking {
         };
         let body_bytes = if body == BodyKind::None { 0 } else { chance.size(self.body_max) };
         let trailers = body == BodyKind::Chunked && chance.one_in(4);
+        let target = self.draw_target(chance);
+        let host = chance.pick(&self.hosts).clone();
+        let mut fields = draw_fields(chance);
+        if let Some((_, value)) = fields.iter_mut().find(|(name, _)| name == "cookie")
+            && !self.cookies.is_empty()
+        {
+            value.clone_from(&self.cookies[target.len() % self.cookies.len()]);
+        }
         let meant = Meant {
             method,
-            target: self.draw_target(chance),
-            host: chance.pick(&self.hosts).clone(),
-            fields: draw_fields(chance),
+            target,
+            host,
+            fields,
             body,
             body_bytes,
             trailers,

@@ -97,6 +97,7 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         entries: if two_entries { vec![web, extra] } else { vec![web] },
         hosts: vec!["shop.test".into(), "other.test:80".into(), "SHOP.test".into()],
         prefixes: prefixes(&document),
+        cookies: document.cookies(),
         body_max: *chance.pick(&[5_000, 20_000, 300, 200_000]),
         upgrades: chance.one_in(2),
     };
@@ -211,7 +212,7 @@ fn child_instance(
          \x20 providers:\n    multicluster: {{}}\n\
          providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /child.yml\n\
          accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: \
-         {{x-probe: keep}}}}}}\n\
+         {{x-probe: keep, cookie: keep}}}}}}\n\
          tieline:\n  instance: child-{n}\n"
     );
     let workers = u16::try_from(chance.between(1, 2)).expect("few workers");
@@ -274,7 +275,7 @@ fn parent_startup(
     line!(out, "providers:\n  providersThrottleDuration: {}ms", chance.pick(&[100, 2_000]));
     line!(out, "  file:\n    filename: /parent.yml");
     line!(out, "serversTransport: {{{timeouts}}}");
-    let fields = "{headers: {defaultMode: drop, names: {x-probe: keep}}}";
+    let fields = "{headers: {defaultMode: drop, names: {x-probe: keep, cookie: keep}}}";
     line!(out, "accessLog:\n  format: json\n  fields: {fields}\ntieline:\n  instance: parent");
     out
 }

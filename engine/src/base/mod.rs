@@ -4,6 +4,7 @@
 pub mod base64;
 pub mod cidr;
 pub mod diag;
+pub mod digest;
 pub mod id;
 pub mod intern;
 pub mod limits;

@@ -245,9 +245,9 @@ impl<'a> Check<'a> {
         let named = |kind: &str, i: usize| format!("{kind}[{i}].name");
         let references: Vec<(&typed::Place, String, &str)> = match &service.kind {
             ServiceKind::Balancer(_) | ServiceKind::Broken(_) => Vec::new(),
-            ServiceKind::Weighted { services } => (0..)
+            ServiceKind::Weighted { services, manner } => (0..)
                 .zip(services)
-                .map(|(i, s)| (&s.place, named("weighted.services", i), &*s.name))
+                .map(|(i, s)| (&s.place, named(&manner.members_key(), i), &*s.name))
                 .collect(),
             ServiceKind::Failover(failover) => vec![
                 (&service.place, "failover.service".to_owned(), &failover.service),

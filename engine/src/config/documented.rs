@@ -19,7 +19,10 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.services.loadBalancer.loadBalancer.servers[0].url=http://a \
     --http.services.loadBalancer.loadBalancer.healthCheck.path=/ \
     --http.services.loadBalancer.loadBalancer.passiveHealthCheck \
+    --http.services.loadBalancer.loadBalancer.sticky.cookie \
     --http.services.weighted.weighted.services[0].name=n \
+    --http.services.weighted.weighted.sticky.cookie \
+    --http.services.highestRandomWeight.highestRandomWeight.services[0].name=n \
     --http.services.failover.failover.service=n --http.services.failover.failover.fallback=n \
     --http.services.failover.failover.errors.status=500 \
     --http.services.mirroring.mirroring.service=n \

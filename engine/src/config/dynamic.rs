@@ -1,6 +1,7 @@
 //! Documents to the dynamic configuration.
 
 mod health;
+mod manner;
 mod middlewares;
 mod routers;
 mod services;

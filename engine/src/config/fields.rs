@@ -415,7 +415,7 @@ fn whole(text: &str) -> Option<i128> {
     i128::from_str_radix(&plain, radix).ok().map(|value| sign * value)
 }
 
-fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+pub(crate) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     if let Some((_, value)) = words.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
         return Ok(*value);
     }

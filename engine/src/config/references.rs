@@ -49,7 +49,7 @@ pub fn places(services: &[Arc<Service>], outside: u32) -> BTreeMap<&str, Place> 
 pub fn references(service: &Service) -> impl Iterator<Item = &str> {
     let names: Vec<&str> = match &service.kind {
         ServiceKind::Balancer(_) | ServiceKind::Broken(_) => Vec::new(),
-        ServiceKind::Weighted { services } => services.iter().map(|s| &*s.name).collect(),
+        ServiceKind::Weighted { services, .. } => services.iter().map(|s| &*s.name).collect(),
         ServiceKind::Failover(failover) => vec![&failover.service, &failover.fallback],
         ServiceKind::Mirroring(mirroring) => std::iter::once(&*mirroring.service)
             .chain(mirroring.mirrors.iter().map(|mirror| &*mirror.name))
@@ -188,13 +188,14 @@ impl<'a> Middlewares<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::typed::{Failover, Weight, WeightedRef};
+    use crate::config::typed::{Failover, Manner, Weight, WeightedRef};
 
     fn service(name: &str, members: &[&str]) -> Arc<Service> {
         let services = members
             .iter()
             .map(|name| WeightedRef {
                 name: (*name).into(),
+                key: (*name).into(),
                 weight: Weight::ONE,
                 place: crate::config::typed::Place::default(),
             })
@@ -205,7 +206,7 @@ mod tests {
                 fallback: (*fallback).into(),
                 errors: None,
             }),
-            _ => ServiceKind::Weighted { services },
+            _ => ServiceKind::Weighted { services, manner: Manner::default() },
         };
         Arc::new(Service { name: name.into(), place: crate::config::typed::Place::default(), kind })
     }

@@ -1,8 +1,10 @@
 //! The dynamic configuration: routers, services, middlewares and uplinks, after validation.
 //! Values are in range; references are names, not yet resolved.
 
+mod manner;
 mod middleware;
 
+pub use manner::*;
 pub use middleware::*;
 
 use crate::base::time::Span;
@@ -83,8 +85,10 @@ pub struct Service {
 #[derive(Clone, PartialEq, Debug)]
 pub enum ServiceKind {
     Balancer(Balancer),
+    /// By rendezvous hashing it is a `highestRandomWeight`.
     Weighted {
         services: Vec<WeightedRef>,
+        manner: Manner,
     },
     Failover(Failover),
     Mirroring(Mirroring),
@@ -100,6 +104,7 @@ pub struct Balancer {
     pub pass_host: bool,
     /// Qualified; empty is the process's own.
     pub transport: String,
+    pub manner: Manner,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -137,6 +142,8 @@ impl Weight {
 pub struct WeightedRef {
     /// Qualified name.
     pub name: String,
+    /// The name as written: what cookies and rendezvous hashing know it by.
+    pub key: String,
     pub weight: Weight,
     pub place: Place,
 }

@@ -1,9 +1,12 @@
 //! Services: the balancing maths, and what middlewares make of a head.
 
+pub mod choosing;
 pub mod failover;
+pub mod load;
 pub mod middleware;
 pub mod mirror;
 pub mod rotation;
 pub mod stale;
 pub mod standing;
+pub mod sticky;
 pub mod ticket;

@@ -19,6 +19,7 @@ pub use routes::RouteTable;
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
 use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
 use crate::config::typed::FailoverErrors;
+use crate::service::choosing::Choosing;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
 use crate::tls::{Clock, Connector, Door, Listed};
@@ -124,6 +125,8 @@ pub struct ServiceNode {
     /// Whether something below can serve. A node without checks is up.
     pub up: bool,
     pub kind: NodeKind,
+    /// For services that choose otherwise than by turns alone.
+    pub choosing: Option<Box<Choosing>>,
     /// Kept by the registry under the service's name; requests count where they were answered,
     /// at a balancer.
     pub stats: Arc<Scope>,

@@ -6,6 +6,7 @@ use super::exchange::Phase;
 use super::fields::{Persist, put_field, write_edits, write_persist, write_status_line};
 use super::key_of;
 use super::log::AccessLines;
+use super::sticky;
 use crate::base::id::ConnId;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
@@ -61,6 +62,9 @@ impl Worker {
             if varies(steps) {
                 put_field(&mut self.scratch.edits, "Vary", b"Origin");
             }
+        }
+        if exchange.sets_cookie {
+            sticky::put_cookies(&mut self.scratch.edits, exchange);
         }
         let Some(id) = exchange.client else {
             self.finish(key);

@@ -1,10 +1,13 @@
 //! From a route to a server: one walk down the tree of services, one ticket per balancer.
 
 use super::exchange::{Choices, ServerRef, service_of};
-use super::record::Choice;
+use super::record::{Choice, Session};
 use crate::base::id::ServiceId;
+use crate::service::choosing::{Asker, Chosen};
+use crate::service::load::Load;
 use crate::service::mirror;
-use crate::view::{Internal, NodeKind, Side, View};
+use crate::view::{Internal, NodeKind, ServiceNode, Side, Turns, View};
+use std::sync::Arc;
 
 /// Where a walk ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,40 +28,57 @@ pub(super) struct Walk {
     pub(super) mirrored: bool,
     /// A failover above the pick judges by status.
     pub(super) judged: bool,
+    /// A service on the way gives the client a cookie.
+    pub(super) sets_cookie: bool,
 }
 
 const NO_SERVER: &str = "no available server\n";
 const NO_SIDE: &str = "Service Unavailable\n";
 
 /// Walks from `from` to a server, noting each decision. Bounded by the room for choices.
-pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices, depth_max: u32) -> Walk {
-    let mut walk =
-        Walk { pick: Pick::Nobody(NO_SERVER), service: from, mirrored: false, judged: false };
+pub(super) fn walk(
+    view: &View,
+    from: ServiceId,
+    choices: &mut Choices,
+    depth_max: u32,
+    asker: &Asker<'_>,
+) -> Walk {
+    let mut walk = Walk {
+        pick: Pick::Nobody(NO_SERVER),
+        service: from,
+        mirrored: false,
+        judged: false,
+        sets_cookie: false,
+    };
     loop {
         let Some(node) = service_of(view, walk.service) else { return walk };
-        let mut note =
-            |ticket, turn| choices.push(Choice { service: node.id, ticket, turn }, depth_max);
+        let mut member = |chosen: Chosen| {
+            let Chosen { position: turn, ticket, session } = chosen;
+            walk.sets_cookie |= session.sets_cookie();
+            choices.push(Choice { service: node.id, ticket, turn, session }, depth_max)
+        };
+        let mut note = |turn| member(Chosen { position: turn, ticket: 0, session: Session::None });
         let next = match &node.kind {
             NodeKind::Balancer { turns, .. } => {
-                let ticket = turns.ticket.draw();
-                if let Some(turn) = turns.rotation.turn(ticket)
-                    && note(ticket, turn)
+                if let Some(chosen) = choose(node, turns, asker)
+                    && member(chosen)
                 {
-                    walk.pick = Pick::Server(ServerRef { service: node.id, position: turn });
+                    let position = chosen.position;
+                    walk.pick = Pick::Server(ServerRef { service: node.id, position });
                 }
                 return walk;
             }
             NodeKind::Weighted { turns, services } => {
-                let ticket = turns.ticket.draw();
-                let Some(turn) = turns.rotation.turn(ticket) else { return walk };
-                services.get(usize::from(turn)).copied().filter(|_| note(ticket, turn))
+                let Some(chosen) = choose(node, turns, asker) else { return walk };
+                let next = services.get(usize::from(chosen.position)).copied();
+                next.filter(|_| member(chosen))
             }
             NodeKind::Failover { main, fallback, side, errors } => match side {
                 Side::Main => {
                     walk.judged |= errors.is_some();
-                    note(0, 0).then_some(*main)
+                    note(0).then_some(*main)
                 }
-                Side::Fallback => note(0, 1).then_some(*fallback),
+                Side::Fallback => note(1).then_some(*fallback),
                 Side::Neither => {
                     walk.pick = Pick::Nobody(NO_SIDE);
                     return walk;
@@ -68,7 +88,7 @@ pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices, depth_ma
                 let ticket = node.ticket.draw();
                 let wanted = |percent| mirror::is_mirrored(ticket, percent);
                 walk.mirrored |= node.mirrors.iter().any(|mirror| wanted(mirror.percent));
-                note(ticket, 0).then_some(node.main)
+                member(Chosen { position: 0, ticket, session: Session::None }).then_some(node.main)
             }
             NodeKind::Internal(internal) => {
                 walk.pick = Pick::Internal(*internal);
@@ -79,6 +99,23 @@ pub(super) fn walk(view: &View, from: ServiceId, choices: &mut Choices, depth_ma
         let Some(next) = next else { return walk };
         walk.service = next;
     }
+}
+
+/// Whose turn it is, unless the service chooses by more than turns.
+#[inline]
+fn choose(node: &ServiceNode, turns: &Turns, asker: &Asker<'_>) -> Option<Chosen> {
+    if let Some(choosing) = &node.choosing {
+        return choosing.choose(&turns.rotation, &turns.ticket, asker);
+    }
+    let ticket = turns.ticket.draw();
+    let position = turns.rotation.turn(ticket)?;
+    Some(Chosen { position, ticket, session: Session::None })
+}
+
+/// The load of a server whose service chooses by it.
+pub(super) fn load_of(view: &View, server: ServerRef) -> Option<&Arc<Load>> {
+    let choosing = service_of(view, server.service)?.choosing.as_ref()?;
+    choosing.loads.get(usize::from(server.position))
 }
 
 /// The innermost failover that judges `status` a failure and has not switched yet: its place among

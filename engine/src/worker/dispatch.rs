@@ -28,6 +28,8 @@ use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Reading, Rewritten, Target};
 use crate::net::wire::Due;
+use crate::service::choosing::Asker;
+use crate::service::load::InFlight;
 use crate::service::middleware::{AUTHORIZATION, path};
 use crate::view::stats::MirrorSkip;
 use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
@@ -208,14 +210,18 @@ impl Worker {
         target: &Target<'_>,
     ) {
         let depth_max = self.limits.service_depth;
+        let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        let walk = choose::walk(&exchange.view, service, &mut exchange.choices, depth_max);
+        let asker = Asker { fields: head.fields, ip: exchange.peer.ip(), now };
+        let walk = choose::walk(&exchange.view, service, &mut exchange.choices, depth_max, &asker);
         exchange.service = Some(walk.service);
         exchange.mirrored |= walk.mirrored;
         exchange.judged |= walk.judged;
+        exchange.sets_cookie |= walk.sets_cookie;
         match walk.pick {
             Pick::Server(server) => {
                 exchange.server = Some(server);
+                exchange.load = choose::load_of(&exchange.view, server).map(InFlight::at);
                 self.prepare_to_keep(key);
                 if self.compose(key, head, target) {
                     self.connect(key);

@@ -1,13 +1,14 @@
 //! The life of one request, from its complete head to its last byte.
 
 use super::body::Body;
-use super::record::Choice;
+use super::record::{Choice, Session};
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
 use crate::config::fixed::Scheme;
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
+use crate::service::load::InFlight;
 use crate::service::middleware::{GAUGES_MAX, Told};
 use crate::view::{NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Target, View};
 use std::net::SocketAddr;
@@ -95,7 +96,7 @@ pub(super) struct Choices {
 
 impl Default for Choices {
     fn default() -> Self {
-        let none = Choice { service: ServiceId(0), ticket: 0, turn: 0 };
+        let none = Choice { service: ServiceId(0), ticket: 0, turn: 0, session: Session::None };
         Self { list: [none; CHOICES_MAX], len: 0 }
     }
 }
@@ -224,6 +225,10 @@ pub(super) struct Exchange {
     pub(super) judged: bool,
     /// Some mirrors want this request.
     pub(super) mirrored: bool,
+    /// Some service gives the client a cookie.
+    pub(super) sets_cookie: bool,
+    /// The request as the server's load, if its service chooses by that.
+    pub(super) load: Option<InFlight>,
     /// Next address of the target to dial.
     pub(super) address: u16,
     pub(super) interims: u16,
@@ -279,6 +284,8 @@ impl Exchange {
             retried: false,
             judged: false,
             mirrored: false,
+            sets_cookie: false,
+            load: None,
             address: 0,
             interims: 0,
             retries: 0,

@@ -4,7 +4,7 @@
 use super::Worker;
 use super::choose;
 use super::exchange::Phase;
-use super::record::Choice;
+use super::record::{Choice, Session};
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
 
@@ -29,7 +29,8 @@ impl Worker {
         self.drop_response(key);
         let exchange = self.exchanges.get_mut(key).expect("just seen");
         exchange.choices.truncate(other.at);
-        exchange.choices.push(Choice { service: other.failover, ticket: 0, turn: 1 }, u32::MAX);
+        let choice = Choice { service: other.failover, ticket: 0, turn: 1, session: Session::None };
+        exchange.choices.push(choice, u32::MAX);
         exchange.phase = Phase::Waiting;
         exchange.retried = false;
         exchange.retries += 1;

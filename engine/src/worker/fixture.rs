@@ -21,7 +21,14 @@ fn entry() -> EntryView {
 
 fn service(id: u32, name: &str, kind: NodeKind) -> Arc<ServiceNode> {
     let id = ServiceId(id);
-    Arc::new(ServiceNode { id, name: name.into(), up: true, kind, stats: Arc::default() })
+    Arc::new(ServiceNode {
+        id,
+        name: name.into(),
+        up: true,
+        kind,
+        choosing: None,
+        stats: Arc::default(),
+    })
 }
 
 fn turns() -> Turns {
@@ -86,7 +93,12 @@ pub(super) fn route(internal: bool) -> Route {
     }
 }
 
-pub(super) const CHOICES: [Choice; 1] = [Choice { service: ServiceId(0), ticket: 41, turn: 1 }];
+pub(super) const CHOICES: [Choice; 1] = [Choice {
+    service: ServiceId(0),
+    ticket: 41,
+    turn: 1,
+    session: crate::service::choosing::Session::None,
+}];
 pub(super) const WALL: Wall = Wall(1_700_000_000_000_000_000);
 
 pub(super) fn record<'a>(

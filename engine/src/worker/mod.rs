@@ -40,6 +40,7 @@ mod served;
 mod session;
 mod settle;
 mod shed;
+mod sticky;
 mod stream;
 mod sweep;
 

@@ -219,7 +219,13 @@ impl Worker {
     pub(super) fn fail(&mut self, key: Key, status: u16) {
         self.release_upstream(key);
         self.report(key, false);
+        let now = self.now;
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if let Some(load) = exchange.load.take()
+            && !exchange.has_answered()
+        {
+            load.load().failed(now.since(exchange.sent_at), now);
+        }
         exchange.phase = Phase::Discarding;
         if exchange.has_answered() {
             self.cut(key);

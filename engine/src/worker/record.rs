@@ -3,6 +3,7 @@
 use crate::base::id::{EntryId, ServiceId};
 use crate::base::time::{Span, Time};
 use crate::config::tls::Suite;
+pub use crate::service::choosing::Session;
 use crate::view::series::Protocol;
 use crate::view::{Route, ServerNode, View};
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ pub struct Choice {
     pub ticket: u64,
     /// Position in the service's list.
     pub turn: u16,
+    /// What the client's cookie had to do with it. What a cookie decides draws no ticket.
+    pub session: Session,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ use super::exchange::{HeadBytes, Phase};
 use super::fields::{self, Persist, framing_for};
 use super::key_of;
 use super::log::AccessLines;
+use super::sticky;
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::Time;
@@ -82,8 +83,16 @@ impl Worker {
             self.on_interim(key, head, bytes);
             return;
         }
+        let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         exchange.origin_status = head.status;
+        if let Some(load) = &exchange.load {
+            let after = now.since(exchange.sent_at);
+            match head.status {
+                500.. => load.load().failed(after, now),
+                _ => load.load().answered(after, now),
+            }
+        }
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.response_head = Some(bytes.clone());
         }
@@ -186,6 +195,9 @@ impl Worker {
         let out = &mut self.scratch.head;
         out.clear();
         fields::write_response(out, bytes.bytes(), head, steps, exchange.told(), framing, persist);
+        if exchange.sets_cookie {
+            sticky::insert_cookies(out, exchange);
+        }
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod control;
+mod documents;
 mod drain;
 mod failover;
 mod faults;
@@ -22,6 +23,8 @@ mod secure;
 mod secure_servers;
 mod shed;
 mod smuggling;
+mod sticky;
 mod storm;
+mod strategies;
 mod tunnels;
 mod uplinks;

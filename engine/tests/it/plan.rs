@@ -123,6 +123,7 @@ impl Plan {
             name,
             up: true,
             kind,
+            choosing: None,
             stats: Arc::default(),
         }));
         id

@@ -8,7 +8,9 @@ use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
 use engine::base::id::{ServerId, ServiceId};
 use engine::base::time::Time;
+use engine::config::typed::ServiceKind;
 use engine::service::rotation::Rotation;
+use engine::view::model::Definition;
 use engine::view::status::{ChildPhase, Health};
 use engine::view::{MirrorNode, NodeKind, ServiceNode, Side, View};
 use serde::Deserialize;
@@ -35,14 +37,19 @@ struct Line<'a> {
     path: Cow<'a, str>,
     #[serde(rename = "request_X-Probe", default, borrow)]
     probe: Option<Cow<'a, str>>,
+    #[serde(rename = "request_Cookie", default, borrow)]
+    cookie: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Debug)]
 struct Choice<'a> {
     #[serde(rename = "Service", borrow)]
     service: Cow<'a, str>,
-    #[serde(rename = "Ticket")]
-    ticket: u64,
+    /// None for a session that a cookie kept.
+    #[serde(rename = "Ticket", default)]
+    ticket: Option<u64>,
+    #[serde(rename = "Session", default, borrow)]
+    session: Option<Cow<'a, str>>,
     #[serde(rename = "Turn")]
     turn: u16,
     #[serde(rename = "Member", borrow)]
@@ -115,7 +122,8 @@ impl Choices {
             });
         };
         for choice in &line.choices {
-            self.judge_choice(choice, view, gateway, net);
+            let cookies = line.cookie.as_deref().unwrap_or_default();
+            self.judge_choice(choice, cookies, view, gateway, net);
         }
         let told = |name: &str| line.choices.iter().any(|at| at.service == name);
         if let Some(service) = line.service.as_ref().filter(|name| !told(name)) {
@@ -125,7 +133,10 @@ impl Choices {
         let sent = probe.and_then(|id| seen.ledger.get(id)?.head_sent);
         epochs.judge_line(seen.host, line.epoch, sent, net.now, &mut net.verdict);
         let Some(probe) = probe else { return };
-        let choices = line.choices.iter().map(|at| (at.service.to_string(), at.ticket, at.turn));
+        let choices = line
+            .choices
+            .iter()
+            .filter_map(|at| Some((at.service.to_string(), at.ticket?, at.turn)));
         self.records.entry(probe).or_default().push(Record {
             gateway: gateway.instance.name.clone(),
             life: gateway.lives,
@@ -164,11 +175,12 @@ impl Choices {
     fn judge_choice(
         &mut self,
         choice: &Choice<'_>,
+        cookies: &str,
         view: &Arc<View>,
         gateway: &Gateway,
         net: &mut Net,
     ) {
-        let (ticket, turn) = (choice.ticket, choice.turn);
+        let (ticket, turn) = (choice.ticket.unwrap_or(0), choice.turn);
         let mut wrong = |oracle: Oracle, text: String| {
             let service = &choice.service;
             net.verdict.add(oracle, net.now, || {
@@ -179,8 +191,14 @@ impl Choices {
         let Some(node) = node else {
             return wrong(Oracle::C1, "no such service in that view".into());
         };
+        if let Some(text) = session_problem(node, choice, cookies, view) {
+            wrong(Oracle::C1, text);
+        }
         let mut replayed = false;
         let drawn = match &node.kind {
+            NodeKind::Balancer { .. } | NodeKind::Weighted { .. } if choice.session.is_some() => {
+                false
+            }
             NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => {
                 if let Some(text) = turn_problem(&turns.rotation, ticket, turn) {
                     wrong(Oracle::C1, text);
@@ -280,6 +298,53 @@ fn born(views: &BTreeMap<u64, Arc<View>>, epoch: u64, service: &str) -> u64 {
     };
     let back = views.range(..=epoch).rev().take_while(|(_, view)| chooses(view));
     back.last().map_or(epoch, |(epoch, _)| *epoch)
+}
+
+/// A session stays with the member that its cookie names unless that is known to be down, and
+/// draws no ticket; without such a cookie a ticket is drawn. Judged by the documents, not by the
+/// tables made of them.
+fn session_problem(
+    node: &ServiceNode,
+    choice: &Choice<'_>,
+    cookies: &str,
+    view: &View,
+) -> Option<String> {
+    let expected = kept_by(node, cookies, view);
+    let kept = choice.session.as_ref().map(|_| usize::from(choice.turn));
+    if kept == expected && choice.ticket.is_some() == kept.is_none() {
+        return None;
+    }
+    let (session, ticket) = (&choice.session, choice.ticket);
+    Some(format!("session {session:?}, ticket {ticket:?}, but `{cookies}` keeps {expected:?}"))
+}
+
+fn kept_by(node: &ServiceNode, cookies: &str, view: &View) -> Option<usize> {
+    let info = view.model.services.get(node.id.0)?;
+    let Definition::Written(written) = &info.definition else { return None };
+    let (manner, keys): (_, Vec<&str>) = match &written.kind {
+        ServiceKind::Balancer(at) => {
+            (&at.manner, at.servers.iter().map(|server| server.url.as_str()).collect())
+        }
+        ServiceKind::Weighted { services, manner } => {
+            (manner, services.iter().map(|part| part.key.as_str()).collect())
+        }
+        ServiceKind::Failover(_) | ServiceKind::Mirroring(_) | ServiceKind::Broken(_) => {
+            return None;
+        }
+    };
+    let name = &manner.sticky.as_ref()?.name;
+    let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(other, _)| other == name)?;
+    let member = keys.iter().position(|key| *key == value)?;
+    let known = match &node.kind {
+        NodeKind::Balancer { servers, .. } => known_server(view, servers.get(member)?.id),
+        NodeKind::Weighted { services, .. } => known(view, *services.get(member)?, 0),
+        NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => return None,
+    };
+    (known != Known::Down).then_some(member)
 }
 
 fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {

@@ -2,14 +2,15 @@
 //! that is wrong itself is broken.
 
 use super::health::{Checked, health_check, passive_check};
-use super::{check_name, qualified};
+use super::{check_name, manner, qualified};
 use crate::config::address::Url;
 use crate::config::document::Value;
+use crate::config::duration;
 use crate::config::fields::{Fields, Named, bad_value, number};
 use crate::config::fixed::{Scheme, Transport};
 use crate::config::report::Report;
 use crate::config::typed::{
-    Balancer, Failover, FailoverErrors, Mirror, Mirroring, NamedTransport, Server, Service,
+    Balancer, Failover, FailoverErrors, Manner, Mirror, Mirroring, NamedTransport, Server, Service,
     ServiceKind, Weight, WeightedRef,
 };
 use std::ops::RangeInclusive;
@@ -22,7 +23,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
     check_name(report, member);
     let kind = Fields::open(report, &member.path, member.value).map(|mut fields| {
         fields.at = member.at;
-        let kind = one_kind(&fields);
+        let kind = one_kind(&fields, &name);
         fields.unsupported(&["middlewares"]);
         fields.close();
         kind
@@ -47,17 +48,14 @@ impl Read {
     }
 }
 
-fn one_kind(fields: &Fields<'_>) -> Option<Read> {
+fn one_kind(fields: &Fields<'_>, name: &str) -> Option<Read> {
     let set: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
     match set.as_slice() {
-        ["loadBalancer"] => fields.section("loadBalancer").map(balancer),
-        ["weighted"] => fields.section("weighted").map(weighted),
+        ["loadBalancer"] => fields.section("loadBalancer").map(|own| balancer(own, name)),
+        ["weighted"] => fields.section("weighted").map(|own| weighted(own, name)),
         ["failover"] => fields.section("failover").map(failover),
         ["mirroring"] => fields.section("mirroring").map(mirroring),
-        ["highestRandomWeight"] => {
-            fields.unsupported(&["highestRandomWeight"]);
-            None
-        }
+        ["highestRandomWeight"] => fields.section("highestRandomWeight").map(rendezvous),
         [] => {
             let unknown = fields.unasked();
             // An unknown key says it better, and with a suggestion.
@@ -95,18 +93,11 @@ fn members<T>(
     (kept, errors)
 }
 
-fn balancer(fields: Fields<'_>) -> Read {
+fn balancer(fields: Fields<'_>, name: &str) -> Read {
     let (servers, members_out) = members(&fields, "servers", |fields, _| server(fields));
-    let plain = fields
-        .word("strategy", &[("wrr", true), ("p2c", false), ("hrw", false), ("leasttime", false)]);
-    if plain == Some(false) {
-        let text = "only the strategy wrr is supported by this version";
-        fields.error("strategy", "unsupported", text);
-    }
+    let manner = manner::of_balancer(&fields, name, &servers);
     let transport = fields.text("serversTransport").filter(|name| name != "default@internal");
-    fields.unsupported(&["sticky"]);
-    // Responses are forwarded as they come, which is what every flush interval allows.
-    fields.accept(&["responseForwarding"]);
+    forwarding(&fields);
     let balancer = Balancer {
         servers,
         health_check: fields
@@ -115,12 +106,24 @@ fn balancer(fields: Fields<'_>) -> Read {
         passive: fields.section("passiveHealthCheck").map(passive_check),
         pass_host: fields.flag("passHostHeader").unwrap_or(true),
         transport: qualified(&transport.unwrap_or_default()),
+        manner,
     };
     if !fields.present("servers") {
         fields.warning("servers", "no-members", "without servers every request is answered 503");
     }
     fields.close();
     Read { kind: ServiceKind::Balancer(balancer), members_out }
+}
+
+/// Responses are forwarded as they come, which is what every flush interval allows. A negative one
+/// asks for just that.
+fn forwarding(fields: &Fields<'_>) {
+    let Some(forwarding) = fields.section("responseForwarding") else { return };
+    forwarding.parsed("flushInterval", |text| {
+        let length = text.strip_prefix('-').unwrap_or(text);
+        duration::span(length).map_err(str::to_owned)
+    });
+    forwarding.close();
 }
 
 fn server(fields: Fields<'_>) -> Option<Server> {
@@ -184,10 +187,20 @@ fn parent_check(fields: &Fields<'_>) {
     }
 }
 
-fn weighted(fields: Fields<'_>) -> Read {
+fn weighted(fields: Fields<'_>, name: &str) -> Read {
+    let manner = manner::of_weighted(&fields, name);
+    over_services(fields, manner)
+}
+
+fn rendezvous(fields: Fields<'_>) -> Read {
+    over_services(fields, Manner::RENDEZVOUS)
+}
+
+fn over_services(fields: Fields<'_>, manner: Manner) -> Read {
     let (services, members_out) = members(&fields, "services", |fields, value| {
         let child = WeightedRef {
             name: reference(&fields, "name"),
+            key: fields.text("name").unwrap_or_default(),
             weight: weight(&fields),
             place: fields.report.place(value.at),
         };
@@ -196,12 +209,12 @@ fn weighted(fields: Fields<'_>) -> Read {
         Some(child)
     });
     if services.is_empty() && members_out == 0 {
-        fields.error("services", "missing", "a weighted service names other services");
+        let text = format!("a {} service names other services", manner.kind());
+        fields.error("services", "missing", text);
     }
-    fields.unsupported(&["sticky"]);
     parent_check(&fields);
     fields.close();
-    Read { kind: ServiceKind::Weighted { services }, members_out }
+    Read { kind: ServiceKind::Weighted { services, manner }, members_out }
 }
 
 fn failover(fields: Fields<'_>) -> Read {

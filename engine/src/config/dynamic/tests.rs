@@ -1,5 +1,6 @@
 //! Documents and what is said about them.
 
+mod manner;
 mod middlewares;
 mod tls;
 
@@ -239,15 +240,26 @@ fn a_wrong_service_is_broken() {
         "weighted: {services: [{name: a}]}, failover: {service: a, fallback: b}",
         "http.services.s: a service is one thing, not weighted and failover",
     );
-    broken("highestRandomWeight: {}", "highestRandomWeight: this is not supported by this version");
+    broken(
+        "highestRandomWeight: {}",
+        "highestRandomWeight.services: a highestRandomWeight service names other services",
+    );
     let server = "servers: [{url: http://a}]";
     for (lines, expected) in [
-        ("strategy: p2c", "strategy: only the strategy wrr is supported by this version"),
         (
             "strategy: wr",
             "strategy: `wr`: expected one of wrr, p2c, hrw, leasttime; did you mean wrr?",
         ),
-        ("sticky: {cookie: {}}", "sticky: this is not supported by this version"),
+        (
+            "responseForwarding: {flushInterval: soon}",
+            "responseForwarding.flushInterval: `soon`: write 10s, 1m30s, 250ms or a number of \
+             seconds",
+        ),
+        (
+            "responseForwarding: {flushIntervall: 1s}",
+            "responseForwarding.flushIntervall: unknown key `flushIntervall` \
+             (did you mean flushInterval?)",
+        ),
     ] {
         broken(
             &format!("loadBalancer: {{{server}, {lines}}}"),
@@ -325,7 +337,7 @@ fn weighted_services() {
          weight: 0}]}",
         "",
     );
-    let ServiceKind::Weighted { services } = kind else { panic!("{kind:?}") };
+    let ServiceKind::Weighted { services, .. } = kind else { panic!("{kind:?}") };
     let shown: Vec<String> =
         services.iter().map(|s| format!("{} {}", s.name, s.weight.get())).collect();
     assert_eq!(shown, ["a@file 90", "b@x 1", "c@file 0"]);
@@ -334,12 +346,8 @@ fn weighted_services() {
         "error: weighted.services[0].weight: `-3`: it is below 0\n\
          error: weighted.services[1].name: name names a service",
     );
-    assert!(matches!(kind, ServiceKind::Weighted { services } if services.len() == 1));
+    assert!(matches!(kind, ServiceKind::Weighted { services, .. } if services.len() == 1));
     broken("weighted: {}", "weighted.services: a weighted service names other services");
-    broken(
-        "weighted: {services: [{name: a}], sticky: {}}",
-        "weighted.sticky: this is not supported by this version",
-    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Definitions of services: as written in documents, and as children's adverts make them.
 
 use super::Compiler;
+use super::choosing::ChosenBy;
 use super::servers::ServerSpec;
 use super::slots::{Part, Seat, Shape};
 use crate::base::id::{ChildId, ServiceId};
@@ -86,12 +87,13 @@ impl Compiler {
             Place::Height(height) => (self.written_shape(id, service), *height),
         };
         self.define(id, &name, Definition::Written(Arc::clone(service)), shape, rank);
+        self.slots.get_mut(id).chosen_by = ChosenBy::of(&service.kind).map(Arc::new);
     }
 
     fn written_shape(&mut self, id: ServiceId, service: &Service) -> Shape {
         match &service.kind {
             ServiceKind::Balancer(balancer) => self.balancer_shape(id, balancer),
-            ServiceKind::Weighted { services } => {
+            ServiceKind::Weighted { services, .. } => {
                 let part = |compiler: &mut Self, member: &WeightedRef| Part {
                     service: compiler.hold_service(&member.name),
                     weight: member.weight.get(),
@@ -250,9 +252,12 @@ fn is_misplaced(place: &Place, depth_max: u32) -> bool {
 /// Whether two definitions mean the same, wherever they stand.
 fn alike(a: &ServiceKind, b: &ServiceKind) -> bool {
     match (a, b) {
-        (ServiceKind::Weighted { services: a }, ServiceKind::Weighted { services: b }) => {
-            a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| (&a.name, a.weight) == (&b.name, b.weight))
+        (
+            ServiceKind::Weighted { services: a, manner: manner_a },
+            ServiceKind::Weighted { services: b, manner: manner_b },
+        ) => {
+            let meaning = |part: &WeightedRef| (part.name.clone(), part.key.clone(), part.weight);
+            manner_a == manner_b && a.iter().map(meaning).eq(b.iter().map(meaning))
         }
         (ServiceKind::Mirroring(a), ServiceKind::Mirroring(b)) => mirrors_alike(a, b),
         (a, b) => a == b,

@@ -15,6 +15,7 @@
 mod changes;
 mod check;
 mod children;
+mod choosing;
 mod define;
 mod node;
 mod problems;

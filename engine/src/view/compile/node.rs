@@ -22,6 +22,7 @@ impl Compiler {
         let standing = self.standing(id);
         let turns = self.weights(id, standing).map(|weights| self.turns(id, standing, weights));
         let kind = self.node_kind(id, turns.unwrap_or_default());
+        let choosing = self.choosing(id, standing);
         let (condition, faults) = self.judge(id);
         let slot = self.slots.get(id);
         let node = ServiceNode {
@@ -29,6 +30,7 @@ impl Compiler {
             name: Arc::clone(&slot.name),
             up: standing.serves(),
             kind,
+            choosing: choosing.map(Box::new),
             stats: Arc::clone(&slot.stats),
         };
         let (was, was_condition) = (self.slots.standing(id), slot.condition);
@@ -98,7 +100,7 @@ impl Compiler {
         }
     }
 
-    fn seat_standing(&self, seat: &Seat) -> Standing {
+    pub(super) fn seat_standing(&self, seat: &Seat) -> Standing {
         let standing = self.servers.standing(seat.server);
         let child = seat.node.uplink.as_ref().and_then(|uplink| self.child(uplink.child));
         match child.map(|child| child.freshness).unwrap_or_default() {
@@ -109,7 +111,7 @@ impl Compiler {
     }
 
     /// A child's own weight decays with its age; a weight that this parent sets does not.
-    fn weight(&self, part: &Part) -> u32 {
+    pub(super) fn weight(&self, part: &Part) -> u32 {
         let child = part.child.and_then(|child| self.child(child));
         child.map_or(part.weight, |child| child.freshness.weight(part.weight))
     }
@@ -211,6 +213,7 @@ fn turns_of(kind: &NodeKind) -> Option<&Turns> {
 fn same_node(a: &ServiceNode, b: &ServiceNode) -> bool {
     a.name == b.name
         && a.up == b.up
+        && a.choosing == b.choosing
         && Arc::ptr_eq(&a.stats, &b.stats)
         && same_kind(&a.kind, &b.kind)
 }

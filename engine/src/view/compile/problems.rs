@@ -183,9 +183,9 @@ fn parts<'a>(service: &'a Arc<Service>, shape: &Shape) -> Vec<(String, &'a Place
     let ids = shape.services();
     let places: Vec<(String, &Place)> =
         match &service.kind {
-            ServiceKind::Weighted { services } => (0..)
+            ServiceKind::Weighted { services, manner } => (0..)
                 .zip(services)
-                .map(|(at, part)| (format!("weighted.services[{at}].name"), &part.place))
+                .map(|(at, part)| (format!("{}[{at}].name", manner.members_key()), &part.place))
                 .collect(),
             ServiceKind::Failover(_) => vec![
                 ("failover.service".into(), &service.place),

@@ -5,6 +5,7 @@ use super::changes::{NameChanges, Probe};
 use crate::base::id::{ServerId, ServiceId, TargetId};
 use crate::config::fixed::{Authority, Scheme, Transport};
 use crate::config::typed::{HealthCheck, PassiveCheck};
+use crate::service::load::Load;
 use crate::service::standing::Standing;
 use crate::view::status::Health;
 use crate::view::table::Table;
@@ -32,6 +33,8 @@ struct Server {
     host_field: String,
     health: Health,
     ejected: bool,
+    /// Made when a strategy first asks for it.
+    load: Option<Arc<Load>>,
 }
 
 /// A server as a definition wants it.
@@ -71,6 +74,12 @@ impl Servers {
 
     pub(super) fn service(&self, id: ServerId) -> Option<ServiceId> {
         self.get(id).map(|server| server.wanted.service)
+    }
+
+    /// The words that workers keep of a server's load.
+    pub(super) fn load(&mut self, id: ServerId) -> Arc<Load> {
+        let server = self.get_mut(id).expect("a server in a balancer is held");
+        Arc::clone(server.load.get_or_insert_default())
     }
 
     pub(super) fn probe(&self, id: ServerId) -> Option<Probe> {
@@ -200,12 +209,13 @@ impl Compiler {
             self.servers.list.resize_with(at + 1, || None);
         }
         let old = self.servers.list[at].take();
-        let (mut health, mut ejected) = (Health::Unknown, false);
-        if let Some(old) = old {
+        let (mut health, mut ejected, mut load) = (Health::Unknown, false, None);
+        if let Some(mut old) = old {
+            load = old.load.take();
             self.release_target(old.target);
             (health, ejected) = self.carried_over(&old, &wanted);
         }
-        self.servers.list[at] = Some(Server { wanted, target, host_field, health, ejected });
+        self.servers.list[at] = Some(Server { wanted, target, host_field, health, ejected, load });
         id
     }
 

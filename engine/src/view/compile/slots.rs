@@ -3,6 +3,7 @@
 //! A name that is referred to has a slot whether or not anybody defines it: references need not be
 //! resolved again when a child appears, and a request that meets an undefined service gets 503.
 
+use super::choosing::ChosenBy;
 use super::problems::Fault;
 use super::{Compiler, Ids};
 use crate::base::id::{ChildId, ServerId, ServiceId};
@@ -46,6 +47,8 @@ pub(super) struct Slot {
     pub(super) routers: Vec<u32>,
     pub(super) condition: Condition,
     pub(super) ticket: Arc<Ticket>,
+    /// How members are chosen, if not by turns alone.
+    pub(super) chosen_by: Option<Arc<ChosenBy>>,
     pub(super) stats: Arc<Scope>,
     pub(super) faults: Vec<Fault>,
 }
@@ -61,6 +64,7 @@ impl Default for Slot {
             routers: Vec::new(),
             condition: Condition::Disabled,
             ticket: Arc::default(),
+            chosen_by: None,
             stats: Arc::default(),
             faults: Vec::new(),
         }
@@ -271,6 +275,7 @@ impl Compiler {
             return;
         }
         slot.ticket = Arc::default();
+        slot.chosen_by = None;
         slot.stats = Arc::default();
         self.pending.report.push(format!("dropped: state of {}: it is gone", slot.name));
         // Whoever still refers to it knows it by the name that references are compared by.

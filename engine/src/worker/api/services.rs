@@ -3,7 +3,9 @@
 use super::list::{List, Query};
 use super::{describe, strings};
 use crate::base::id::ServiceId;
-use crate::config::typed::{Balancer, Failover, FailoverErrors, Mirroring, ServiceKind};
+use crate::config::typed::{
+    Balancer, Failover, FailoverErrors, Mirroring, ServiceKind, StickyCookie, Strategy,
+};
 use crate::uplink::advert::{health_check, passive_check};
 use crate::view::model::{Definition, ServiceInfo};
 use crate::view::status::Health;
@@ -113,6 +115,9 @@ pub(super) fn type_of(definition: &Definition) -> &'static str {
     match definition {
         Definition::Written(service) => match &service.kind {
             ServiceKind::Balancer(_) => "loadbalancer",
+            ServiceKind::Weighted { manner, .. } if manner.strategy == Strategy::Hrw => {
+                "highestrandomweight"
+            }
             ServiceKind::Weighted { .. } => "weighted",
             ServiceKind::Failover(_) => "failover",
             ServiceKind::Mirroring(_) => "mirroring",
@@ -129,9 +134,13 @@ fn definition(definition: &Definition, view: &View) -> Option<(&'static str, Val
     match definition {
         Definition::Written(service) => match &service.kind {
             ServiceKind::Balancer(balancer) => Some(("loadBalancer", load_balancer(balancer))),
-            ServiceKind::Weighted { services } => {
+            ServiceKind::Weighted { services, manner } => {
                 let members = services.iter().map(|m| (m.name.as_str(), m.weight.get()));
-                Some(("weighted", weighted(members)))
+                let mut object = weighted(members);
+                if let (Value::Object(object), Some(cookie)) = (&mut object, &manner.sticky) {
+                    object.insert("sticky".to_owned(), sticky(cookie));
+                }
+                Some((manner.kind(), object))
             }
             ServiceKind::Failover(failover) => Some(("failover", fail_over(failover))),
             ServiceKind::Mirroring(mirroring) => Some(("mirroring", mirror(mirroring))),
@@ -171,7 +180,10 @@ fn load_balancer(balancer: &Balancer) -> Value {
     });
     let mut object = Map::new();
     object.insert("servers".to_owned(), servers.collect());
-    object.insert("strategy".to_owned(), json!("wrr"));
+    object.insert("strategy".to_owned(), json!(balancer.manner.strategy.name()));
+    if let Some(cookie) = &balancer.manner.sticky {
+        object.insert("sticky".to_owned(), sticky(cookie));
+    }
     object.insert("passHostHeader".to_owned(), json!(balancer.pass_host));
     if let Some(check) = &balancer.health_check {
         object.insert("healthCheck".to_owned(), health_check(check));
@@ -180,6 +192,28 @@ fn load_balancer(balancer: &Balancer) -> Value {
         object.insert("passiveHealthCheck".to_owned(), passive_check(check));
     }
     Value::Object(object)
+}
+
+/// What is not set is left out.
+fn sticky(cookie: &StickyCookie) -> Value {
+    let mut object = Map::new();
+    object.insert("name".to_owned(), json!(cookie.name));
+    for (key, set) in [("secure", cookie.secure), ("httpOnly", cookie.http_only)] {
+        if set {
+            object.insert(key.to_owned(), json!(true));
+        }
+    }
+    if let Some(same_site) = cookie.same_site {
+        object.insert("sameSite".to_owned(), json!(same_site.name()));
+    }
+    if cookie.max_age != 0 {
+        object.insert("maxAge".to_owned(), json!(cookie.max_age));
+    }
+    object.insert("path".to_owned(), json!(cookie.path));
+    if !cookie.domain.is_empty() {
+        object.insert("domain".to_owned(), json!(cookie.domain));
+    }
+    json!({ "cookie": object })
 }
 
 fn weighted<'a>(members: impl Iterator<Item = (&'a str, u32)>) -> Value {

@@ -56,8 +56,13 @@ impl Json<'_> {
             let named = Named::of(choice, record.view);
             self.out.extend_from_slice(if at > 0 { b",{\"Service\":" } else { b"{\"Service\":" });
             json_string(named.service.as_bytes(), self.out);
-            self.out.extend_from_slice(b",\"Ticket\":");
-            number(choice.ticket, self.out);
+            if choice.session.follows_cookie() {
+                self.out.extend_from_slice(b",\"Session\":");
+                json_string(choice.session.name().as_bytes(), self.out);
+            } else {
+                self.out.extend_from_slice(b",\"Ticket\":");
+                number(choice.ticket, self.out);
+            }
             self.out.extend_from_slice(b",\"Turn\":");
             number(choice.turn.into(), self.out);
             self.out.extend_from_slice(b",\"Member\":");

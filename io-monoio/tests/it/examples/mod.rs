@@ -109,3 +109,16 @@ fn mutual_tls_lets_friends_in_and_renews_while_it_runs() {
         error.contains("the other side does not know who signed our certificate")
     });
 }
+
+#[test]
+fn clients_stay_with_their_cluster() {
+    let stage = Stage::set("sticky", 10, "yml");
+    assert_eq!(stage.served(10, "/", &[]), (5, 5));
+    let (one, two) = ("Cookie: cluster=11e05e1c53026ad2", "Cookie: cluster=648f9e143f2a9eca");
+    assert_eq!(stage.served(20, "/", &[one]), (20, 0));
+    assert_eq!(stage.served(20, "/", &[two]), (0, 20));
+    let weight = "cluster-2@multicluster\n            weight: ";
+    stage.edit("parent-dynamic.yml", &[(&format!("{weight}1"), &format!("{weight}0"))]);
+    stage.until("no new clients go to child 2", |stage| stage.served(20, "/", &[]) == (20, 0));
+    assert_eq!(stage.served(20, "/", &[two]), (0, 20));
+}

@@ -1,0 +1,132 @@
+//! How a service chooses: its strategy, and the cookie that keeps a session at one member.
+
+use crate::base::digest::{hex, sha1};
+use crate::config::fields::Fields;
+use crate::config::typed::{Manner, SameSite, Server, StickyCookie, Strategy, Weight};
+
+/// Of a `loadBalancer` with this qualified name.
+pub(super) fn of_balancer(fields: &Fields<'_>, service: &str, servers: &[Server]) -> Manner {
+    let strategy = fields.parsed("strategy", strategy).unwrap_or_default();
+    let weighty = |server: &Server| !matches!(server.weight, Weight::ZERO | Weight::ONE);
+    if strategy == Strategy::P2c && servers.iter().any(weighty) {
+        let text = "p2c does not look at weights: only 0 means something, no new requests";
+        fields.warning("strategy", "no-effect", text);
+    }
+    Manner { strategy, sticky: sticky(fields, service) }
+}
+
+/// Of a `weighted` service.
+pub(super) fn of_weighted(fields: &Fields<'_>, service: &str) -> Manner {
+    Manner { strategy: Strategy::Wrr, sticky: sticky(fields, service) }
+}
+
+/// Empty is the default, as in the dialect.
+fn strategy(text: &str) -> Result<Strategy, String> {
+    if text.is_empty() {
+        return Ok(Strategy::Wrr);
+    }
+    crate::config::fields::word(text, &Strategy::ALL)
+}
+
+fn sticky(fields: &Fields<'_>, service: &str) -> Option<StickyCookie> {
+    let sticky = fields.section("sticky")?;
+    if !sticky.present("cookie") {
+        let text = "sessions stick by a cookie";
+        sticky.error_with_help("cookie", "missing", text, "cookie: {} is one with all defaults");
+    }
+    let cookie = sticky.section("cookie").map(|fields| cookie(fields, service));
+    sticky.close();
+    cookie
+}
+
+fn cookie(fields: Fields<'_>, service: &str) -> StickyCookie {
+    let defaults = StickyCookie::default();
+    let chosen = fields.text("name").filter(|name| !name.is_empty());
+    let secure = fields.flag("secure").unwrap_or(defaults.secure);
+    let same_site = fields.parsed("sameSite", same_site).flatten();
+    if same_site == Some(SameSite::None) && !secure {
+        let text = "browsers refuse a cookie with sameSite none that is not secure";
+        fields.warning("sameSite", "refused-cookie", text);
+    }
+    let cookie = StickyCookie {
+        name: chosen.map_or_else(|| default_name(service), |name| sanitised(&name)),
+        secure,
+        http_only: fields.flag("httpOnly").unwrap_or(defaults.http_only),
+        same_site,
+        max_age: fields.number("maxAge", -AGE_MAX..=AGE_MAX).unwrap_or(defaults.max_age),
+        path: fields.parsed("path", path).unwrap_or(defaults.path),
+        domain: fields.parsed("domain", domain).unwrap_or(defaults.domain),
+    };
+    fields.close();
+    cookie
+}
+
+/// Sixty-eight years, in seconds.
+const AGE_MAX: i64 = (1 << 31) - 1;
+
+/// The name of a cookie whose author chose none, as Traefik makes it.
+fn default_name(service: &str) -> String {
+    let digest = sha1(format!("_TRAEFIK_BACKEND_{service}").as_bytes());
+    format!("_{}", hex(&digest, 5))
+}
+
+/// Letters that a cookie's name cannot have become `_`, as in Traefik.
+fn sanitised(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^`|~".contains(c);
+    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+}
+
+fn same_site(text: &str) -> Result<Option<SameSite>, String> {
+    match text {
+        "" => Ok(None),
+        text => crate::config::fields::word(text, &SameSite::ALL).map(Some),
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let fits = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
+    if text.is_empty() {
+        Ok("/".to_owned())
+    } else if text.starts_with('/') && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a path such as /shop, without ;".to_owned())
+    }
+}
+
+/// A dot in front means nothing any more (RFC 6265 §5.2.3).
+fn domain(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('.').unwrap_or(text);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() < 64
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.is_empty() || (name.len() < 254 && name.split('.').all(label)) {
+        Ok(name.to_owned())
+    } else {
+        Err("expected a domain such as example.com".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_without_a_name_is_called_as_traefik_calls_it() {
+        assert_eq!(default_name("shop@file"), "_8705d");
+    }
+
+    #[test]
+    fn letters_that_a_name_cannot_have_are_replaced() {
+        for (name, expected) in
+            [("lvl1", "lvl1"), ("a b;c=d", "a_b_c_d"), ("_x.y|z", "_x.y|z"), ("ä", "_")]
+        {
+            assert_eq!(sanitised(name), expected);
+        }
+    }
+}

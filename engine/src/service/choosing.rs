@@ -1,0 +1,232 @@
+//! Choosing among members otherwise than by turns alone: sticky sessions, and strategies that look
+//! at load, at speed or at the client. What a choice depends on is the ticket, the words of
+//! [`Load`], the request and the time; the members that may serve are in the view.
+
+use super::load::Load;
+use super::rotation::Rotation;
+use super::sticky::Sticky;
+use super::ticket::Ticket;
+use crate::base::digest::Fnv1a;
+use crate::base::prng::Prng;
+use crate::base::time::Time;
+use crate::config::typed::Strategy;
+use crate::http::fields::Field;
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What a service that does more than give turns chooses by.
+#[derive(Debug)]
+pub struct Choosing {
+    pub strategy: Strategy,
+    /// Members that take new requests.
+    pub candidates: Box<[Candidate]>,
+    /// What members are told apart by, by position.
+    pub names: Arc<[Arc<str>]>,
+    /// By position; empty if the strategy does not ask for it.
+    pub loads: Box<[Arc<Load>]>,
+    pub sticky: Option<Sticking>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    pub position: u16,
+    pub weight: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sticking {
+    pub cookie: Arc<Sticky>,
+    /// By position: whether a session may stay.
+    pub stays: Box<[bool]>,
+}
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    pub fields: &'a [Field<'a>],
+    pub ip: IpAddr,
+    pub now: Time,
+}
+
+/// A member and how it was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Chosen {
+    pub position: u16,
+    /// 0 if none was drawn.
+    pub ticket: u64,
+    pub session: Session,
+}
+
+/// What a choice has to do with the client's cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Session {
+    /// Nothing.
+    #[default]
+    None,
+    /// The cookie said it; no ticket was drawn.
+    Kept,
+    /// A cookie of an earlier form said it, and the client gets the present one.
+    Renewed,
+    /// The client gets a cookie that names the member.
+    Begun,
+}
+
+impl Session {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kept => "kept",
+            Self::Renewed => "renewed",
+            Self::Begun => "begun",
+        }
+    }
+
+    pub fn sets_cookie(self) -> bool {
+        matches!(self, Self::Renewed | Self::Begun)
+    }
+
+    pub fn follows_cookie(self) -> bool {
+        matches!(self, Self::Kept | Self::Renewed)
+    }
+}
+
+impl Choosing {
+    pub fn choose(
+        &self,
+        rotation: &Rotation,
+        ticket: &Ticket,
+        asker: &Asker<'_>,
+    ) -> Option<Chosen> {
+        if let Some(sticking) = &self.sticky
+            && let Some(named) = sticking.cookie.find(asker.fields)
+            && sticking.stays.get(usize::from(named.member)) == Some(&true)
+        {
+            let session = if named.old { Session::Renewed } else { Session::Kept };
+            return Some(Chosen { position: named.member, ticket: 0, session });
+        }
+        let session = if self.sticky.is_some() { Session::Begun } else { Session::None };
+        let (position, ticket) = match self.strategy {
+            Strategy::Hrw => (self.by_client(asker.ip), 0),
+            Strategy::Wrr => {
+                let ticket = ticket.draw();
+                (rotation.turn(ticket), ticket)
+            }
+            Strategy::P2c => {
+                let ticket = ticket.draw();
+                (self.of_two(ticket), ticket)
+            }
+            Strategy::LeastTime => {
+                let ticket = ticket.draw();
+                (self.quickest(rotation.turn(ticket), asker.now), ticket)
+            }
+        };
+        Some(Chosen { position: position?, ticket, session })
+    }
+
+    /// The less busy of two members that the ticket names; of two alike, the first.
+    fn of_two(&self, ticket: u64) -> Option<u16> {
+        let all = self.candidates.len();
+        if all < 2 {
+            return self.candidates.first().map(|only| only.position);
+        }
+        let mut chance = Prng::new(ticket);
+        let mut below = || usize::try_from(chance.below(all as u64)).expect("below a length");
+        let (one, two) = (below(), below());
+        let two = if one == two { (two + 1) % all } else { two };
+        let [one, two] = [one, two].map(|at| self.candidates[at].position);
+        Some(if self.in_flight(two) < self.in_flight(one) { two } else { one })
+    }
+
+    fn in_flight(&self, position: u16) -> u32 {
+        self.loads.get(usize::from(position)).map_or(0, |load| load.in_flight())
+    }
+
+    /// The least of time × (1 + requests under way) ÷ weight; among equals whoever comes first
+    /// from `turn` on. Who was never measured counts as the quickest.
+    fn quickest(&self, turn: Option<u16>, now: Time) -> Option<u16> {
+        let load = |member: &Candidate| self.loads.get(usize::from(member.position));
+        let pace = |member: &Candidate| load(member).and_then(|load| load.pace(now));
+        let quickest = self.candidates.iter().filter_map(pace).min().unwrap_or(1);
+        let turn = turn.unwrap_or(0);
+        let score = |member: &Candidate| {
+            let busy = u128::from(self.in_flight(member.position)) + 1;
+            u128::from(pace(member).unwrap_or(quickest)) * busy
+        };
+        let mut best: Option<(u128, &Candidate)> = None;
+        for member in &self.candidates {
+            let own = score(member);
+            let better = best.is_none_or(|(score, than)| {
+                let scores =
+                    (own * u128::from(than.weight)).cmp(&(score * u128::from(member.weight)));
+                let far = |member: &Candidate| member.position.wrapping_sub(turn);
+                scores.then_with(|| far(member).cmp(&far(than))) == Ordering::Less
+            });
+            if better {
+                best = Some((own, member));
+            }
+        }
+        best.map(|(_, member)| member.position)
+    }
+
+    /// Rendezvous hashing: each member draws a number from the client's address and its own name,
+    /// and the best for its weight wins. A member that leaves takes nobody else's clients along.
+    fn by_client(&self, ip: IpAddr) -> Option<u16> {
+        let mut client = Fnv1a::default();
+        write!(client, "{}", ip.to_canonical()).expect("a hash takes every byte");
+        let mut best: Option<(u64, &Candidate)> = None;
+        for member in &self.candidates {
+            let name = self.names.get(usize::from(member.position)).map_or("", |name| &**name);
+            let hash = client.with(name.as_bytes()).finish();
+            if best
+                .is_none_or(|(other, than)| draws_better(hash, member.weight, other, than.weight))
+            {
+                best = Some((hash, member));
+            }
+        }
+        best.map(|(_, member)| member.position)
+    }
+}
+
+impl PartialEq for Choosing {
+    /// Whether a worker could not tell them apart.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<Load>, &Arc<Load>)| Arc::ptr_eq(a, b);
+        self.strategy == other.strategy
+            && self.candidates == other.candidates
+            && self.names == other.names
+            && self.loads.len() == other.loads.len()
+            && self.loads.iter().zip(&other.loads).all(same)
+            && self.sticky == other.sticky
+    }
+}
+
+/// Whether one member's `weight / -ln(hash / 2^64)` is above another's.
+fn draws_better(one: u64, weight: u32, two: u64, than: u32) -> bool {
+    if weight == than {
+        return one > two;
+    }
+    let (one, two) = (u128::from(fall(one)), u128::from(fall(two)));
+    one * u128::from(than) < two * u128::from(weight)
+}
+
+const FALL_BITS: u32 = 48;
+
+/// `64 - log2(hash)` with as many bits behind the point.
+fn fall(hash: u64) -> u64 {
+    let Some(whole) = hash.checked_ilog2() else { return u64::MAX };
+    let mut mantissa = hash << (63 - whole);
+    let mut log = u64::from(whole);
+    for _ in 0..FALL_BITS {
+        let square = (u128::from(mantissa) * u128::from(mantissa)) >> 63;
+        let doubled = square >> 64 != 0;
+        let kept = if doubled { square >> 1 } else { square };
+        mantissa = u64::try_from(kept).expect("a mantissa has 64 bits");
+        log = (log << 1) | u64::from(doubled);
+    }
+    (64 << FALL_BITS) - log
+}
+
+#[cfg(test)]
+mod tests;
