@@ -212,6 +212,22 @@ pub struct Deadline {
     pub who: &'static str,
 }
 
+/// What a machine holds, pages on loan to its driver included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Holdings {
+    pub small_pages: u32,
+    pub large_pages: u32,
+    /// Bytes of all pages in existence, free or held.
+    pub page_bytes: u64,
+    /// Bytes of request heads that outgrew their page.
+    pub head_bytes: u64,
+    /// Bytes of log lines that wait to be handed over.
+    pub log_bytes: u64,
+    pub clients: u32,
+    pub upstreams: u32,
+    pub exchanges: u32,
+}
+
 /// A pure machine: inputs with their times in, effects out.
 pub trait Machine {
     fn handle(&mut self, input: Input, now: Time);
@@ -243,6 +259,11 @@ pub trait Machine {
 
     /// When [`Machine::tick`] wants to be called next.
     fn deadline(&self) -> Option<Deadline>;
+
+    /// What the machine holds now. For simulation and debug builds.
+    fn holdings(&self) -> Holdings {
+        Holdings::default()
+    }
 
     /// Sweeps every invariant; panics if one is broken. For simulation and debug builds.
     fn check(&self);

@@ -7,6 +7,7 @@ use super::exchange::HeadBytes;
 use super::key_of;
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
+use crate::base::page::Slice;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Fault};
 use crate::h1::parse::{self, Bounds, Parsed, Scratch};
@@ -106,24 +107,25 @@ impl Worker {
                     self.begin(id, &head, HeadBytes::Page(front.part(0..bytes)));
                 }
                 Ok(Parsed::Partial) => {
-                    self.grown_bytes += front.len() as u64;
-                    client.partial.extend(front.bytes());
-                    conn.wire.inbox.skip(front.len());
-                    self.check_grown(id);
+                    if self.may_grow(id, front.len()) {
+                        self.keep_piece(id, &front);
+                    }
                 }
                 Err(misbehaved) => self.tell_off(id, misbehaved),
             }
             return Reading::Moved;
         }
         self.mark(Mark::HeadInPieces);
-        self.read_request_in_pieces(id, bounds)
+        if self.may_grow(id, front.len()) {
+            self.read_request_in_pieces(id, bounds);
+        }
+        Reading::Moved
     }
 
-    fn read_request_in_pieces(&mut self, id: ConnId, bounds: Bounds) -> Reading {
+    fn read_request_in_pieces(&mut self, id: ConnId, bounds: Bounds) {
         let conn = self.conns.get_mut(key_of(id)).expect("an advancing client has its slot");
-        let Role::Client(client) = &mut conn.role else { return Reading::Starved };
+        let Role::Client(client) = &mut conn.role else { return };
         let front = conn.wire.inbox.front().cloned().expect("there is something to read");
-        self.grown_bytes += front.len() as u64;
         let (before, whole) = client.partial.extend(front.bytes());
         let progress = &mut client.partial.progress;
         let mut scratch = Scratch::new();
@@ -133,25 +135,39 @@ impl Worker {
                 conn.wire.inbox.skip(bytes - before);
                 self.begin(id, &head, HeadBytes::Grown(Rc::clone(&whole), bytes));
             }
-            Ok(Parsed::Partial) => {
-                conn.wire.inbox.skip(front.len());
-                self.check_grown(id);
-            }
+            Ok(Parsed::Partial) => conn.wire.inbox.skip(front.len()),
             Err(misbehaved) => {
                 self.grown_bytes -= client.partial.len() as u64;
                 client.partial.clear();
                 self.tell_off(id, misbehaved);
             }
         }
-        Reading::Moved
     }
 
-    /// Turns a client away when all heads together have grown too much.
-    fn check_grown(&mut self, id: ConnId) {
-        if self.grown_bytes > u64::from(self.limits.grown_head_bytes) {
-            self.mark(Mark::HeadsOvergrown);
-            self.tell_off(id, Misbehaved::client(What::HeadTooLarge));
+    fn keep_piece(&mut self, id: ConnId, piece: &Slice) {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let Role::Client(client) = &mut conn.role else { return };
+        client.partial.extend(piece.bytes());
+        conn.wire.inbox.skip(piece.len());
+    }
+
+    /// Counts a further piece of a head. A client is turned away when all heads together would
+    /// grow too much.
+    fn may_grow(&mut self, id: ConnId, piece: usize) -> bool {
+        let grown = self.grown_bytes + piece as u64;
+        if grown <= u64::from(self.limits.grown_head_bytes) {
+            self.grown_bytes = grown;
+            return true;
         }
+        self.mark(Mark::HeadsOvergrown);
+        if let Some(Role::Client(client)) =
+            self.conns.get_mut(key_of(id)).map(|conn| &mut conn.role)
+        {
+            self.grown_bytes -= client.partial.len() as u64;
+            client.partial.clear();
+        }
+        self.tell_off(id, Misbehaved::client(What::HeadTooLarge));
+        false
     }
 
     /// The client will send nothing more, and no request is being served.

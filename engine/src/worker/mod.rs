@@ -51,7 +51,9 @@ use crate::base::page::{Page, Pool};
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Time, Wall};
 use crate::base::timers::Timers;
-use crate::boundary::{Batch, Deadline, Effect, Input, Job, Lent, Machine, OpId, OpKind, Outcome};
+use crate::boundary::{
+    Batch, Deadline, Effect, Holdings, Input, Job, Lent, Machine, OpId, OpKind, Outcome,
+};
 use crate::h2::message::Gather;
 use crate::http::target::Rewritten;
 use crate::net::queue::Queue;
@@ -327,6 +329,10 @@ impl Machine for Worker {
             Deadline { at, who }
         });
         [timer, self.own_deadline()].into_iter().flatten().min_by_key(|deadline| deadline.at)
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.count_holdings()
     }
 
     fn check(&self) {

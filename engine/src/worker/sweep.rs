@@ -6,7 +6,7 @@ use super::session::Side;
 use super::{Worker, id_of, key_of};
 use crate::base::page::PageSize;
 use crate::base::time::Time;
-use crate::boundary::OpKind;
+use crate::boundary::{Holdings, OpKind};
 use crate::net::wire::Link;
 
 /// What a worker holds. After a drain, and once the driver has let go of its batches, nothing.
@@ -32,6 +32,19 @@ impl Worker {
             large_pages: self.pool.held(PageSize::Large),
             kept_bytes: self.kept_bytes,
             deadlines: self.timers.armed(),
+        }
+    }
+
+    pub(super) fn count_holdings(&self) -> Holdings {
+        Holdings {
+            small_pages: self.pool.held(PageSize::Small),
+            large_pages: self.pool.held(PageSize::Large),
+            page_bytes: self.pool.resident_bytes(),
+            head_bytes: self.grown_bytes,
+            log_bytes: self.lines.bytes.len() as u64,
+            clients: self.clients,
+            upstreams: self.upstreams,
+            exchanges: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
         }
     }
 

@@ -312,6 +312,11 @@ impl Pair {
         self.stats.workers[0].marks.count(mark)
     }
 
+    /// Bytes of heads that the worker keeps beside its pages.
+    pub(crate) fn grown_heads(&self) -> u64 {
+        self.worker.holdings().head_bytes
+    }
+
     pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }

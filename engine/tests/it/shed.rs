@@ -163,3 +163,30 @@ fn heads_that_grow_too_much_together_are_refused() {
     assert_eq!(pair.got(first), OK);
     pair.nothing_more();
 }
+
+/// What a refused client has sent makes room for others at once, and no piece is kept that is
+/// beyond the bound, not even the last one of a head.
+#[test]
+fn no_piece_of_a_head_is_kept_beyond_the_bound() {
+    let limits = Limits { grown_head_bytes: 40, ..Limits::default() };
+    let mut pair = Pair::with(&Plan::one_origin(), limits);
+    let [first, second, third] = [pair.open(), pair.open(), pair.open()];
+    pair.send(first, "GET /first HTTP/1.1\r\n");
+    pair.send(first, "Host: name\r\nA: 1\r\n\r\n");
+    assert!(pair.got(first).starts_with("HTTP/1.1 431 "));
+    pair.send(second, "GET /a-target-that-is-long-enough HTTP/1.1");
+    assert!(pair.got(second).starts_with("HTTP/1.1 431 "));
+    assert_eq!(pair.count(Mark::HeadsOvergrown), 2);
+    assert_eq!(pair.grown_heads(), 0);
+    pair.send(third, "GET / HTTP/1.1\r\n");
+    pair.send(third, "Host: a\r\n\r\n");
+    assert_eq!(pair.grown_heads(), 27);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(third), OK);
+    assert_eq!(pair.grown_heads(), 0);
+    for client in [first, second] {
+        pair.fin(client);
+    }
+    pair.nothing_more();
+}
