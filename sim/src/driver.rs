@@ -35,6 +35,7 @@ pub fn step(net: &mut Net, host: u16, machine: &mut dyn Machine, batch: usize, o
         && let Some(input) = net.ports[host as usize].inbox.pop_front()
     {
         net.trace.input(host, now, &input);
+        net.ports[host as usize].hear(&input);
         if let Input::View(view) = &input {
             out.view = out.view.max(view.epoch);
         }

@@ -2,6 +2,7 @@
 
 use crate::fault::Kind;
 use crate::net::Net;
+use crate::oracle::health::Probes;
 use crate::oracle::uplink::Uplinks;
 use crate::oracle::{Oracle, Verdict};
 use crate::plan::Document;
@@ -42,6 +43,7 @@ pub struct Gateway {
     /// When the newest view was published, and its epoch.
     pub newest: (Time, u64),
     uplinks: Uplinks,
+    pub(crate) probes: Probes,
     shed: u64,
     refused: [u64; REFUSALS.len()],
     pub up: bool,
@@ -153,6 +155,7 @@ impl World {
             versions: BTreeMap::new(),
             newest: (Time::ZERO, 0),
             uplinks: Uplinks::default(),
+            probes: Probes::default(),
             shed: 0,
             refused: [0; REFUSALS.len()],
             up: false,
@@ -180,6 +183,7 @@ impl World {
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
+        gateway.probes = Probes::default();
         gateway.shed = 0;
         gateway.refused = [0; REFUSALS.len()];
         gateway.views.clear();
@@ -240,6 +244,9 @@ impl World {
     ) {
         let host = self.net.plug(Port::new(self.gateways[gateway].instance.ip, listeners));
         self.gateways[gateway].hosts.push(host);
+        if role == Role::Control && !self.site.control_tight {
+            self.net.ports[usize::from(host)].heard = Some(Vec::new());
+        }
         let given = self.gateways[gateway].views.last_key_value().map_or(0, |(epoch, _)| *epoch);
         let machine = Some(machine);
         let handed = given;

@@ -142,7 +142,8 @@ impl World {
         let failing = self.failing_children();
         for (number, gateway) in self.gateways.iter().enumerate() {
             let Some((epoch, view)) = gateway.views.last_key_value() else { continue };
-            let (version, verdict) = (gateway.version_of(*epoch), &mut self.net.verdict);
+            let version = gateway.version_of(*epoch);
+            let verdict = &mut self.net.verdict;
             let document = gateway.document();
             uplink::judge_document(view, version, document, now, verdict);
             let (mut offers, mut failing) = (Vec::new(), &failing[..]);
@@ -154,8 +155,13 @@ impl World {
             } else {
                 failing = &[];
             }
-            if !self.site.control_tight {
+            if !self.site.control_tight && !self.site.tight {
                 uplink::judge_adverts(view, &offers, now, verdict);
+            }
+            let named = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
+            let named = named.iter().any(|kind| self.net.faults.last(*kind).is_some());
+            if !self.site.control_tight && !self.site.tight && !named {
+                gateway.probes.judge_quiet(view, now, verdict);
             }
             let children = uplink::as_seen(view);
             told::judge(&view.status.diagnostics, document, &children, failing, now, verdict);
@@ -230,12 +236,14 @@ impl World {
             let (operations, sockets) = port.outstanding();
             let (role, finished) = (host.role, host.finished);
             machine.check();
-            if !finished || operations > 0 || sockets > 0 {
+            let held = machine.holdings();
+            let empty = oracle::resource::is_empty(&held);
+            if !finished || operations > 0 || sockets > 0 || !empty {
                 let gateway = &self.gateways[host.gateway].instance.name;
                 self.net.verdict.add(Oracle::R1, now, || {
                     format!(
                         "{role:?} of {gateway} has drained (finished: {finished}) with \
-                         {operations} operations and {sockets} sockets"
+                         {operations} operations and {sockets} sockets; it holds {held:?}"
                     )
                 });
             }

@@ -4,6 +4,7 @@
 use crate::fault::Kind;
 use crate::net::{Accepts, Event, Net};
 use crate::oracle::Oracle;
+use crate::oracle::health::Heard;
 use crate::wire::{EndId, Owner, Read};
 use engine::base::id::{ConnId, ListenerId};
 use engine::base::page::{Chunk, Page};
@@ -25,6 +26,8 @@ pub struct Port {
     /// The machine is not called before.
     pub(crate) paused: Time,
     stopped: Vec<ListenerId>,
+    /// What happens on its connections, for machines whose probes are judged.
+    pub heard: Option<Vec<Heard>>,
     /// Steps that ended with a deadline in the past and had nothing to do, in a row.
     pub(crate) idle_spins: u32,
 }
@@ -68,6 +71,7 @@ impl Port {
             wake: Time::NEVER,
             paused: Time::ZERO,
             stopped: Vec::new(),
+            heard: None,
             idle_spins: 0,
         }
     }
@@ -77,6 +81,31 @@ impl Port {
         let pending = |sock: &Sock| sock.ops.iter().filter(|op| **op != OpState::Idle).count();
         let ops = self.socks.iter().map(pending).sum();
         (ops, self.socks.iter().filter(|sock| sock.end.is_some()).count())
+    }
+
+    /// Writes down an input that is about to be handled, if somebody listens.
+    pub(crate) fn hear(&mut self, input: &Input) {
+        let (Some(heard), Input::Done { op, outcome }) = (&mut self.heard, input) else { return };
+        let conn = op.conn;
+        match outcome {
+            Outcome::Received(Lent::One(page)) => {
+                heard.push(Heard::Got { conn, bytes: page.bytes().to_vec() });
+            }
+            Outcome::Received(Lent::Many(pages)) => {
+                let bytes = pages.iter().flat_map(|page| page.bytes().to_vec()).collect();
+                heard.push(Heard::Got { conn, bytes });
+            }
+            // A write that fails decides nothing: an answer may be there already.
+            Outcome::Failed(fault) if matches!(op.kind, OpKind::Recv | OpKind::Connect) => {
+                heard.push(Heard::Failed { conn, fault: *fault });
+            }
+            Outcome::Failed(_)
+            | Outcome::Accepted { .. }
+            | Outcome::Connected
+            | Outcome::Sent(_)
+            | Outcome::Shut
+            | Outcome::Closed => {}
+        }
     }
 
     /// Nothing waits to be handled.
@@ -373,6 +402,9 @@ impl Net {
     // Connecting.
 
     fn dial(&mut self, host: u16, conn: ConnId, to: SocketAddr) {
+        if let Some(heard) = &mut self.ports[host as usize].heard {
+            heard.push(Heard::Dialed { conn, to });
+        }
         let verdict = self.draw_dial();
         let sock = self.open(host, conn, &Effect::Connect { conn, to });
         sock.to = Some(to);
@@ -548,6 +580,10 @@ impl Net {
         let mut batch = std::mem::take(&mut self.sock(host, conn).batch);
         debug_assert!(batch.is_empty(), "a finished write has given its chunks back");
         machine.gather(conn, &mut batch);
+        if let Some(heard) = &mut self.ports[host as usize].heard {
+            let bytes = batch.iter().flat_map(|chunk| chunk.bytes().to_vec()).collect();
+            heard.push(Heard::Asked { conn, bytes });
+        }
         self.sock(host, conn).batch = batch;
         self.due(host, conn, OpKind::Send);
     }
@@ -635,6 +671,9 @@ impl Net {
     fn close_op(&mut self, host: u16, conn: ConnId, how: Close) {
         if !self.begin(host, conn, OpKind::Close, &Effect::Close { conn, how }) {
             return;
+        }
+        if let Some(heard) = &mut self.ports[host as usize].heard {
+            heard.push(Heard::Closed { conn });
         }
         let listener = self.sock(host, conn).listener;
         if let Some(listener) = listener {

@@ -16,6 +16,7 @@ use crate::site::{Child, FIRST_SERVER, Site};
 use crate::trace::{Text, Trace};
 use crate::weather::Weather;
 use engine::base::id::JobId;
+use engine::base::limits::ControlLimits;
 use engine::base::time::{Span, Time};
 use engine::boundary::{Effect, Input, Job, Machine, Report};
 use engine::view::View;
@@ -263,6 +264,11 @@ impl World {
         self.checks += 1;
         if self.checks.is_multiple_of(8) {
             machine.check();
+            let held = machine.holdings();
+            if let Some(text) = oracle::resource::excess(&held, &self.site.limits) {
+                let now = self.net.now;
+                self.net.verdict.add(oracle::Oracle::R2, now, || format!("{number}: {text}"));
+            }
         }
         self.after_step(number);
         if !self.errands.effects.is_empty() {
@@ -281,6 +287,19 @@ impl World {
             let used = gateway.stats.workers[usize::from(index)].epoch.get();
             let now = self.net.now;
             self.epochs.observe(number, handed, used, now, &mut self.net.verdict);
+        }
+        if role == Role::Control
+            && let Some(heard) = &mut self.net.ports[usize::from(number)].heard
+        {
+            let disturbing = [Kind::LateTick, Kind::Pause, Kind::TimeJump, Kind::LateCompletion];
+            let calm = disturbing.iter().all(|kind| self.net.faults.last(*kind).is_none());
+            // Few at once wait for one another, and one that is not answered for long.
+            let usual = ControlLimits::default().probes_max;
+            let undisturbed = calm && self.site.control_limits.probes_max == usual;
+            let (now, verdict) = (self.net.now, &mut self.net.verdict);
+            for heard in heard.drain(..) {
+                gateway.probes.hear(&heard, undisturbed, now, verdict);
+            }
         }
         if gateway.note_shed() {
             self.book.shed_at = Some(self.net.now);
@@ -364,11 +383,20 @@ impl World {
         let gateway = host.gateway;
         let now = self.net.now;
         self.gateways[gateway].note_view(&view, now, &mut self.net.verdict);
+        if self.are_probes_judged() {
+            self.gateways[gateway].probes.judge_view(&view, now, &mut self.net.verdict);
+        }
         self.note_unresolved(gateway, &view);
         for worker in self.gateways[gateway].hosts.clone().into_iter().skip(1) {
             let delay = self.cross_delay();
             self.send(delay, Parcel::View { host: worker, view: Arc::clone(&view) });
         }
+    }
+
+    /// Whether what a probe got says what its machine makes of it: not if machines lack room, and
+    /// not if servers answer before they are asked.
+    pub(crate) fn are_probes_judged(&self) -> bool {
+        !self.site.control_tight && !oracle::http::somebody_lied(&self.net)
     }
 
     fn deliver(&mut self, number: u64) {

@@ -2,8 +2,10 @@
 //! reports everything it found.
 
 pub mod choice;
+pub mod health;
 pub mod http;
 pub mod mirror;
+pub mod resource;
 pub mod share;
 pub mod told;
 pub mod uplink;
