@@ -65,6 +65,11 @@ impl Gateway {
         self.versions.get(&epoch).copied().unwrap_or(0)
     }
 
+    /// See [`Uplinks::weights`].
+    pub fn weights(&self, service: &str, epoch: u64) -> Option<&[u32]> {
+        self.uplinks.weights(service, epoch)
+    }
+
     /// A view was published.
     pub fn note_view(&mut self, view: &Arc<View>, now: Time, verdict: &mut Verdict) {
         let newest = self.views.last_key_value().map_or(0, |(epoch, _)| *epoch);
@@ -183,6 +188,7 @@ impl World {
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
+        gateway.uplinks = Uplinks::default();
         gateway.probes = Probes::default();
         gateway.shed = 0;
         gateway.refused = [0; REFUSALS.len()];

@@ -258,6 +258,7 @@ impl World {
             if self.gateways[number].drained {
                 self.choices.judge_gaps(&self.gateways[number], &mut self.net);
             }
+            self.choices.judge_shares(&self.gateways[number], &mut self.net);
         }
         let book = &self.book;
         let router = |probe: &Probe, version: u32| match book.fate(probe, version)? {
@@ -274,9 +275,9 @@ impl World {
             || limits.mirrors_max < usual.mirrors_max
             || limits.kept_bytes < usual.kept_bytes;
         oracle::mirror::judge(&self.choices, &mut scene!(self), bound);
+        let kept = oracle::mirror::Kept { ledger: &self.ledger, limits };
         for gateway in self.gateways.iter().filter(|gateway| gateway.drained) {
-            let due = self.choices.mirrors_due(gateway);
-            oracle::mirror::judge_account(gateway, due, &mut self.net);
+            oracle::mirror::judge_account(gateway, &self.choices, &kept, &mut self.net);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Every choice an access log line tells about: C1, C2 and P2. A line holds the epoch, the
 //! router, and service, ticket and turn of each balancer: enough to work the choice out again.
 
-use super::Oracle;
 use super::view::Epochs;
+use super::{Oracle, share};
 use crate::gateway::Gateway;
 use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
@@ -256,6 +256,42 @@ impl Choices {
                 });
             }
         }
+    }
+
+    /// C2 at the end: requests with tickets that follow one another under the same weights have
+    /// had their shares. The weights are the model's.
+    pub fn judge_shares(&self, of: &Gateway, net: &mut Net) {
+        for ((drawer, _), tickets) in &self.tickets {
+            let (gateway, life, service) = drawer;
+            if *gateway != of.instance.name || *life != of.lives {
+                continue;
+            }
+            let mut tickets = tickets.iter().peekable();
+            while let Some((first, (epoch, turn))) = tickets.next() {
+                let Some(weights) = of.weights(service, *epoch) else { continue };
+                let (mut turns, mut next) = (vec![*turn], first + 1);
+                let same = |epoch: u64| of.weights(service, epoch) == Some(weights);
+                while let Some((_, (_, turn))) =
+                    tickets.next_if(|(ticket, (epoch, _))| **ticket == next && same(*epoch))
+                {
+                    turns.push(*turn);
+                    next += 1;
+                }
+                if let Some(text) = share::run_problem(&turns, weights) {
+                    net.verdict.add(Oracle::C2, net.now, || {
+                        format!("{gateway}: {service}, from ticket {first} on: {text}")
+                    });
+                }
+            }
+        }
+    }
+
+    /// Requests of an instance's present life whose lines have named them.
+    pub fn records_of(&self, of: &Gateway) -> impl Iterator<Item = (ProbeId, &Record)> {
+        let own = |record: &Record| record.gateway == of.instance.name && record.life == of.lives;
+        let each = self.records.iter();
+        let each = each.flat_map(|(id, records)| records.iter().map(|record| (*id, record)));
+        each.filter(move |(_, record)| own(record))
     }
 
     /// Mirrors that the tickets of an instance's present life ask for.

@@ -6,10 +6,12 @@ use super::choice::{Choices, Record};
 use super::http::struck;
 use crate::actors::Scene;
 use crate::gateway::Gateway;
-use crate::ledger::{BodyKind, Ended, Probe};
+use crate::ledger::{BodyKind, Ended, Ledger, Probe};
 use crate::model::{self, Fate};
 use crate::net::Net;
 use crate::plan::{Document, Kind};
+use engine::base::limits::Limits;
+use engine::view::NodeKind;
 use engine::view::stats::MirrorSkip;
 use std::collections::BTreeMap;
 
@@ -124,22 +126,117 @@ fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Opt
     struck(scene, probe.started, end).map(Skipped::Fault)
 }
 
-/// The engine's own account, at the end: every mirror that was due was begun or skipped for a
-/// reason. One that found no server was begun before that.
-pub fn judge_account(gateway: &Gateway, due: u64, net: &mut Net) {
+/// What the requests of an instance's log give reason to skip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Account {
+    /// Mirrors that tickets ask for.
+    due: u64,
+    /// Of these, by lines that name no request of ours.
+    unnamed: u64,
+    tunnels: u64,
+    too_large: u64,
+    /// A bound drawn for this run is below the usual one.
+    few: bool,
+    scarce: bool,
+}
+
+impl Account {
+    fn of(gateway: &Gateway, choices: &Choices, ledger: &Ledger, limits: &Limits) -> Self {
+        let usual = Limits::default();
+        let mut account = Self {
+            due: choices.mirrors_due(gateway),
+            few: limits.mirrors_max < usual.mirrors_max,
+            scarce: limits.kept_bytes < usual.kept_bytes,
+            ..Self::default()
+        };
+        account.unnamed = account.due;
+        for (id, record) in choices.records_of(gateway) {
+            let Some(probe) = ledger.get(id) else { continue };
+            let Some(view) = gateway.views.get(&record.epoch) else { continue };
+            for (service, ticket, _) in &record.choices {
+                let node = view.services.iter().find(|node| *node.name == **service);
+                let Some(NodeKind::Mirroring(node)) = node.map(|node| &node.kind) else { continue };
+                let due = node.mirrors.iter().filter(|at| model::mirrored(*ticket, at.percent));
+                let due = due.count() as u64;
+                let beyond = node.body_bytes_max.is_some_and(|max| probe.meant.body_bytes > max);
+                account.unnamed -= due;
+                account.tunnels += if probe.meant.upgrade { due } else { 0 };
+                account.too_large += if node.mirror_body && beyond { due } else { 0 };
+            }
+        }
+        account
+    }
+
+    /// What is wrong with the counts of an engine that has begun `begun` mirrors. One that found
+    /// no server was begun before that.
+    fn problem(&self, begun: u64, skipped: &BTreeMap<MirrorSkip, u64>) -> Option<String> {
+        let of = |why: MirrorSkip| skipped.get(&why).copied().unwrap_or(0);
+        let reasons = MirrorSkip::ALL.iter().filter(|why| **why != MirrorSkip::NoServer);
+        let sum: u64 = begun + reasons.map(|why| of(*why)).sum::<u64>();
+        if sum != self.due {
+            return Some(format!("{} were due", self.due));
+        }
+        let most = [
+            (MirrorSkip::Upgrade, self.tunnels + self.unnamed),
+            (MirrorSkip::BodyTooLarge, self.too_large + self.unnamed),
+            (MirrorSkip::TooMany, if self.few { u64::MAX } else { 0 }),
+            (MirrorSkip::NoBudget, if self.scarce { u64::MAX } else { 0 }),
+            (MirrorSkip::NoServer, begun),
+        ];
+        let (why, most) = most.iter().find(|(why, most)| of(*why) > *most)?;
+        Some(format!("{why:?} is the reason for {most} at most"))
+    }
+}
+
+/// What the account of an engine is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    pub ledger: &'a Ledger,
+    pub limits: &'a Limits,
+}
+
+/// The engine's own account, at the end: every mirror that was due was begun or skipped, and no
+/// reason is given more often than there was reason to.
+pub fn judge_account(gateway: &Gateway, choices: &Choices, kept: &Kept<'_>, net: &mut Net) {
     let sum = |of: &dyn Fn(&engine::view::stats::WorkerStats) -> u64| -> u64 {
         gateway.stats.workers.iter().map(of).sum()
     };
     let begun = sum(&|worker| worker.mirrors.get());
-    let reasons: BTreeMap<MirrorSkip, u64> = MirrorSkip::ALL
+    let skipped: BTreeMap<MirrorSkip, u64> = MirrorSkip::ALL
         .iter()
         .map(|why| (*why, sum(&|worker| worker.mirrors_skipped[*why as usize].get())))
         .collect();
-    let skipped: u64 = reasons.values().sum::<u64>() - reasons[&MirrorSkip::NoServer];
-    if begun + skipped != due {
+    let account = Account::of(gateway, choices, kept.ledger, kept.limits);
+    if let Some(text) = account.problem(begun, &skipped) {
         let name = &gateway.instance.name;
         net.verdict.add(Oracle::C3, net.now, || {
-            format!("{name}: {due} mirrors were due, {begun} were begun, and {reasons:?} skipped")
+            format!("{name}: {text}; {begun} mirrors were begun, {skipped:?} skipped: {account:?}")
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(begun: u64, skipped: &[(MirrorSkip, u64)], right: bool) {
+        let account = Account { due: 9, tunnels: 2, too_large: 1, ..Account::default() };
+        let problem = account.problem(begun, &skipped.iter().copied().collect());
+        assert_eq!(problem.is_none(), right, "{begun}, {skipped:?}: {problem:?}");
+    }
+
+    #[test]
+    fn a_false_account_of_mirrors_is_noticed() {
+        check(9, &[], true);
+        check(8, &[], false);
+        check(9, &[(MirrorSkip::NoServer, 9)], true);
+        check(9, &[(MirrorSkip::NoServer, 10)], false);
+        check(6, &[(MirrorSkip::Upgrade, 2), (MirrorSkip::BodyTooLarge, 1)], true);
+        check(6, &[(MirrorSkip::Upgrade, 3)], false);
+        check(7, &[(MirrorSkip::BodyTooLarge, 2)], false);
+        check(8, &[(MirrorSkip::TooMany, 1)], false);
+        check(8, &[(MirrorSkip::NoBudget, 1)], false);
+        check(4, &[(MirrorSkip::ClientGone, 5)], true);
     }
 }

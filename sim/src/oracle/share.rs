@@ -29,9 +29,7 @@ impl Shares {
 
 fn problem(turns: &[u16], weights: &[u32]) -> Option<String> {
     let wide: Vec<u64> = weights.iter().map(|weight| u64::from(*weight)).collect();
-    let sum: u64 = wide.iter().sum();
-    let divisor = wide.iter().copied().filter(|weight| *weight > 0).fold(0, gcd);
-    let period = sum.checked_div(divisor).unwrap_or(0);
+    let (sum, period) = (wide.iter().sum::<u64>(), period(&wide));
     let length = turns.len() as u64;
     if period <= PERIOD_MAX {
         if length != period {
@@ -50,6 +48,20 @@ fn problem(turns: &[u16], weights: &[u32]) -> Option<String> {
     prefix_problem(turns.iter().copied(), &counts, 1)
 }
 
+/// Requests after which every member has had exactly its share.
+fn period(weights: &[u64]) -> u64 {
+    let divisor = weights.iter().copied().filter(|weight| *weight > 0).fold(0, gcd);
+    weights.iter().sum::<u64>().checked_div(divisor).unwrap_or(0)
+}
+
+/// What is wrong with what members of these weights were given, one request after another. A run
+/// that begins within a period is the difference of two prefixes: twice the bound holds for it.
+pub fn run_problem(turns: &[u16], weights: &[u32]) -> Option<String> {
+    let wide: Vec<u64> = weights.iter().map(|weight| u64::from(*weight)).collect();
+    let exact = (1..=PERIOD_MAX).contains(&period(&wide));
+    exact.then(|| prefix_problem(turns.iter().copied(), &wide, 2)).flatten()
+}
+
 fn counts(turns: &[u16], members: usize) -> Vec<u64> {
     let mut counts = vec![0; members];
     for turn in turns {
@@ -60,13 +72,8 @@ fn counts(turns: &[u16], members: usize) -> Vec<u64> {
     counts
 }
 
-/// The first prefix in which a member is further than `times` the bound from its share. Turns
-/// that begin within a period are the difference of two prefixes: twice the bound holds for them.
-pub fn prefix_problem(
-    turns: impl Iterator<Item = u16>,
-    weights: &[u64],
-    times: u64,
-) -> Option<String> {
+/// The first prefix in which a member is further than `times` the bound from its share.
+fn prefix_problem(turns: impl Iterator<Item = u16>, weights: &[u64], times: u64) -> Option<String> {
     let sum: u64 = weights.iter().sum();
     let members = weights.iter().filter(|weight| **weight > 0).count() as u64;
     let (above, below) = if members < 2 { (0, 1) } else { (2 * members - 3, 2 * members - 2) };
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_run_of_requests_within_a_period_has_twice_the_bound() {
-        let run = |turns: &[u16]| prefix_problem(turns.iter().copied(), &[1, 1], 2).is_none();
+        let run = |turns: &[u16]| run_problem(turns, &[3, 3]).is_none();
         assert!(run(&[1, 1, 0, 0, 1]));
         assert!(!run(&[1, 1, 1]));
     }

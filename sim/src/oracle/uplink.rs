@@ -22,9 +22,19 @@ pub struct Uplinks {
     made_of: Option<(Document, Vec<Offered>)>,
     services: Services,
     shares: Shares,
+    /// What the model gave each service's members since which epoch; nothing where it does not
+    /// say.
+    weights: BTreeMap<String, Vec<(u64, Option<Vec<u32>>)>>,
 }
 
 impl Uplinks {
+    /// The weights by which a service's members took turns in a view, by the model.
+    pub fn weights(&self, service: &str, epoch: u64) -> Option<&[u32]> {
+        let weights = self.weights.get(service)?;
+        let until = weights.partition_point(|(since, _)| *since <= epoch);
+        weights.get(until.checked_sub(1)?)?.1.as_deref()
+    }
+
     /// Each published view, against its document and what it says that children offer.
     pub fn judge_view(
         &mut self,
@@ -52,10 +62,15 @@ impl Uplinks {
                 wrong(Oracle::U1, name, "is missing".into());
                 continue;
             };
+            let weights = sight.weights(at, node);
+            let history = self.weights.entry(name.clone()).or_default();
+            if history.last().is_none_or(|(_, last)| *last != weights) {
+                history.push((view.epoch, weights.clone()));
+            }
             if let Some(text) = sight.shape_problem(service, node) {
                 wrong(Oracle::U1, name, text);
             } else if !sight.is_overdue() {
-                if let Some(text) = sight.turns_problem(at, node, &mut self.shares) {
+                if let Some(text) = turns_problem(node, weights.as_deref(), &mut self.shares) {
                     wrong(Oracle::C2, name, text);
                 }
                 if let Some(text) = sight.side_problem(at, node) {
@@ -267,13 +282,12 @@ impl Sight<'_> {
         }
     }
 
-    fn turns_problem(&self, at: usize, node: &ServiceNode, shares: &mut Shares) -> Option<String> {
-        let (NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. }) = &node.kind
-        else {
-            return None;
-        };
-        let weights = self.services.weights(at, &|at, n| self.health(at, n));
-        shares.problem(&turns.rotation, &weights)
+    /// What each member's share is, unless a child is overdue: what that makes of shares is not
+    /// modelled.
+    fn weights(&self, at: usize, node: &ServiceNode) -> Option<Vec<u32>> {
+        let shares = matches!(node.kind, NodeKind::Balancer { .. } | NodeKind::Weighted { .. });
+        (shares && !self.is_overdue())
+            .then(|| self.services.weights(at, &|at, n| self.health(at, n)))
     }
 
     /// P2: main if it is as well known to be up as the fallback, else the fallback, and nobody if
@@ -295,4 +309,15 @@ impl Sight<'_> {
         };
         (*side != expected).then(|| format!("side {side:?} of {sides:?}"))
     }
+}
+
+fn turns_problem(
+    node: &ServiceNode,
+    weights: Option<&[u32]>,
+    shares: &mut Shares,
+) -> Option<String> {
+    let (NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. }) = &node.kind else {
+        return None;
+    };
+    shares.problem(&turns.rotation, weights?)
 }
