@@ -93,7 +93,9 @@ impl Probes {
                 self.dials.insert(*conn, dial);
             }
             Heard::Asked { conn, bytes } => {
-                if let Some(whom) = self.asked(*conn, bytes) {
+                // What a redirect leads to belongs to the probe that began before.
+                let anew = bytes.starts_with(b"GET /health ");
+                if let Some(whom) = self.asked(*conn, bytes).filter(|_| anew) {
                     self.began(&whom, *conn, undisturbed, now, verdict);
                 }
             }
@@ -141,9 +143,7 @@ impl Probes {
     ) {
         let began = self.dials[&conn].began;
         let story = self.stories.entry(whom.clone()).or_default();
-        if story.goes_on.is_some() {
-            return;
-        }
+        story.goes_on = None;
         let in_vain = self.in_vain.get(&whom.0).copied();
         let before = story.began.replace(began).max(in_vain);
         let Some(subject) = self.subjects.get(whom).filter(|_| undisturbed) else { return };
@@ -350,7 +350,12 @@ mod tests {
     }
 
     fn asked(slot: u32) -> Heard {
-        let text = "GET /health HTTP/1.1\r\nHost: 10.0.2.3:8080\r\nX-Uplink-Name: shop\r\n\r\n";
+        asked_for(slot, "/health")
+    }
+
+    fn asked_for(slot: u32, target: &str) -> Heard {
+        let fields = "Host: 10.0.2.3:8080\r\nX-Uplink-Name: shop\r\n";
+        let text = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
         Heard::Asked { conn: conn(slot), bytes: text.into() }
     }
 
@@ -422,7 +427,7 @@ mod tests {
     fn a_redirected_probe_has_one_outcome_and_one_beginning() {
         let there = "302 There\r\nLocation: /health/there";
         let mut story = vec![(10, dialed(1)), (10, asked(1)), (500, got(1, there))];
-        story.extend([(500, closed(1)), (500, dialed(2)), (510, asked(2))]);
+        story.extend([(500, closed(1)), (500, dialed(2)), (510, asked_for(2, "/health/there"))]);
         check(&story, Health::Unknown, true);
         check(&story, Health::Up, false);
         let with = |event| [story.clone(), vec![event]].concat();
@@ -430,6 +435,12 @@ mod tests {
         check(&with((600, got(2, "503 Bad"))), Health::Up, false);
         check(&with((1_010, closed(2))), Health::Down, true);
         check(&with((1_010, closed(2))), Health::Unknown, false);
+        // A chain that nothing came of does not make the next probe a part of it.
+        let mut lost = story[..4].to_vec();
+        lost.extend([(500, dialed(2)), (510, failed(2, Fault::NoDescriptors))]);
+        lost.extend([(2_010, dialed(3)), (2_010, asked(3)), (2_020, got(3, "200 OK"))]);
+        lost.extend([(4_010, dialed(4)), (4_010, asked(4)), (4_020, got(4, "200 OK"))]);
+        check(&lost, Health::Up, true);
     }
 
     #[test]
