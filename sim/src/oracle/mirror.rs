@@ -135,6 +135,8 @@ struct Account {
     unnamed: u64,
     tunnels: u64,
     too_large: u64,
+    /// No server has seen all of the body: what never left was not kept either.
+    unserved: u64,
     /// A bound drawn for this run is below the usual one.
     few: bool,
     scarce: bool,
@@ -162,6 +164,9 @@ impl Account {
                 account.unnamed -= due;
                 account.tunnels += if probe.meant.upgrade { due } else { 0 };
                 account.too_large += if node.mirror_body && beyond { due } else { 0 };
+                let whole = probe.arrivals.iter().any(|arrival| arrival.whole);
+                let bodied = probe.meant.body != BodyKind::None;
+                account.unserved += if bodied && !whole { due } else { 0 };
             }
         }
         account
@@ -176,11 +181,14 @@ impl Account {
         if sum != self.due {
             return Some(format!("{} were due", self.due));
         }
+        let few = if self.few { u64::MAX } else { 0 };
+        let scarce = if self.scarce { self.due } else { 0 };
+        let unkept = self.unserved + self.unnamed + scarce;
         let most = [
             (MirrorSkip::Upgrade, self.tunnels + self.unnamed),
-            (MirrorSkip::BodyTooLarge, self.too_large + self.unnamed),
-            (MirrorSkip::TooMany, if self.few { u64::MAX } else { 0 }),
-            (MirrorSkip::NoBudget, if self.scarce { u64::MAX } else { 0 }),
+            (MirrorSkip::BodyTooLarge, self.too_large + unkept),
+            (MirrorSkip::TooMany, few),
+            (MirrorSkip::NoBudget, unkept),
             (MirrorSkip::NoServer, begun),
         ];
         let (why, most) = most.iter().find(|(why, most)| of(*why) > *most)?;
