@@ -180,8 +180,9 @@ impl Probes {
             return;
         }
         let Some(whom) = dial.whom.clone() else {
-            let to = dial.to;
-            self.in_vain.insert(to, dial.began);
+            let (to, began) = (dial.to, dial.began);
+            let last = self.in_vain.entry(to).or_insert(began);
+            *last = began.max(*last);
             if outcome.is_some() {
                 let there = self.subjects.keys().filter(|(addr, _)| *addr == to);
                 for whom in there.cloned().collect::<Vec<_>>() {
