@@ -16,15 +16,16 @@ use engine::view::{NodeKind, ServiceNode, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What the model gave a service's members from an epoch on; nothing where it does not say.
+type Since = (u64, Option<Vec<u32>>);
+
 /// What was worked out for an instance's last view, and rotations that were found right.
 #[derive(Debug, Default)]
 pub struct Uplinks {
     made_of: Option<(Document, Vec<Offered>)>,
     services: Services,
     shares: Shares,
-    /// What the model gave each service's members since which epoch; nothing where it does not
-    /// say.
-    weights: BTreeMap<String, Vec<(u64, Option<Vec<u32>>)>>,
+    weights: BTreeMap<String, Vec<Since>>,
 }
 
 impl Uplinks {
