@@ -24,9 +24,9 @@ pub struct Errands {
 
 /// Calls a machine: at most `batch` of its inputs, then its deadlines, then its effects.
 pub fn step(net: &mut Net, host: u16, machine: &mut dyn Machine, batch: usize, out: &mut Errands) {
-    let now = net.now;
+    let now = net.now + net.ports[host as usize].ahead;
     out.view = 0;
-    if net.ports[host as usize].wake > now {
+    if net.ports[host as usize].wake > net.now {
         return;
     }
     net.ports[host as usize].wake = Time::NEVER;
@@ -59,9 +59,10 @@ pub fn step(net: &mut Net, host: u16, machine: &mut dyn Machine, batch: usize, o
 }
 
 fn arm(net: &mut Net, host: u16, machine: &dyn Machine, idle: bool) {
-    let now = net.now;
+    let ahead = net.ports[host as usize].ahead;
+    let now = net.now + ahead;
     if !net.ports[host as usize].inbox.is_empty() {
-        net.wake_at(host, now);
+        net.wake_at(host, net.now);
     }
     let Some(deadline) = machine.deadline() else { return };
     let spins = &mut net.ports[host as usize].idle_spins;
@@ -75,10 +76,10 @@ fn arm(net: &mut Net, host: u16, machine: &dyn Machine, idle: bool) {
     if deadline.at == Time::NEVER {
         return;
     }
-    let mut at = deadline.at;
+    let mut at = deadline.at - ahead;
     if net.faults.strikes(Kind::LateTick) {
         net.faults.observed(Kind::LateTick);
         at = at + Span::micros(net.faults.chance.size(4_000_000));
     }
-    net.wake_at(host, at.max(now + Span::from_nanos(1)));
+    net.wake_at(host, at.max(net.now + Span::from_nanos(1)));
 }

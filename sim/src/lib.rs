@@ -8,8 +8,10 @@ pub mod book;
 pub mod driver;
 pub mod entropy;
 pub mod fault;
+pub mod foresight;
 pub mod gateway;
 pub mod ledger;
+#[cfg(feature = "level2")]
 pub mod level2;
 pub mod life;
 pub mod model;
@@ -20,6 +22,7 @@ pub mod proactor;
 pub mod shrink;
 pub mod site;
 pub mod swarm;
+pub mod terrain;
 pub mod trace;
 pub mod weather;
 pub mod wire;

@@ -5,6 +5,7 @@ use crate::entropy::Stream;
 use crate::fault::{Faults, Kind};
 use crate::oracle::Verdict;
 use crate::proactor::Port;
+use crate::terrain::Terrain;
 use crate::trace::Trace;
 use crate::wire::{End, EndId, Flight, Link, Owner, Pipe, Read, Temper};
 use engine::base::time::{Span, Time};
@@ -81,6 +82,7 @@ pub struct Net {
     pub(crate) ports: Vec<Port>,
     held: BTreeMap<IpAddr, Time>,
     next_port: u16,
+    pub terrain: Terrain,
     pub chance: Stream,
     pub faults: Faults,
     pub trace: Trace,
@@ -100,6 +102,7 @@ impl Net {
             ports: Vec::new(),
             held: BTreeMap::new(),
             next_port: 30_000,
+            terrain: Terrain::default(),
             chance,
             faults,
             trace,
@@ -150,7 +153,11 @@ impl Net {
         let link = index(self.links.len());
         let end = |owner, addr| End { owner, addr, broken: None, noticed: false };
         let (window, tempers) = (self.draw_window(), [self.draw_temper(), self.draw_temper()]);
-        let pipe = |net: &mut Self, temper| Pipe::new(window, net.draw_latency(temper), temper);
+        let given = self.terrain.latency(from, to.ip());
+        let pipe = |net: &mut Self, temper| {
+            let latency = given.unwrap_or_else(|| net.draw_latency(temper));
+            Pipe::new(window, latency, temper)
+        };
         let pipes = [pipe(self, tempers[0]), pipe(self, tempers[1])];
         let ends = [end(owner, SocketAddr::new(from, self.next_port)), end(acceptor, to)];
         self.links.push(Some(Link { ends, pipes }));
@@ -255,7 +262,7 @@ impl Net {
         let jitter = Span::micros(self.chance.below(200));
         let link = self.links[end.link as usize].as_ref().expect("an open link");
         let addrs = [link.ends[0].addr.ip(), link.ends[1].addr.ip()];
-        let held = self.held_until(addrs);
+        let held = self.held_until(addrs).max(self.terrain.cut_until(addrs[0], addrs[1]));
         let link = self.link(end).expect("an open link");
         let pipe = link.outgoing(end.side);
         pipe.flights.push_back(flight);

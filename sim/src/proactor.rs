@@ -30,6 +30,8 @@ pub struct Port {
     pub heard: Option<Vec<Heard>>,
     /// Steps that ended with a deadline in the past and had nothing to do, in a row.
     pub(crate) idle_spins: u32,
+    /// How far its clock is ahead of the network's.
+    pub(crate) ahead: Span,
 }
 
 /// One connection slot of a machine.
@@ -73,6 +75,7 @@ impl Port {
             stopped: Vec::new(),
             heard: None,
             idle_spins: 0,
+            ahead: Span::ZERO,
         }
     }
 
@@ -269,6 +272,10 @@ impl Net {
 
     /// Lets an operation end soon.
     fn due(&mut self, host: u16, conn: ConnId, kind: OpKind) {
+        self.due_after(Span::ZERO, host, conn, kind);
+    }
+
+    fn due_after(&mut self, span: Span, host: u16, conn: ConnId, kind: OpKind) {
         let state = self.sock(host, conn).state(kind);
         if *state != OpState::Waiting {
             return;
@@ -279,7 +286,7 @@ impl Net {
             self.faults.observed(Kind::LateCompletion);
             delay = Span::micros(self.faults.chance.size(2_000_000));
         }
-        self.after(delay, Event::Complete { host, op: OpId { conn, kind } });
+        self.after(span + delay, Event::Complete { host, op: OpId { conn, kind } });
     }
 
     fn end_op(&mut self, host: u16, op: OpId, outcome: Outcome) {
@@ -411,7 +418,31 @@ impl Net {
         sock.verdict = verdict;
         *sock.state(OpKind::Connect) = OpState::Waiting;
         if !matches!(verdict, Some((Kind::ConnectSilent, _))) {
-            self.due(host, conn, OpKind::Connect);
+            self.answer_dial(host, conn, to);
+        }
+    }
+
+    /// A dial is answered after a round trip, and not at all while the way is cut.
+    fn answer_dial(&mut self, host: u16, conn: ConnId, to: SocketAddr) {
+        let from = self.ports[host as usize].ip;
+        let there = self.terrain.real(from, to).ip();
+        if self.terrain.cut_until(from, there) <= self.now {
+            let way = self.terrain.latency(from, there).unwrap_or(Span::ZERO);
+            self.due_after(way.times(2), host, conn, OpKind::Connect);
+        }
+    }
+
+    /// Dials that were not answered while a way was cut are answered where it is open again.
+    pub fn redial(&mut self) {
+        for host in (0..).take(self.ports.len()) {
+            for slot in (0..).take(self.ports[host as usize].socks.len()) {
+                let sock = &mut self.ports[host as usize].socks[slot as usize];
+                let waits = *sock.state(OpKind::Connect) == OpState::Waiting;
+                if let Some(to) = sock.to.filter(|_| waits) {
+                    let conn = ConnId { slot, generation: sock.generation };
+                    self.answer_dial(host, conn, to);
+                }
+            }
         }
     }
 
@@ -443,6 +474,7 @@ impl Net {
             return self.end_op(host, op, Outcome::Failed(Fault::Cancelled));
         }
         let ip = self.ports[host as usize].ip;
+        let to = self.terrain.real(ip, to);
         match self.connect(ip, Owner::Machine { host, conn: op.conn }, to) {
             Ok(end) => {
                 self.sock(host, op.conn).end = Some(end);

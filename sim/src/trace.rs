@@ -16,6 +16,8 @@ pub struct Trace {
 #[derive(Debug)]
 pub enum Text {
     Off,
+    /// Nor is anything folded.
+    Deaf,
     Kept(Vec<(Time, String)>),
     /// To standard output as they come, each with the hash so far.
     Printed,
@@ -37,7 +39,7 @@ impl Trace {
     pub fn lines(self) -> Vec<(Time, String)> {
         match self.text {
             Text::Kept(lines) => lines,
-            Text::Off | Text::Printed => Vec::new(),
+            Text::Off | Text::Deaf | Text::Printed => Vec::new(),
         }
     }
 
@@ -60,7 +62,7 @@ impl Trace {
     /// A line, made only if somebody reads it.
     pub fn note(&mut self, now: Time, line: impl FnOnce() -> String) {
         match &mut self.text {
-            Text::Off => {}
+            Text::Off | Text::Deaf => {}
             Text::Kept(lines) => lines.push((now, format!("{now} {:6} {}", self.events, line()))),
             Text::Printed => {
                 let (hash, events) = (self.hash, self.events);
@@ -70,6 +72,9 @@ impl Trace {
     }
 
     pub fn input(&mut self, host: u16, now: Time, input: &Input) {
+        if matches!(self.text, Text::Deaf) {
+            return;
+        }
         self.events += 1;
         self.fold(now.nanos());
         self.fold(u64::from(host));
@@ -78,6 +83,9 @@ impl Trace {
     }
 
     pub fn effect(&mut self, host: u16, now: Time, effect: &Effect) {
+        if matches!(self.text, Text::Deaf) {
+            return;
+        }
         self.fold(u64::from(host) | 1 << 32);
         self.fold_effect(effect);
         self.note(now, || format!("machine {host} -> {effect:?}"));

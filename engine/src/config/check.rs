@@ -25,16 +25,13 @@ const SUGGESTIONS_MAX: usize = 50;
 pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
     let (mut problems, mut world, mut dynamic_files) = (Vec::new(), None, Vec::new());
     for (path, text) in files {
-        let keys = document::root_keys(path, text).unwrap_or_default();
-        let has = |roots: &[&str]| {
-            keys.iter().any(|key| roots.iter().any(|root| root.eq_ignore_ascii_case(key)))
-        };
-        if has(&STATIC_ROOTS) {
+        let part = part(path, text);
+        if part != Part::Dynamic {
             let (fixed, found) = fixed_from_file(path, text);
             problems.extend(found);
             world = Some(joined(world, fixed));
         }
-        if has(&DYNAMIC_ROOTS) || !has(&STATIC_ROOTS) {
+        if part != Part::Static {
             dynamic_files.push((*path, *text));
         }
     }
@@ -49,6 +46,27 @@ pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
     // A key that neither kind of document knows is reported by both readers.
     problems.dedup();
     problems
+}
+
+/// Which part of a configuration a document is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    Static,
+    Dynamic,
+    Both,
+}
+
+/// By its root keys; what has none of a static document is a dynamic one.
+pub fn part(path: &str, text: &str) -> Part {
+    let keys = document::root_keys(path, text).unwrap_or_default();
+    let has = |roots: &[&str]| {
+        keys.iter().any(|key| roots.iter().any(|root| root.eq_ignore_ascii_case(key)))
+    };
+    match (has(&STATIC_ROOTS), has(&DYNAMIC_ROOTS)) {
+        (true, true) => Part::Both,
+        (true, false) => Part::Static,
+        (false, _) => Part::Dynamic,
+    }
 }
 
 /// One world of several static documents, for names only.

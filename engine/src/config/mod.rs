@@ -21,7 +21,7 @@ pub mod tls;
 mod transport;
 pub mod typed;
 
-pub use check::{between, check};
+pub use check::{Part, between, check, part};
 pub use dynamic::{Reading, dynamic};
 pub use report::json;
 pub use sources::{file_flag, search_paths};

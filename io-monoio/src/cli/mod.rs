@@ -5,6 +5,7 @@ mod demo;
 mod fetch;
 mod run;
 mod settings;
+mod simulate;
 mod status;
 
 use std::io::{self, Write};
@@ -15,6 +16,8 @@ Tieline, a multi-cluster HTTP gateway.
 
 Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=uring|legacy]
        tieline check [--json] FILE...
+       tieline simulate DIR|FILE... [--scenario FILE] [--seed N] [--rps R] [--for 10m]
+                        [--json] [--html FILE] [--seeds N]
        tieline status [--json] [--url=URL]
        tieline healthcheck [--url=URL | the flags of run]
        tieline demo [--once]
@@ -24,6 +27,8 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
                environment (TIELINE_... or TRAEFIK_...). SIGHUP reloads the dynamic configuration,
                SIGUSR1 opens log files anew, SIGTERM drains, a second SIGTERM exits at once.
   check        Report every problem of configuration files. Exits 1 if one is an error.
+  simulate     Run the documents of a parent and its children forward in virtual time under
+               clients and a script of faults: who serves, what fails, what flips, and when.
   status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
   healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
   demo         A parent, two children and their origins in one process, to play with. With --once:
@@ -48,6 +53,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "" | "run" => run::run(rest),
         "check" => check::run(rest),
         "demo" => demo::run(rest),
+        "simulate" => simulate::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),
         other => {

@@ -1,8 +1,11 @@
 //! Runs of simulated worlds.
 
 mod conformance;
+#[cfg(feature = "level2")]
 mod h2;
+#[cfg(feature = "level2")]
 mod level2;
+#[cfg(feature = "level2")]
 mod meta;
 mod relay;
 mod scenarios;

@@ -1,0 +1,22 @@
+//! Foresight: the user's own documents, run forward on hypothetical events. The machines are those
+//! that carry traffic; the network, the clients, the origins and the children without documents
+//! are simple and say what they are. Nothing goes wrong but what the scenario says.
+//!
+//! `documents` reads files and finds out who is whose child; `scenario` is the script; `stage` is
+//! the world with `process`, `station` (origins and played children) and `crowd` (clients) in it;
+//! `figures` counts; `watch` sees what views change; `report` tells.
+
+mod crowd;
+pub mod documents;
+pub mod figures;
+mod html;
+mod process;
+pub mod report;
+mod sample;
+pub mod scenario;
+mod simulate;
+pub mod stage;
+mod station;
+pub mod watch;
+
+pub use simulate::{Options, Spread, simulate, spread};
