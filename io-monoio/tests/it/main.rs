@@ -2,5 +2,6 @@
 
 mod command;
 mod examples;
+mod foresight;
 mod smoke;
 mod world;

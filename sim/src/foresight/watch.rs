@@ -74,7 +74,9 @@ fn facts(view: &View) -> BTreeMap<String, String> {
             };
             facts.insert(format!("failover {}", service.name), side.to_owned());
         }
-        if !matches!(service.kind, NodeKind::Internal(_)) {
+        // What children offer was told of above.
+        let offered = service.name.ends_with("@multicluster");
+        if !offered && !matches!(service.kind, NodeKind::Internal(_)) {
             let state = if service.up { "up" } else { "down" };
             facts.insert(format!("service {}", service.name), state.to_owned());
         }

@@ -1,0 +1,156 @@
+//! `tieline simulate` on the example, as its page shows it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn tieline(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
+    command.current_dir(ROOT).args(arguments).output().expect("the program starts")
+}
+
+/// What it prints, when all is well.
+#[track_caller]
+fn said(arguments: &[&str]) -> String {
+    let output = tieline(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaint.is_empty(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+/// What it complains of, and how it ends.
+#[track_caller]
+fn refused(arguments: &[&str]) -> (String, Option<i32>) {
+    let output = tieline(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+}
+
+/// Every transcript of the page, command by command, is what is printed.
+#[test]
+fn transcripts_of_the_page_are_what_is_printed() {
+    let path = Path::new(ROOT).join("docs/foresight.md");
+    let page = fs::read_to_string(&path).expect("the page exists");
+    let mut new = String::new();
+    let mut commands = 0;
+    let mut rest = page.as_str();
+    while let Some(at) = rest.find("```text\n$ tieline ") {
+        let (before, block) = rest.split_at(at);
+        let end = 8 + block[8..].find("```").expect("the block ends");
+        let command = block[8..end].lines().next().expect("a block has its command");
+        let words: Vec<&str> = command.split(' ').skip(2).collect();
+        let printed = said(&words);
+        new.push_str(&format!("{before}```text\n{command}\n{printed}"));
+        rest = &block[end..];
+        commands += 1;
+    }
+    new.push_str(rest);
+    if std::env::var_os("REGENERATE").is_some() {
+        fs::write(&path, &new).expect("the page is writable");
+    }
+    assert!(commands >= 2, "{commands} transcripts");
+    assert_eq!(page, new, "run it again with REGENERATE=1 and look at the difference");
+}
+
+const EXAMPLE: [&str; 4] =
+    ["simulate", "examples/foresight", "--scenario", "examples/foresight/scenario.txt"];
+
+fn example<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    EXAMPLE.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn one_seed_prints_the_same_bytes_twice_and_another_does_not() {
+    let run = |seed| said(&example(&["--for", "150s", "--rps", "40", "--json", "--seed", seed]));
+    let first = run("7");
+    assert_eq!(first, run("7"));
+    assert_ne!(first, run("8"));
+    let told: serde_json::Value = serde_json::from_str(&first).expect("it is JSON");
+    assert_eq!(told["settled"], true);
+    let sum: u64 = told["statuses"].as_object().expect("an object").values().map(count).sum();
+    assert_eq!(sum, count(&told["requests"]), "every request has one end");
+    let moved = told["timeline"].as_array().expect("a list").iter().any(|moment| {
+        let what = moment["what"].as_str().unwrap_or_default();
+        what.starts_with("failover") && what.ends_with("main -> fallback")
+    });
+    assert!(moved, "{}", told["timeline"]);
+}
+
+fn count(value: &serde_json::Value) -> u64 {
+    value.as_u64().expect("a count")
+}
+
+#[test]
+fn the_page_is_one_file_with_its_plots_inside() {
+    let path = std::env::temp_dir().join(format!("tieline-foresight-{}.html", std::process::id()));
+    let shown = path.display().to_string();
+    said(&example(&["--for", "150s", "--rps", "40", "--html", &shown]));
+    let page = fs::read_to_string(&path).expect("it was written");
+    fs::remove_file(&path).expect("it is ours");
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert!(!page.contains("href=") && !page.contains("src="), "it needs nothing else");
+}
+
+#[test]
+fn many_seeds_name_the_worst_and_how_to_see_it() {
+    let many = said(&example(&["--for", "150s", "--rps", "20", "--seeds", "4"]));
+    let (_, replay) = many.rsplit_once("worst: tieline ").expect("a line to replay");
+    let words: Vec<&str> = replay.split_whitespace().chain(["--json"]).collect();
+    let worst: serde_json::Value = serde_json::from_str(&said(&words)).expect("it is JSON");
+    let most = many.lines().find(|line| line.trim_start().starts_with("failed"));
+    let most = most.and_then(|line| line.split_whitespace().last()).expect("a row of failures");
+    assert_eq!(worst["failed"].to_string(), most);
+}
+
+#[test]
+fn what_cannot_be_simulated_is_told_with_its_place() {
+    let folder = std::env::temp_dir().join(format!("tieline-script-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for scripts");
+    let script = folder.join("script.txt");
+    fs::write(&script, "crash eu 1s..2s\npartition us2 1s..2s\nslow us 9s\n").expect("written");
+    let shown = script.display().to_string();
+    let (told, code) = refused(&["simulate", "examples/foresight", "--scenario", &shown]);
+    fs::remove_dir_all(&folder).expect("it is ours");
+    let expected = format!(
+        "{shown}: line 2: there is no child us2; did you mean us?\n\
+         {shown}: line 3: 9s is no time: write 40s..100s, 40s.. or at 40s\n"
+    );
+    assert_eq!((told, code), (expected, Some(1)));
+    let (told, code) = refused(&["simulate", "docs"]);
+    assert_eq!(told, "there is no static document among the files\n");
+    assert_eq!(code, Some(1));
+    let (told, code) = refused(&["simulate", "examples/foresight", "--for", "soon"]);
+    assert_eq!(told, "--for: soon is no length from 1s to 24h\n");
+    assert_eq!(code, Some(64));
+}
+
+#[test]
+fn a_longer_crash_costs_no_more_than_detection_and_partition_holds_what_was_sent() {
+    let folder = std::env::temp_dir().join(format!("tieline-crash-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for scripts");
+    let failed = |line: &str| {
+        let script = folder.join("script.txt");
+        fs::write(&script, line).expect("written");
+        let shown = script.display().to_string();
+        let told = said(&[
+            "simulate",
+            "examples/failover",
+            "--scenario",
+            &shown,
+            "--for",
+            "60s",
+            "--json",
+        ]);
+        let told: serde_json::Value = serde_json::from_str(&told).expect("it is JSON");
+        count(&told["failed"])
+    };
+    assert_eq!(failed(""), 0);
+    // The check is once a second and what is refused is known at once: at most 1.1 s of 100/s.
+    let (short, long) = (failed("crash cluster-1 10s..20s"), failed("crash cluster-1 10s..50s"));
+    assert!(short <= 125 && long <= 125, "{short} {long}");
+    // Who is not in use may go.
+    assert_eq!(failed("crash cluster-2 10s..20s"), 0);
+    fs::remove_dir_all(&folder).expect("it is ours");
+}
