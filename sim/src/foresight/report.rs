@@ -140,7 +140,7 @@ impl Report {
             put(out, format_args!("  asked            {request}"));
         }
         for router in &self.missing {
-            put(out, format_args!("  not asked        {router}: name a request in the scenario"));
+            put(out, format_args!("  not asked        {router}"));
         }
         if !self.settled {
             put(out, format_args!("  Not everybody was up when the first request came."));

@@ -63,8 +63,19 @@ pub(super) fn samples(view: &View, at: impl Fn(u16) -> SocketAddr, peer: IpAddr)
                     found.classes.push(Class { bytes: ask.bytes(), to, weight: 1 });
                     found.told.push(format!("{ask} at {} for {}", entry.settings.name, route.name));
                 }
-                None => found.missing.push(route.name.to_string()),
+                None => {
+                    let why = "its rule does not say what: name a request in the scenario";
+                    found.missing.push(format!("{}: {why}", route.name));
+                }
             }
+        }
+        let secure = entry.secure.iter().flat_map(|side| side.routes.iter());
+        for route in secure.filter(|route| !route.internal) {
+            if asked.contains(&&*route.name) {
+                continue;
+            }
+            asked.push(&route.name);
+            found.missing.push(format!("{}: it is for TLS, and all is clear here", route.name));
         }
     }
     found
