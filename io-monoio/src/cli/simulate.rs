@@ -104,7 +104,7 @@ fn read_scenario(wish: &Wish, documents: &Documents) -> Option<Scenario> {
     let written: Vec<bool> = all.iter().map(|place| place.process.is_some()).collect();
     // Files that a script names lie beside it, or where it is run.
     let load = |name: &str| {
-        let beside = Path::new(path).parent().unwrap_or(Path::new("")).join(name);
+        let beside = Path::new(path).parent().unwrap_or_else(|| Path::new("")).join(name);
         let at = if beside.exists() { beside } else { name.into() };
         let text = fs::read_to_string(&at).map_err(|error| error.to_string())?;
         Ok(Document { path: at.display().to_string(), text: Ok(text) })

@@ -89,7 +89,7 @@ fn process(path: &Path, text: &str) -> Result<Written, Vec<String>> {
 
 /// As the process would find them: from where it is started, which is here or beside its file.
 fn provider_files(by: &Path, named: &str) -> Result<Vec<Document>, String> {
-    let beside = by.parent().unwrap_or(Path::new("")).join(named);
+    let beside = by.parent().unwrap_or_else(|| Path::new("")).join(named);
     let at = if beside.exists() { beside } else { PathBuf::from(named) };
     let mut files = Vec::new();
     let mut wrong = Vec::new();

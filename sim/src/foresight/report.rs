@@ -73,7 +73,7 @@ impl Reached {
 
 /// `permille` of a whole as a percentage with one digit.
 pub(super) fn percent(part: u64, whole: u64) -> String {
-    let permille = if whole == 0 { 0 } else { (part * 1_000 + whole / 2) / whole };
+    let permille = (part * 1_000 + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}.{}", permille / 10, permille % 10)
 }
 
