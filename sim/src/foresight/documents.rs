@@ -111,8 +111,10 @@ fn relate(mut processes: Vec<Written>) -> Result<Documents, String> {
         for child in 0..processes[parent].children.len() {
             let found = child_process(&processes, parent, child)?;
             processes[parent].children[child] = found;
-            if let Some(found) = found {
-                parents[found] = Some((parent, child));
+            let Some(found) = found else { continue };
+            // What is simulated is a tree.
+            if parents[found].replace((parent, child)).is_some() {
+                return Err(format!("{} is a child in two places", processes[found].file));
             }
         }
     }
@@ -125,6 +127,16 @@ fn relate(mut processes: Vec<Written>) -> Result<Documents, String> {
             list.join(", ")
         ));
     };
+    // With one parent each, who does not come down from the root goes round in a circle.
+    let mut below = vec![root];
+    let mut at = 0;
+    while let Some(process) = below.get(at) {
+        below.extend(processes[*process].children.iter().flatten());
+        at += 1;
+    }
+    if let Some(lost) = (0..processes.len()).find(|at| !below.contains(at)) {
+        return Err(format!("{} is a child of its own children", processes[lost].file));
+    }
     for (at, above) in parents.iter().enumerate() {
         processes[at].name = match above {
             Some((parent, child)) => child_of(&processes[*parent].fixed, *child).0.to_owned(),
@@ -177,5 +189,49 @@ fn child_process(all: &[Written], parent: usize, child: usize) -> Result<Option<
                 )),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that listens for parents at the first port and has children at the others.
+    fn written(file: &str, port: u16, children: &[u16]) -> Written {
+        let mut text =
+            format!("hub: {{uplinkEntryPoints: {{up: {{address: '127.0.0.1:{port}'}}}}, ");
+        text.push_str("providers: {multicluster: {children: {");
+        for port in children {
+            text.push_str(&format!("to-{port}: {{address: 'http://127.0.0.1:{port}'}}, "));
+        }
+        text.push_str("}}}}");
+        process(Path::new(&format!("{file}.yml")), &text).expect("it is sound")
+    }
+
+    #[track_caller]
+    fn check(all: &[(&str, u16, &[u16])], expected: Result<&str, &str>) {
+        let all = all.iter().map(|(file, port, children)| written(file, *port, children));
+        let found = relate(all.collect());
+        let found = found.map(|found| {
+            let names = found.processes.iter().map(|process| process.name.as_str());
+            names.collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(found.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn processes_are_one_tree_or_refused() {
+        check(&[("b", 2, &[]), ("a", 1, &[2, 9])], Ok("parent to-2"));
+        check(&[("a", 1, &[2]), ("b", 2, &[3]), ("c", 3, &[])], Ok("parent to-2 to-3"));
+        let none = "one process must be nobody's child, and these are: ";
+        let by = " (a child is found by the address that its parent has for it)";
+        check(&[("a", 1, &[2]), ("b", 2, &[1])], Err(&format!("{none}{by}")));
+        check(&[("a", 1, &[]), ("b", 2, &[])], Err(&format!("{none}a.yml, b.yml{by}")));
+        check(
+            &[("a", 1, &[2]), ("b", 2, &[3]), ("c", 3, &[2])],
+            Err("b.yml is a child in two places"),
+        );
+        let circle = Err("b.yml is a child of its own children");
+        check(&[("a", 1, &[]), ("b", 2, &[3]), ("c", 3, &[2])], circle);
     }
 }
