@@ -69,6 +69,7 @@ impl Worker {
             opened: now,
             partial: Partial::default(),
             last: false,
+            said_last: false,
         });
         conn.wire.link = Link::Open;
         if self.view.entries[usize::from(entry.0)].secure.is_some() {

@@ -49,8 +49,14 @@ impl Worker {
                     conn.wire.inbox.clear();
                     client.talk = Talk::Lingering { left: left.saturating_sub(bytes) };
                     let over = conn.wire.eof || (bytes > left && conn.wire.half == Half::Shut);
-                    if over && conn.wire.is_flushed() {
+                    if !conn.wire.is_flushed() {
+                        return;
+                    }
+                    if over {
                         self.end(id, Close::Gentle);
+                    } else if conn.wire.at(Due::Linger) == Time::NEVER {
+                        conn.wire.clear_deadlines();
+                        conn.wire.set(Due::Linger, self.now + self.limits.linger);
                     }
                     return;
                 }
@@ -185,22 +191,18 @@ impl Worker {
 
     /// Ends a connection on which something may still arrive: our half is shut, and what comes is
     /// read and thrown away for a while. Closing at once would reset the connection, and a reset
-    /// takes back what the client has not read yet.
+    /// takes back what the client has not read yet (RFC 9112 §9.6). The while begins when the last
+    /// answer is written.
     pub(super) fn linger(&mut self, id: ConnId) {
-        let (linger, left, now) = (self.limits.linger, self.limits.linger_bytes, self.now);
-        self.idle_clients.remove(id.slot);
+        self.leave(id);
+        let left = self.limits.linger_bytes;
         let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
-        if conn.stream.is_some() {
-            self.leave(id);
-            return;
-        }
         let Role::Client(client) = &mut conn.role else { return };
-        client.talk = Talk::Lingering { left };
-        conn.wire.held = false;
-        conn.wire.shut();
-        conn.wire.clear_deadlines();
-        conn.wire.set(Due::Linger, now + linger);
-        self.touch(id);
+        if conn.stream.is_none() {
+            client.talk = Talk::Lingering { left };
+            conn.wire.held = false;
+            conn.wire.shut();
+        }
     }
 
     /// Ends a connection whose client has nothing more to say, once the last answer is written.

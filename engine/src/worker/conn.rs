@@ -40,6 +40,8 @@ pub(super) struct Client {
     pub(super) partial: Partial,
     /// The connection ends after the response under way.
     pub(super) last: bool,
+    /// The client itself said so: nothing comes behind its request.
+    pub(super) said_last: bool,
 }
 
 /// Where the conversation with a client stands.

@@ -91,7 +91,8 @@ impl Worker {
             && client.requests >= settings.keep_alive_requests_max;
         let aged = !settings.keep_alive_time_max.is_zero()
             && now.since(client.opened) >= settings.keep_alive_time_max;
-        client.last |= draining || spent || aged || head.persistence == Persistence::Close;
+        client.said_last |= head.persistence == Persistence::Close;
+        client.last |= draining || spent || aged || client.said_last;
         let streams = conn.stream.is_some();
         let up = incoming(head.framing, streams, &self.limits);
         if up.is_over() {

@@ -68,8 +68,9 @@ impl Worker {
         let eof = conn.wire.eof && conn.wire.inbox.is_empty();
         let Some(client) = conn.client_mut() else { return };
         client.talk = Talk::Leaving;
+        // Who did not know that this was the last request may have sent another behind it.
         match client.last || eof {
-            true if !exchange.up.is_over() => self.linger(id),
+            true if !exchange.up.is_over() || !client.said_last => self.linger(id),
             true => self.leave(id),
             false => self.listen(id),
         }

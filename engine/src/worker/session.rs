@@ -185,6 +185,7 @@ impl Worker {
             opened: now,
             partial: Partial::default(),
             last: true,
+            said_last: true,
         });
         let owner = self.insert_stream(role, Stream::new(id, number));
         let conn = self.conn_mut(owner).expect("just inserted");

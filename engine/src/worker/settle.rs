@@ -150,7 +150,7 @@ impl Worker {
         match &conn.role {
             Role::Client(client) => match client.talk {
                 Talk::Leaving => false,
-                Talk::Lingering { .. } => true,
+                Talk::Lingering { left } => left > 0 || conn.wire.is_flushed(),
                 Talk::Listening | Talk::Busy(_) => conn.wire.inbox.is_empty(),
             },
             Role::Session(session) => session.over || conn.wire.inbox.is_empty(),

@@ -30,8 +30,9 @@ fn a_request_in_flight_is_finished_and_its_client_let_go() {
     assert_eq!((pair.finished, pair.waiting_accepts()), (0, 0));
     pair.send(origin, OK);
     assert!(pair.got(client).contains("Connection: close\r\n"));
-    assert_eq!((pair.ended(client), pair.ended(origin)), ("closed", "closed"));
-    assert_eq!(pair.finished, 1);
+    assert_eq!((pair.ended(client), pair.ended(origin)), ("shut", "closed"));
+    pair.fin(client);
+    assert_eq!((pair.ended(client), pair.finished), ("closed", 1));
 }
 
 #[test]
@@ -61,6 +62,7 @@ fn the_grace_period_still_accepts_and_ping_says_so() {
     let got = pair.got(client);
     assert!(got.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{got}");
     assert!(got.contains("Connection: close\r\n"));
+    pair.fin(client);
     assert_eq!((pair.ended(client), pair.finished), ("closed", 0));
     pair.pass(Span::secs(3));
     assert_eq!((pair.finished, pair.waiting_accepts()), (1, 0));

@@ -273,7 +273,26 @@ fn requests_per_connection_are_limited() {
     pair.send(client, GET);
     pair.send(origin, OK);
     assert!(pair.got(client).contains("Connection: close\r\n"));
+    assert_eq!(pair.ended(client), "shut");
+    pair.fin(client);
     assert_eq!(pair.ended(client), "closed");
+    pair.nothing_more();
+}
+
+#[test]
+fn what_is_pipelined_behind_a_last_answer_does_not_take_it_back() {
+    let mut plan = Plan::one_origin();
+    plan.settings.keep_alive_requests_max = 1;
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, &GET.repeat(2));
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert!(pair.got(client).contains("Connection: close\r\n"));
+    pair.send(client, GET);
+    assert_eq!((pair.ended(client), pair.is_read(client)), ("shut", true));
+    pair.pass(Span::secs(2));
+    assert_eq!((pair.ended(client), pair.count(Mark::LingeredLong)), ("closed", 1));
     pair.nothing_more();
 }
 

@@ -349,5 +349,6 @@ fn a_drain_leaves_no_connection_behind() {
     pair.drain(Span::secs(10));
     server.answer(&mut pair, 1, OK, "ok");
     assert!(pair.got(client).ends_with("ok"));
+    pair.fin(client);
     assert_eq!((pair.ended(server.end), pair.finished), ("closed", 1));
 }
