@@ -25,7 +25,8 @@ pub struct Tally {
     pub failures: Vec<Report>,
 }
 
-/// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2 or TLS.
+/// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2 or TLS,
+/// and none has a password.
 const ELSEWHERE: &[Mark] = &[
     Mark::ClientSecured,
     Mark::ControlHandshakeRefused,
@@ -33,6 +34,9 @@ const ELSEWHERE: &[Mark] = &[
     Mark::HandshakeTimedOut,
     Mark::IdleOutdated,
     Mark::Misdirected,
+    Mark::PasswordsWaited,
+    Mark::PasswordWrong,
+    Mark::ProofShared,
     Mark::ServerSecured,
     Mark::TargetUnusable,
     Mark::TlsBroken,
