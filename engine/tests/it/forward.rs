@@ -285,7 +285,7 @@ fn what_is_pipelined_behind_a_last_answer_does_not_take_it_back() {
     plan.settings.keep_alive_requests_max = 1;
     let mut pair = Pair::new(&plan);
     let client = pair.open();
-    pair.send(client, &GET.repeat(2));
+    pair.send(client, GET.repeat(2));
     let origin = pair.dialed();
     pair.send(origin, OK);
     assert!(pair.got(client).contains("Connection: close\r\n"));
