@@ -5,6 +5,7 @@
 
 use engine::base::id::ChildId;
 use engine::base::limits::ControlLimits;
+use engine::base::prng::Prng;
 use engine::base::time::Wall;
 use engine::config::fixed_from_file;
 use engine::uplink::advert::{decode, encode};
@@ -32,7 +33,8 @@ fuzz_target!(|data: &[u8]| {
     let (fixed, problems) = fixed_from_file("parent.yml", PARENT);
     assert!(problems.is_empty());
     let stats = Arc::new(Stats::new(1, 1, Wall::default()));
-    let mut compiler = Compiler::new(Arc::new(fixed), ControlLimits::default(), stats);
+    let (limits, mut prng) = (ControlLimits::default(), Prng::new(1));
+    let mut compiler = Compiler::new(Arc::new(fixed), limits, stats, &mut prng);
     let own = compiler.build().expect("the first view").view.services.iter().count();
     compiler.set_adverts(ChildId(0), decoded.adverts.clone());
     compiler.set_adverts(ChildId(1), decoded.adverts);

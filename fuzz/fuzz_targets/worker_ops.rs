@@ -4,6 +4,7 @@
 #![no_main]
 
 use engine::base::limits::{ControlLimits, Limits};
+use engine::base::prng::Prng;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{Effect, Fault, Input, Lent, Machine, OpId, OpKind, Outcome};
 use engine::config;
@@ -71,8 +72,8 @@ impl<'a> World<'a> {
         let fixed = Arc::new(fixed);
         let entries = u16::try_from(fixed.entry_points.len()).expect("two entry points");
         let stats = Arc::new(Stats::new(1, entries, Wall(0)));
-        let mut compiler =
-            Compiler::new(Arc::clone(&fixed), ControlLimits::default(), Arc::clone(&stats));
+        let (limits, mut prng) = (ControlLimits::default(), Prng::new(1));
+        let mut compiler = Compiler::new(Arc::clone(&fixed), limits, Arc::clone(&stats), &mut prng);
         compiler.set_dynamic(config::dynamic(&[("d.yml", DYNAMIC)]).dynamic);
         let view = compiler.build().expect("the first build is always new").view;
         let limits = Limits {
