@@ -15,6 +15,33 @@ use rustls::{
 };
 use std::sync::Arc;
 
+/// That the other side has the key of its certificate is verified by every judge alike.
+macro_rules! proves_its_key {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, cert, signed, &self.algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, cert, signed, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
 /// Judges certificates of servers.
 #[derive(Debug)]
 pub(super) struct Servers {
@@ -58,32 +85,13 @@ impl ServerCertVerifier for Servers {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    proves_its_key!();
 }
 
 /// Judges certificates of clients by their chain, and then by who they are.
 #[derive(Debug)]
 pub(super) struct Callers {
+    algorithms: WebPkiSupportedAlgorithms,
     pub(super) chain: Arc<dyn ClientCertVerifier>,
     pub(super) allowed: Vec<San>,
 }
@@ -96,10 +104,11 @@ impl Callers {
         allowed: Vec<San>,
     ) -> Result<Self, String> {
         let provider = Arc::clone(&crypto.provider);
+        let algorithms = provider.signature_verification_algorithms;
         let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
         let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
         let chain = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self { chain, allowed })
+        Ok(Self { algorithms, chain, allowed })
     }
 }
 
@@ -127,27 +136,7 @@ impl ClientCertVerifier for Callers {
         Ok(verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
+    proves_its_key!();
 }
 
 /// Asks clients for a certificate and believes whatever comes: `RequestClientCert` and
@@ -176,27 +165,7 @@ impl ClientCertVerifier for DangerAnyCaller {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    proves_its_key!();
 }
 
 /// Refuses a certificate, verified otherwise, that is for none of the wanted identities.

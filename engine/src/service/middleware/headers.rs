@@ -253,21 +253,11 @@ pub fn names_origin(vary: &[u8]) -> bool {
 }
 
 fn all(steps: &[Step]) -> impl Iterator<Item = &Headers> {
-    steps.iter().filter_map(|step| match step {
-        Step::Headers(headers) => Some(&**headers),
-        Step::StripPrefix(_)
-        | Step::StripPrefixRegex(_)
-        | Step::AddPrefix(_)
-        | Step::ReplacePath(_)
-        | Step::ReplacePathRegex(_)
-        | Step::Redirect(_)
-        | Step::AllowList(_)
-        | Step::Encoded(_)
-        | Step::RateLimit(_)
-        | Step::InFlight(_)
-        | Step::BasicAuth(_)
-        | Step::DigestAuth(_) => None,
-    })
+    steps.iter().filter_map(
+        |step| {
+            if let Step::Headers(headers) = step { Some(&**headers) } else { None }
+        },
+    )
 }
 
 #[cfg(test)]
