@@ -181,7 +181,8 @@ impl Drop for Stage {
 
 fn usable(child: &Value) -> bool {
     let uplinks = child["uplinks"].as_array();
-    let up = uplinks.is_some_and(|all| !all.is_empty() && all.iter().all(|u| u["up"] == true));
+    let stands = |uplink: &Value| uplink["standing"] == "up";
+    let up = uplinks.is_some_and(|all| !all.is_empty() && all.iter().all(stands));
     child["alive"] == true && up
 }
 
