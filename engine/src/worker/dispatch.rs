@@ -219,11 +219,14 @@ impl Worker {
         exchange.mirrored |= walk.mirrored;
         exchange.judged |= walk.judged;
         exchange.sets_cookie |= walk.sets_cookie;
+        if let Pick::Server(server) = walk.pick {
+            exchange.server = Some(server);
+            exchange.load = choose::load_of(&exchange.view, server).map(InFlight::at);
+        }
+        // Also if nobody serves: the mirrors may have somebody.
+        self.prepare_to_keep(key);
         match walk.pick {
-            Pick::Server(server) => {
-                exchange.server = Some(server);
-                exchange.load = choose::load_of(&exchange.view, server).map(InFlight::at);
-                self.prepare_to_keep(key);
+            Pick::Server(_) => {
                 if self.compose(key, head, target) {
                     self.connect(key);
                 }

@@ -89,6 +89,28 @@ fn a_body_of_which_only_a_part_was_read_is_not_mirrored() {
 }
 
 #[test]
+fn what_nobody_serves_is_mirrored_whole_to_those_who_do() {
+    let mut plan = Plan::bare();
+    let main = plan.service(NodeKind::Unavailable("nobody".into()));
+    let mirrors = [MirrorNode { service: plan.origin(), percent: 100 }].into();
+    let ticket = Arc::default();
+    let node =
+        MirroringNode { main, mirrors, mirror_body: true, body_bytes_max: None, ticket };
+    let service = plan.service(NodeKind::Mirroring(node));
+    plan.route("PathPrefix(`/`)", service, &[]);
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, POST);
+    assert!(pair.got(client).starts_with("HTTP/1.1 503 "));
+    let mirror = pair.dialed();
+    let sent = pair.got(mirror);
+    assert!(sent.ends_with("\r\n\r\nabcd"), "{sent}");
+    assert_eq!(skipped(&pair, MirrorSkip::NoBudget), 0);
+    pair.send(mirror, OK);
+    pair.nothing_more();
+}
+
+#[test]
 fn every_tenth_request_is_mirrored_the_first_included() {
     let mut pair = Pair::new(&plan(&[10], true, None));
     let client = pair.open();

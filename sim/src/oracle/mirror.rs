@@ -183,12 +183,11 @@ impl Account {
         }
         let few = if self.few { u64::MAX } else { 0 };
         let scarce = if self.scarce { self.due } else { 0 };
-        let unkept = self.unserved + self.unnamed + scarce;
         let most = [
             (MirrorSkip::Upgrade, self.tunnels + self.unnamed),
-            (MirrorSkip::BodyTooLarge, self.too_large + unkept),
+            (MirrorSkip::BodyTooLarge, self.too_large + self.unserved + self.unnamed + scarce),
             (MirrorSkip::TooMany, few),
-            (MirrorSkip::NoBudget, unkept),
+            (MirrorSkip::NoBudget, self.unnamed + scarce),
             (MirrorSkip::NoServer, begun),
         ];
         let (why, most) = most.iter().find(|(why, most)| of(*why) > *most)?;
