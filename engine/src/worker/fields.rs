@@ -410,7 +410,8 @@ pub(super) enum Persist {
     Close,
 }
 
-/// Writes the head of a response, final or interim, for the client.
+/// Writes the head of a response, final or interim, for the client. True if its `Date` is settled:
+/// it came with one, or a middleware says otherwise.
 pub(super) fn write_response(
     out: &mut Vec<u8>,
     bytes: &[u8],
@@ -419,12 +420,14 @@ pub(super) fn write_response(
     told: Told<'_>,
     framing: Framing,
     persist: Persist,
-) {
+) -> bool {
     write_status_line(out, head.status, head.reason);
     let edits = steps.iter().any(|step| matches!(step, Step::Headers(_)));
     let mut varies = edits && middleware::varies(steps);
     let mut lines = Lines::of(bytes);
+    let mut dated = edits && middleware::decides_response(steps, told, b"date");
     for field in head.end_to_end() {
+        dated |= field.name.eq_ignore_ascii_case("date");
         let decided = edits && middleware::decides_response(steps, told, field.name.as_bytes());
         if !decided {
             varies &=
@@ -446,6 +449,15 @@ pub(super) fn write_response(
     }
     write_persist(out, persist);
     out.extend_from_slice(b"\r\n");
+    dated
+}
+
+/// Adds whole lines to the end of a complete head.
+pub(super) fn extend_head(head: &mut Vec<u8>, add: impl FnOnce(&mut Vec<u8>)) {
+    debug_assert!(head.ends_with(b"\r\n\r\n"), "a head ends with an empty line");
+    head.truncate(head.len() - 2);
+    add(head);
+    head.extend_from_slice(b"\r\n");
 }
 
 /// What middlewares put on a response, framing excepted.

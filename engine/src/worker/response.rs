@@ -153,7 +153,7 @@ impl Worker {
 
     /// Passes the final head on; from here on the client has its answer.
     fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
-        let draining = self.is_draining();
+        let (draining, now) = (self.is_draining(), self.now);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let upstream = exchange.upstream.expect("an answered exchange has its connection");
         self.set_due(upstream, Due::ResponseHead, Time::NEVER);
@@ -194,9 +194,15 @@ impl Worker {
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let out = &mut self.scratch.head;
         out.clear();
-        fields::write_response(out, bytes.bytes(), head, steps, exchange.told(), framing, persist);
+        let told = exchange.told();
+        let dated =
+            fields::write_response(out, bytes.bytes(), head, steps, told, framing, persist);
+        // RFC 9110 §6.6.1: whoever forwards a response without a date gives it one.
+        if !dated && !tunnel {
+            fields::extend_head(out, |out| out.extend_from_slice(self.date.line(now)));
+        }
         if exchange.sets_cookie {
-            sticky::insert_cookies(out, exchange);
+            fields::extend_head(out, |out| sticky::put_cookies(out, exchange));
         }
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());

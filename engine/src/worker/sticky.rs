@@ -22,11 +22,3 @@ pub(super) fn put_cookies(out: &mut Vec<u8>, exchange: &Exchange) {
         }
     }
 }
-
-/// The same, at the end of a complete head.
-pub(super) fn insert_cookies(head: &mut Vec<u8>, exchange: &Exchange) {
-    debug_assert!(head.ends_with(b"\r\n\r\n"), "a head ends with an empty line");
-    head.truncate(head.len() - 2);
-    put_cookies(head, exchange);
-    head.extend_from_slice(b"\r\n");
-}

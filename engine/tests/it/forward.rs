@@ -32,6 +32,32 @@ fn a_request_goes_to_the_server_and_its_answer_comes_back() {
 }
 
 #[test]
+fn an_answer_leaves_with_one_date_whoever_gave_it() {
+    let set = |value: &str| vec![("date".to_owned(), value.to_owned())];
+    let check = |edits: Vec<(String, String)>, came: &str, dates: &[&str]| {
+        let mut plan = Plan::bare();
+        let service = plan.origin();
+        let step = Step::Headers(Arc::new(Headers::custom(Vec::new(), edits)));
+        plan.route("PathPrefix(`/`)", service, &[step]);
+        let mut pair = Pair::new(&plan);
+        let client = pair.open();
+        pair.send(client, GET);
+        let origin = pair.dialed();
+        pair.send(origin, "HTTP/1.1 103 Early\r\n\r\n");
+        pair.send(origin, format!("HTTP/1.1 200 OK\r\n{came}Content-Length: 0\r\n\r\n"));
+        let got = pair.whole(client);
+        let found: Vec<_> =
+            got.lines().filter(|line| line.to_ascii_lowercase().starts_with("date:")).collect();
+        assert_eq!(found, dates, "{got}");
+    };
+    check(Vec::new(), "", &["Date: Thu, 01 Jan 1970 00:00:00 GMT"]);
+    check(Vec::new(), "date: long ago\r\n", &["date: long ago"]);
+    check(set("never"), "", &["date: never"]);
+    check(set("never"), "Date: long ago\r\n", &["date: never"]);
+    check(set(""), "Date: long ago\r\n", &[]);
+}
+
+#[test]
 fn the_second_request_reuses_both_connections() {
     let mut pair = Pair::new(&Plan::one_origin());
     let client = pair.open();

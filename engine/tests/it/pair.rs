@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// How the date begins that a worker gives an answer: its clock starts in 1970.
+const WORKERS_DATE: &str = "Date: Thu, 01 Jan 1970 00:";
+
 /// One end of a connection, as the play holds it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct End(ConnId);
@@ -208,22 +211,29 @@ impl Pair {
         self.sockets.get_mut(&end.0).expect("an open end").plugged = true;
     }
 
-    /// What the worker wrote since the last call.
+    /// What the worker wrote since the last call, without the dates that it gave answers.
     pub(crate) fn got(&mut self, end: End) -> String {
-        let socket = self.sockets.get_mut(&end.0).expect("an end");
-        String::from_utf8_lossy(&std::mem::take(&mut socket.written)).into_owned()
+        let whole = self.whole(end);
+        let lines = whole.split_inclusive("\r\n");
+        lines.filter(|line| !line.starts_with(WORKERS_DATE)).collect()
     }
 
-    /// As [`Self::got`], of answers that are the worker's own: each has a date, left out here.
+    /// The same, of answers that each must have such a date.
     #[track_caller]
     pub(crate) fn own(&mut self, end: End) -> String {
-        let got = self.got(end);
-        let dates = got.matches("\r\nDate: Thu, 01 Jan 1970 00:").count();
-        assert_eq!(dates, got.matches("HTTP/1.1 ").count(), "{got}");
-        got.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+        let whole = self.whole(end);
+        let dates = whole.split_inclusive("\r\n").filter(|line| line.starts_with(WORKERS_DATE));
+        assert_eq!(dates.count(), whole.matches("HTTP/1.1 ").count(), "{whole}");
+        self.sockets.get_mut(&end.0).expect("an end").written = whole.into_bytes();
+        self.got(end)
     }
 
-    /// The same, byte for byte.
+    /// What the worker wrote since the last call, as text.
+    pub(crate) fn whole(&mut self, end: End) -> String {
+        String::from_utf8_lossy(&self.got_bytes(end)).into_owned()
+    }
+
+    /// What the worker wrote since the last call, byte for byte.
     pub(crate) fn got_bytes(&mut self, end: End) -> Vec<u8> {
         let socket = self.sockets.get_mut(&end.0).expect("an end");
         std::mem::take(&mut socket.written)
