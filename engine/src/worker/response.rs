@@ -195,8 +195,7 @@ impl Worker {
         let out = &mut self.scratch.head;
         out.clear();
         let told = exchange.told();
-        let dated =
-            fields::write_response(out, bytes.bytes(), head, steps, told, framing, persist);
+        let dated = fields::write_response(out, bytes.bytes(), head, steps, told, framing, persist);
         // RFC 9110 §6.6.1: whoever forwards a response without a date gives it one.
         if !dated && !tunnel {
             fields::extend_head(out, |out| out.extend_from_slice(self.date.line(now)));

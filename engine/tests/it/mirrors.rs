@@ -94,8 +94,7 @@ fn what_nobody_serves_is_mirrored_whole_to_those_who_do() {
     let main = plan.service(NodeKind::Unavailable("nobody".into()));
     let mirrors = [MirrorNode { service: plan.origin(), percent: 100 }].into();
     let ticket = Arc::default();
-    let node =
-        MirroringNode { main, mirrors, mirror_body: true, body_bytes_max: None, ticket };
+    let node = MirroringNode { main, mirrors, mirror_body: true, body_bytes_max: None, ticket };
     let service = plan.service(NodeKind::Mirroring(node));
     plan.route("PathPrefix(`/`)", service, &[]);
     let mut pair = Pair::new(&plan);
