@@ -51,6 +51,10 @@ const ELSEWHERE: &[Mark] = &[
     Mark::StreamReset,
     Mark::UpstreamGoingAway,
     Mark::UpstreamSessionOpened,
+    Mark::WebSocketBridged,
+    Mark::WebSocketFellBack,
+    Mark::WebSocketKeyWrong,
+    Mark::WebSocketWaited,
 ];
 
 /// At most this many failing runs are kept.

@@ -1,4 +1,4 @@
-//! Base64 as HTTP writes credentials (RFC 4648 §4), with or without its padding.
+//! Base64 as HTTP writes it (RFC 4648 §4); credentials may come without its padding.
 
 /// Decodes into `out`, which is emptied first. False if the text is not Base64.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
@@ -19,6 +19,19 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
         }
     }
     true
+}
+
+/// Appends `bytes` as text, with its padding.
+pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at) & 0x3f) as usize];
+            out.push(if at <= group.len() { digit } else { b'=' });
+        }
+    }
 }
 
 fn value(digit: u8) -> Option<u32> {
@@ -66,5 +79,19 @@ mod tests {
         for text in ["Z", "Zg=", "Zg===", "Zm9v=", "Zm 9v", "Zm9-", "=", "Zg==Zg=="] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn what_is_encoded_decodes() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+            let mut out = Vec::new();
+            encode(bytes.as_bytes(), &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        let (mut text, mut back) = (Vec::new(), Vec::new());
+        encode(&all, &mut text);
+        assert!(decode(&text, &mut back));
+        assert_eq!(back, all);
     }
 }

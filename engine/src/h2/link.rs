@@ -39,6 +39,8 @@ pub struct Theirs {
     pub streams_max: u32,
     pub stream_window: u32,
     pub frame_max: u32,
+    /// Streams may carry other protocols (RFC 8441 §3).
+    pub tunnels: bool,
 }
 
 /// Where a connection reads and writes, for one call.
@@ -91,6 +93,8 @@ pub enum Event {
         last: u32,
         code: Code,
     },
+    /// The first SETTINGS of a server came: all that it allows is known, and may be used.
+    Greeted,
     /// Our PING came back.
     Pong,
 }
@@ -193,6 +197,7 @@ impl Link {
                 streams_max: 100,
                 stream_window: WINDOW_INITIAL,
                 frame_max: frame::PAYLOAD_MAX,
+                tunnels: false,
             },
             decoder: Decoder::default(),
             encoder: Encoder::default(),
@@ -218,15 +223,19 @@ impl Link {
         if self.role == Role::Client {
             outbox.write(frame::PREFACE, pool)?;
         }
-        let settings = [
-            match self.role {
-                Role::Client => Setting::EnablePush(0),
-                Role::Server => Setting::MaxConcurrentStreams(self.bounds.streams_max),
-            },
+        let own: &[Setting] = match self.role {
+            Role::Client => &[Setting::EnablePush(0)],
+            Role::Server => &[
+                Setting::MaxConcurrentStreams(self.bounds.streams_max),
+                Setting::EnableConnectProtocol(1),
+            ],
+        };
+        let shared = [
             Setting::InitialWindowSize(self.bounds.stream_window),
             Setting::MaxHeaderListSize(self.bounds.list_max),
         ];
-        let length = 6 * frame::length(settings.len());
+        let settings = own.iter().chain(&shared);
+        let length = 6 * frame::length(own.len() + shared.len());
         let head = frame::Head { length, kind: frame::Kind::Settings, flags: 0, stream: 0 };
         outbox.write(&head.bytes(), pool)?;
         for setting in settings {
@@ -259,6 +268,16 @@ impl Link {
             && self.streams.active() < self.theirs.streams_max.min(self.bounds.streams_max)
     }
 
+    /// The other side's first SETTINGS have come.
+    pub fn is_greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Whether the server opens tunnels of other protocols on streams.
+    pub fn takes_tunnels(&self) -> bool {
+        self.theirs.tunnels
+    }
+
     /// Streams that somebody owns.
     pub fn is_idle(&self) -> bool {
         self.streams.is_empty()
@@ -288,6 +307,7 @@ impl Link {
             left,
             headed: false,
             bare: false,
+            tunnel: false,
         });
     }
 

@@ -4,7 +4,10 @@
 
 use super::hpack::Encoder;
 use crate::http::fields::{is_token, is_value, trim};
+use crate::http::websocket;
 use std::ops::Range;
+
+const WEBSOCKET: &[u8] = websocket::PROTOCOL.as_bytes();
 
 /// Which kind of block is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +27,8 @@ pub struct Gathered {
     /// Of a response; 0 otherwise.
     pub status: u16,
     pub length: Option<u64>,
+    /// The request asks for a tunnel of some protocol (RFC 8441 §4).
+    pub tunnel: bool,
     /// The list is longer than we take, and only its beginning was kept.
     pub too_large: bool,
 }
@@ -47,6 +52,7 @@ struct Parts {
     scheme: Option<Range<usize>>,
     authority: Option<Range<usize>>,
     path: Option<Range<usize>>,
+    protocol: Option<Range<usize>>,
     status: Option<Range<usize>>,
     /// The first line is written: no more pseudo-fields.
     begun: bool,
@@ -89,6 +95,7 @@ impl Gather {
             (Section::Request, b":scheme") => &mut self.parts.scheme,
             (Section::Request, b":authority") => &mut self.parts.authority,
             (Section::Request, b":path") => &mut self.parts.path,
+            (Section::Request, b":protocol") => &mut self.parts.protocol,
             (Section::Response, b":status") => &mut self.parts.status,
             _ => return false,
         };
@@ -135,7 +142,9 @@ impl Gather {
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         self.parts.lengths += 1;
         self.parts.length = number;
-        if !digits || number.is_none() || self.parts.lengths > 1 || section == Section::Trailers {
+        let tunnel = self.parts.protocol.is_some();
+        let bare = tunnel || section == Section::Trailers;
+        if !digits || number.is_none() || self.parts.lengths > 1 || bare {
             return false;
         }
         self.line(b"content-length", value);
@@ -166,7 +175,12 @@ impl Gather {
         if authority.is_some_and(|authority| authority.is_empty() || !is_visible(authority)) {
             return false;
         }
-        let target = if method == b"CONNECT" {
+        let protocol = part(&parts.protocol);
+        let connects = method == b"CONNECT";
+        if protocol.is_some() && !connects {
+            return false;
+        }
+        let target = if connects && protocol.is_none() {
             if parts.scheme.is_some() || parts.path.is_some() {
                 return false;
             }
@@ -179,15 +193,31 @@ impl Gather {
             part(&parts.path).filter(|path| path.starts_with(b"/") || *path == b"*")
         };
         let Some(target) = target.filter(|target| is_visible(target)) else { return false };
+        let unknown = protocol.is_some_and(|protocol| protocol != WEBSOCKET);
+        let (method, target) = match (protocol, authority) {
+            (Some(protocol), _) if !is_token(protocol) => return false,
+            // Any other tunnel is asked for like the one that CONNECT has always meant.
+            (Some(_), Some(authority)) if unknown => (method, authority),
+            (Some(_), None) => return false,
+            (Some(_), Some(_)) => (&b"GET"[..], target),
+            (None, _) => (method, target),
+        };
         self.text.extend_from_slice(method);
         self.text.push(b' ');
         self.text.extend_from_slice(target);
+        if unknown && !target.rsplit(|b| *b == b']').next().unwrap_or(b"").contains(&b':') {
+            let secure = part(&parts.scheme) == Some(b"https");
+            self.text.extend_from_slice(if secure { b":443" } else { b":80" });
+        }
         self.text.extend_from_slice(b" HTTP/1.1\r\n");
         if let Some(authority) = authority {
             self.parts.hosted = true;
             self.text.extend_from_slice(b"host: ");
             self.text.extend_from_slice(authority);
             self.text.extend_from_slice(b"\r\n");
+        }
+        if protocol.is_some() && !unknown {
+            self.text.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
         }
         true
     }
@@ -230,14 +260,15 @@ impl Gather {
                 self.line(b"cookie", &cookies);
                 self.cookies = cookies;
             }
-            if !ended && length.is_none() {
+            if !ended && length.is_none() && self.parts.protocol.is_none() {
                 self.line(b"transfer-encoding", b"chunked");
             }
         }
         if section != Section::Trailers {
             self.text.extend_from_slice(b"\r\n");
         }
-        Ok(Gathered { status, length, too_large })
+        let tunnel = self.parts.protocol.is_some();
+        Ok(Gathered { status, length, tunnel, too_large })
     }
 }
 
@@ -293,6 +324,26 @@ pub fn encode_request(text: &[u8], scheme: &[u8], encoder: &mut Encoder, out: &m
     encode_lines(rest, encoder, out);
 }
 
+/// Encodes the request for a WebSocket, which in these lines asks to switch protocols, as the
+/// extended CONNECT of RFC 8441 §5. There is no key on a stream.
+pub fn encode_websocket(text: &[u8], scheme: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
+    out.clear();
+    encoder.begin(out);
+    let (first, rest) = split_line(text);
+    let target = first.split(|b| *b == b' ').nth(1).unwrap_or(b"");
+    let (host, rest) = split_line(rest);
+    encoder.field(b":method", b"CONNECT", out);
+    encoder.field(b":protocol", WEBSOCKET, out);
+    encoder.field(b":scheme", scheme, out);
+    encoder.field(b":authority", host.get(6..).unwrap_or(b""), out);
+    encoder.field(b":path", target, out);
+    encode_each(rest, |name, value| {
+        if name != b"sec-websocket-key" && name != b"content-length" {
+            encode_line(name, value, encoder, out);
+        }
+    });
+}
+
 /// Encodes trailers from their lines.
 pub fn encode_trailers(text: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
     out.clear();
@@ -306,7 +357,12 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     (line.strip_suffix(b"\r\n").unwrap_or(line), rest)
 }
 
-fn encode_lines(mut text: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
+fn encode_lines(text: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
+    encode_each(text, |name, value| encode_line(name, value, encoder, out));
+}
+
+/// Goes through field lines, with their names in lower case.
+fn encode_each(mut text: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
     let mut lower = [0; 128];
     while !text.is_empty() {
         let (line, rest) = split_line(text);
@@ -318,9 +374,9 @@ fn encode_lines(mut text: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
             Some(short) => {
                 short.copy_from_slice(name);
                 short.make_ascii_lowercase();
-                encode_line(short, value, encoder, out);
+                each(short, value);
             }
-            None => encode_line(&name.to_ascii_lowercase(), value, encoder, out),
+            None => each(&name.to_ascii_lowercase(), value),
         }
     }
 }

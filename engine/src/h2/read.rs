@@ -497,6 +497,9 @@ impl Link {
         }
         let state = if ended { State::RemoteEnded } else { State::Open };
         self.add(stream, None, state, gathered.length);
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.tunnel = gathered.tunnel;
+        }
         Ok(Some(Event::Opened { stream, ended, too_large: gathered.too_large }))
     }
 
@@ -517,7 +520,12 @@ impl Link {
         let Some(owner) = stream.owner else { return Ok(None) };
         if !interim {
             stream.headed = true;
-            stream.left = if bare { Some(0) } else { gathered.length };
+            stream.tunnel &= gathered.status < 300;
+            stream.left = match (bare, stream.tunnel) {
+                (true, _) => Some(0),
+                (false, true) => None,
+                (false, false) => gathered.length,
+            };
         }
         if block.ends {
             let state = stream.state.end_remote();
@@ -534,7 +542,7 @@ impl Link {
     ) -> Result<Option<Event>, Fatal> {
         let Some(stream) = self.streams.get(block.stream) else { return Ok(None) };
         let short = stream.left.is_some_and(|left| left > 0);
-        if !block.ends || short || gathered.too_large {
+        if !block.ends || short || gathered.too_large || stream.tunnel {
             return self.break_stream(io, block.stream, Code::Protocol);
         }
         let (owner, state) = (stream.owner, stream.state.end_remote());
@@ -592,7 +600,8 @@ impl Link {
         if head.has(ACK) {
             return Ok(None);
         }
-        if !std::mem::replace(&mut self.greeted, true) {
+        let first = !std::mem::replace(&mut self.greeted, true);
+        if first {
             self.theirs.streams_max = u32::MAX;
         }
         let mut granted = false;
@@ -601,7 +610,10 @@ impl Link {
         }
         let ack = Head { length: 0, kind: Kind::Settings, flags: ACK, stream: 0 };
         io.outbox.write(&ack.bytes(), io.pool)?;
-        Ok(granted.then_some(Event::Granted { owner: None }))
+        Ok(match self.role {
+            Role::Client if first => Some(Event::Greeted),
+            Role::Client | Role::Server => granted.then_some(Event::Granted { owner: None }),
+        })
     }
 
     /// Takes one setting over. True if more may be sent now.
@@ -637,9 +649,11 @@ impl Link {
                 self.theirs.frame_max = size;
             }
             Setting::EnableConnectProtocol(enabled) => {
-                if enabled > 1 {
+                // RFC 8441 §3: what was allowed is not taken back.
+                if enabled > 1 || (self.theirs.tunnels && enabled == 0) {
                     return violation(Code::Protocol);
                 }
+                self.theirs.tunnels = enabled == 1;
             }
             Setting::MaxHeaderListSize(_) => {}
         }

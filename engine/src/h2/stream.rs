@@ -74,6 +74,8 @@ pub struct Stream {
     pub headed: bool,
     /// A response without content, whatever its head announces.
     pub bare: bool,
+    /// Asked for as a tunnel: content without a length, and nothing behind it (RFC 9113 §8.5).
+    pub tunnel: bool,
 }
 
 /// The streams of a connection that somebody still owns.
@@ -180,6 +182,7 @@ mod tests {
             left: None,
             headed: false,
             bare: false,
+            tunnel: false,
         }
     }
 

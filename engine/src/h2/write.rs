@@ -32,14 +32,9 @@ impl Link {
         text: &[u8],
         ends: bool,
     ) -> Result<u32, NoPage> {
-        debug_assert!(self.role == Role::Client && self.may_open(), "asked before");
-        let id = self.next_ours;
-        self.next_ours += 2;
-        let state = if ends { State::LocalEnded } else { State::Open };
-        self.add(id, Some(owner), state, None);
-        let bare = text.starts_with(b"HEAD ");
+        let id = self.add_ours(owner, if ends { State::LocalEnded } else { State::Open });
         if let Some(stream) = self.streams.get_mut(id) {
-            stream.bare = bare;
+            stream.bare = text.starts_with(b"HEAD ");
         }
         let mut block = std::mem::take(&mut io.gather.block);
         message::encode_request(text, scheme, &mut self.encoder, &mut block);
@@ -47,6 +42,35 @@ impl Link {
         io.gather.block = block;
         done?;
         Ok(id)
+    }
+
+    /// Opens a stream for a WebSocket; its number.
+    pub fn open_websocket(
+        &mut self,
+        io: &mut Io<'_>,
+        owner: ConnId,
+        scheme: &[u8],
+        text: &[u8],
+    ) -> Result<u32, NoPage> {
+        debug_assert!(self.takes_tunnels(), "asked before");
+        let id = self.add_ours(owner, State::Open);
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.tunnel = true;
+        }
+        let mut block = std::mem::take(&mut io.gather.block);
+        message::encode_websocket(text, scheme, &mut self.encoder, &mut block);
+        let done = self.put_block(io, id, &block, false);
+        io.gather.block = block;
+        done?;
+        Ok(id)
+    }
+
+    fn add_ours(&mut self, owner: ConnId, state: State) -> u32 {
+        debug_assert!(self.role == Role::Client && self.may_open(), "asked before");
+        let id = self.next_ours;
+        self.next_ours += 2;
+        self.add(id, Some(owner), state, None);
+        id
     }
 
     /// Sends the head of a response, interim or final.

@@ -162,6 +162,14 @@ impl<'a> ResponseHead<'a> {
         })
     }
 
+    /// The same head, of which fields of this name end here.
+    #[must_use]
+    pub fn without(self, name: &str) -> Self {
+        let named = self.fields.iter().enumerate();
+        let named = named.filter(|(_, field)| field.name.eq_ignore_ascii_case(name));
+        Self { ending: named.fold(self.ending, |ending, (at, _)| ending | 1 << at), ..self }
+    }
+
     /// The fields to pass on: all but those that end at this hop. `Content-Length` is among them.
     pub fn end_to_end(&self) -> impl Iterator<Item = &'a Field<'a>> + use<'a> {
         end_to_end(self.fields, self.ending)

@@ -9,3 +9,4 @@ pub mod options;
 pub mod request;
 pub mod status;
 pub mod target;
+pub mod websocket;

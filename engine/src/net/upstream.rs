@@ -15,6 +15,8 @@ pub struct Upstreams {
     pub dialing: u32,
     /// The server took HTTP/1.1 when it last could choose.
     pub declined: bool,
+    /// Its streams took no other protocols when it last said what they take.
+    pub refuses_tunnels: bool,
     /// Exchanges that wait for a connection, oldest first.
     waiters: VecDeque<Key>,
     /// Dialing, busy and idle ones.

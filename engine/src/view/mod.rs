@@ -17,6 +17,7 @@ pub use crate::service::standing::Standing;
 pub use routes::RouteTable;
 
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
+use crate::base::sip::SipKey;
 use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::choosing::Choosing;
@@ -46,6 +47,8 @@ pub struct View {
     pub certificates: Arc<[Listed]>,
     /// By which handshakes tell the time.
     pub clock: Arc<Clock>,
+    /// Of what is to look like chance to strangers.
+    pub key: SipKey,
 }
 
 /// What one entry point offers.

@@ -27,6 +27,7 @@ use crate::http::method::Method;
 use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Reading, Rewritten, Target};
+use crate::http::websocket;
 use crate::net::wire::Due;
 use crate::service::choosing::Asker;
 use crate::service::load::InFlight;
@@ -304,6 +305,7 @@ impl Worker {
         let aim = exchange.target();
         let view = &exchange.view;
         let mirror = exchange.client.is_none();
+        let key = exchange.key_of_ours();
         out.head.clear();
         let outgoing = Outgoing {
             head,
@@ -319,6 +321,7 @@ impl Worker {
             server,
             host: aim.filter(|_| !passes_host(view, exchange)).map(|aim| aim.host_field.as_str()),
             framing: exchange.framing,
+            key: key.as_deref(),
             expects_continue: exchange.asking.expects_continue && !mirror && !exchange.continued,
             close: aim.is_some_and(|aim| aim.transport.idle == IdleConns::NoReuse),
         };
@@ -384,6 +387,12 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes, over_tl
         idempotent: head.method.idempotent(),
         expects_continue: head.expects_continue && !head.framing.is_over(),
         websocket: head.upgrade.is_some_and(is_websocket),
+        key: match head.upgrade {
+            Some(upgrade) if is_websocket(upgrade) && head.method == Method::Get => {
+                websocket::key(head.fields).map_or(0..0, |key| range_in(all, key))
+            }
+            _ => 0..0,
+        },
         over_tls,
         head: bytes,
     }

@@ -151,6 +151,8 @@ pub(super) struct Asking {
     pub(super) idempotent: bool,
     pub(super) expects_continue: bool,
     pub(super) websocket: bool,
+    /// `Sec-WebSocket-Key`, if there is one that can be answered.
+    pub(super) key: Range<u32>,
     /// It came under TLS.
     pub(super) over_tls: bool,
 }
@@ -219,6 +221,8 @@ pub(super) struct Exchange {
     pub(super) ended: bool,
     /// The connection to the server had served before.
     pub(super) reused: bool,
+    /// A request to switch protocols may go out on a stream.
+    pub(super) over_streams: bool,
     /// The one retry of a dead kept connection was used.
     pub(super) retried: bool,
     /// A failover above the server judges by status.
@@ -281,6 +285,7 @@ impl Exchange {
             replayed: 0,
             ended: false,
             reused: false,
+            over_streams: false,
             retried: false,
             judged: false,
             mirrored: false,
@@ -324,11 +329,11 @@ impl Exchange {
         Told { origin: origin.map(|at| &self.asking.head.bytes()[at]), secure: self.asking.secure }
     }
 
-    /// How the server is spoken to. Who asks to switch protocols does so over HTTP/1.1.
+    /// How the server is spoken to. Who asks to switch protocols does so over HTTP/1.1, unless it
+    /// is something that streams carry.
     pub(super) fn multiplex(&self) -> Multiplex {
-        let Some(target) = self.target().filter(|_| self.asking.upgrade.is_none()) else {
-            return Multiplex::Never;
-        };
+        let streams = self.asking.upgrade.is_none() || self.over_streams;
+        let Some(target) = self.target().filter(|_| streams) else { return Multiplex::Never };
         match target.authority.scheme {
             Scheme::H2c => Multiplex::Always,
             Scheme::Https if target.transport.multiplexes => Multiplex::Offered,

@@ -6,6 +6,7 @@ use crate::http::fields::{self, Field, Known};
 use crate::http::framing::Framing;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::options::is_websocket;
+use crate::http::websocket;
 use crate::service::middleware::{self, Step, Told};
 use crate::view::ServerNode;
 use std::io::Write as _;
@@ -92,6 +93,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) host: Option<&'a str>,
     /// The body as it will be sent.
     pub(super) framing: Framing,
+    /// Asks for a WebSocket in the place of a client that has no key, or none that counts.
+    pub(super) key: Option<&'a [u8]>,
     pub(super) expects_continue: bool,
     /// The connection is not to be used again.
     pub(super) close: bool,
@@ -106,6 +109,9 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     if let Some(upgrade) = request.head.upgrade {
         put_field(out, "Connection", b"Upgrade");
         put_field(out, "Upgrade", upgrade.as_bytes());
+        if let Some(key) = request.key {
+            put_field(out, websocket::KEY, key);
+        }
     } else if request.close {
         put_field(out, "Connection", b"close");
     }
@@ -168,7 +174,8 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
         {
             continue;
         }
-        if is_nominated_managed(request, field) {
+        let keyed = request.key.is_some() && field.name.eq_ignore_ascii_case(websocket::KEY);
+        if keyed || is_nominated_managed(request, field) {
             continue;
         }
         lines.pass(out, field);

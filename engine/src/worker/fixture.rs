@@ -2,6 +2,8 @@
 
 use super::record::{AccessRecord, Choice, Version};
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
+use crate::base::prng::Prng;
+use crate::base::sip::SipKey;
 use crate::base::time::{Span, Time, Wall};
 use crate::config::fixed::EntryPoint;
 use crate::service::rotation::Rotation;
@@ -59,6 +61,7 @@ pub(super) fn view() -> View {
         status: Arc::default(),
         certificates: Arc::default(),
         clock: Arc::default(),
+        key: SipKey::new(&mut Prng::new(1)),
     };
     let children = Box::new([ServiceId(1), ServiceId(2)]);
     let weighted = NodeKind::Weighted { turns: turns(), services: children };

@@ -63,9 +63,13 @@ impl Worker {
         if exchange.up.is_over() {
             exchange.ended = true;
             let conn = self.conns.get_mut(key_of(to)).expect("an exchange has its connection");
+            let switches = exchange.asking.upgrade.is_some();
             if let Some(stream) = &mut conn.stream {
-                exchange.up.trailer_lines(&mut stream.trailers);
-                conn.wire.shut();
+                // What may become a tunnel stays open.
+                if !switches {
+                    exchange.up.trailer_lines(&mut stream.trailers);
+                    conn.wire.shut();
+                }
             } else if exchange.up.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
                 self.on_no_page(to);
             }

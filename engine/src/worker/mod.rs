@@ -43,6 +43,7 @@ mod shed;
 mod sticky;
 mod stream;
 mod sweep;
+mod websocket;
 
 use crate::base::id::{ConnId, JobId, ServiceId};
 use crate::base::limits::Limits;

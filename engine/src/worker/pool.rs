@@ -3,7 +3,7 @@
 use super::Worker;
 use super::answer::Answer;
 use super::conn::{Conn, Partial, Role, Upstream, Usage};
-use super::exchange::{Multiplex, Phase};
+use super::exchange::{Exchange, Multiplex, Phase};
 use super::key_of;
 use super::secure::HANDSHAKE_MAX;
 use crate::base::id::{ConnId, TargetId};
@@ -42,10 +42,12 @@ impl Worker {
             self.fail(key, 502);
             return;
         };
-        let (fresh_only, multiplex) = (exchange.retried, exchange.multiplex());
+        let fresh_only = exchange.retried;
         let dial_timeout = exchange.target().map_or(Span::ZERO, |it| it.transport.dial_timeout);
         exchange.dial_by = super::client::after(self.now, dial_timeout);
         self.grow_targets(target);
+        self.settle_upgrade(key, target);
+        let multiplex = self.exchanges.get(key).map_or(Multiplex::Never, Exchange::multiplex);
         if multiplex != Multiplex::Never && self.connect_stream(key, target) {
             return;
         }

@@ -15,7 +15,7 @@ use crate::boundary::Close;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed, Scratch};
 use crate::http::blame::{What, Who};
-use crate::http::framing::Framing;
+use crate::http::framing::{Asked, Framing};
 use crate::http::head::{Persistence, ResponseHead, Version};
 use crate::http::options::switched_as_asked;
 use crate::http::status::is_interim;
@@ -30,7 +30,10 @@ impl Worker {
     pub(super) fn read_response(&mut self, key: Key) -> bool {
         let exchange = self.exchanges.get(key).expect("an awaiting exchange exists");
         let id = exchange.upstream.expect("an awaiting exchange has its connection");
-        let asked = exchange.asking.asked;
+        let asked = match exchange.asking.asked {
+            Asked::Upgrade if self.is_on_stream(exchange) => Asked::Connect,
+            asked => asked,
+        };
         let bounds = parse::Bounds {
             bytes_max: self.limits.response_head_bytes as usize,
             fields_max: self.limits.fields_max as usize,
@@ -158,28 +161,16 @@ impl Worker {
         let upstream = exchange.upstream.expect("an answered exchange has its connection");
         self.set_due(upstream, Due::ResponseHead, Time::NEVER);
         self.set_due(upstream, Due::Continue, Time::NEVER);
-        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
-        if head.framing == Framing::Tunnel && !exchange.switches_as_asked(head) {
+        let tunnel = head.framing == Framing::Tunnel;
+        if tunnel && !self.is_switch(key, head) {
             self.on_garbage(key, What::SwitchUnasked);
             return;
         }
-        exchange.status = head.status;
-        exchange.keep = head.persistence == Persistence::Keep;
-        let framing = framing_for(exchange.asking.version, head.framing);
-        let bounds = Bounds {
-            line_max: self.limits.chunk_line_bytes,
-            trailer_max: self.limits.trailer_bytes,
-        };
-        let from = self.conns.get(key_of(upstream)).expect("an exchange has its connection");
-        let streams = from.stream.is_some();
-        let bare = streams && from.wire.eof && from.wire.inbox.is_empty();
-        let comes = match streams && !head.framing.is_over() && head.framing != Framing::Tunnel {
-            true => Framing::UntilClose,
-            false => head.framing,
-        };
-        exchange.down = Body::new(comes, framing, || Decoder::new(Who::Origin, bounds));
-        let tunnel = head.framing == Framing::Tunnel;
-        exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
+        let on_stream = self.conn(upstream).is_some_and(|conn| conn.stream.is_some());
+        let exchange = self.exchanges.get(key).expect("an answered exchange exists");
+        let head = &if tunnel { exchange.switched(head, on_stream) } else { *head };
+        let (framing, bare) = self.expect_content(key, head);
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let Some(id) = exchange.client else { return };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         let Role::Client(client) = &mut conn.role else { return };
@@ -203,6 +194,9 @@ impl Worker {
         if exchange.sets_cookie {
             fields::extend_head(out, |out| sticky::put_cookies(out, exchange));
         }
+        if tunnel && on_stream && exchange.asking.version != Version::Http2 {
+            exchange.insert_accept(out);
+        }
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }
@@ -223,6 +217,36 @@ impl Worker {
         self.touch(id);
     }
 
+    /// Settles how what follows the final head is read and written: its framing for the client,
+    /// and whether it is known that nothing follows.
+    fn expect_content(&mut self, key: Key, head: &ResponseHead<'_>) -> (Framing, bool) {
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        exchange.status = head.status;
+        exchange.keep = head.persistence == Persistence::Keep;
+        let framing = framing_for(exchange.asking.version, head.framing);
+        let bounds = Bounds {
+            line_max: self.limits.chunk_line_bytes,
+            trailer_max: self.limits.trailer_bytes,
+        };
+        let id = exchange.upstream.expect("an answered exchange has its connection");
+        let from = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
+        let streams = from.stream.is_some();
+        let bare = streams && from.wire.eof && from.wire.inbox.is_empty();
+        let tunnel = head.framing == Framing::Tunnel;
+        let comes = match streams && !head.framing.is_over() && !tunnel {
+            true => Framing::UntilClose,
+            false => head.framing,
+        };
+        exchange.down = Body::new(comes, framing, || Decoder::new(Who::Origin, bounds));
+        exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
+        if streams && !tunnel && exchange.asking.upgrade.is_some() {
+            // The tunnel that was asked for will not be: nothing more is said on its stream.
+            from.wire.shut();
+            self.settle_stream(id);
+        }
+        (framing, bare)
+    }
+
     /// HTTP is over on both connections; the clocks of HTTP stop.
     fn open_tunnel(&mut self, key: Key) {
         self.mark(Mark::TunnelOpened);
@@ -230,12 +254,20 @@ impl Worker {
         let bounds = Bounds { line_max: 0, trailer_max: 0 };
         let decoder = || Decoder::new(Who::Client, bounds);
         exchange.up = Body::new(Framing::Tunnel, Framing::Tunnel, decoder);
+        let mut streams = false;
         for id in [exchange.client, exchange.upstream].into_iter().flatten() {
             if let Some(conn) = self.conns.get_mut(key_of(id)) {
                 conn.wire.clear_deadlines();
                 conn.wire.held = false;
+                if let Some(stream) = &mut conn.stream {
+                    stream.tunnel = true;
+                    streams = true;
+                }
             }
             self.touch(id);
+        }
+        if streams {
+            self.mark(Mark::WebSocketBridged);
         }
     }
 
@@ -251,7 +283,7 @@ impl Worker {
 }
 
 impl super::exchange::Exchange {
-    fn switches_as_asked(&self, head: &ResponseHead<'_>) -> bool {
+    pub(super) fn switches_as_asked(&self, head: &ResponseHead<'_>) -> bool {
         let asked = self.asking.upgrade.clone().and_then(|range| {
             let range = range.start as usize..range.end as usize;
             std::str::from_utf8(&self.asking.head.bytes()[range]).ok()

@@ -6,6 +6,7 @@ use super::conn::{Partial, Role, Upstream, Usage};
 use super::exchange::{Multiplex, Phase};
 use super::session::{Session, Side};
 use super::stream::Stream;
+use super::websocket::Carrier;
 use super::{Worker, key_of};
 use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
@@ -37,9 +38,23 @@ pub(super) struct Served {
 }
 
 impl Worker {
-    /// Sends the composed head on a stream to the exchange's server. False if there is none.
+    /// Sends the composed head on a stream to the exchange's server, or lets it wait until the
+    /// server has said what its streams take. False if there is no session for it.
     pub(super) fn connect_stream(&mut self, key: Key, target: TargetId) -> bool {
-        let Some(session) = self.open_session(target) else { return false };
+        let upgrades = self.exchanges.get(key).is_some_and(|it| it.asking.upgrade.is_some());
+        let carrier = match upgrades {
+            true => self.carrier(target),
+            false => self.open_session(target).map_or(Carrier::Nobody, Carrier::Session),
+        };
+        let session = match carrier {
+            Carrier::Session(session) => session,
+            Carrier::Nobody => return false,
+            Carrier::Silent => {
+                self.mark(Mark::WebSocketWaited);
+                self.wait(key, target);
+                return true;
+            }
+        };
         self.counts().reused.add(1);
         let head = std::mem::take(&mut self.scratch.head);
         self.begin_stream(key, session, &head, true);
@@ -148,6 +163,12 @@ impl Worker {
         let exchange = self.exchanges.get_mut(key).expect("a busy connection has its exchange");
         exchange.upstream = None;
         exchange.phase = Phase::Waiting;
+        if exchange.asking.upgrade.is_some() {
+            // RFC 8441 §3: not before the server has said that it may.
+            self.mark(Mark::WebSocketWaited);
+            self.wait(key, target);
+            return;
+        }
         self.begin_stream(key, id, &head, false);
     }
 
@@ -162,7 +183,8 @@ impl Worker {
         let Side::Server(served) = session.side else { return };
         session.requests += 1;
         let exchange = self.exchanges.get(key).expect("an exchange to attach");
-        let ends = exchange.framing.is_over();
+        let upgrades = exchange.asking.upgrade.is_some();
+        let ends = exchange.framing.is_over() && !upgrades;
         let role = Role::Upstream(Upstream {
             target: served.target,
             addr: served.addr,
@@ -177,7 +199,10 @@ impl Worker {
         let mut number = 0;
         let scheme: &[u8] = if served.secure { b"https" } else { b"http" };
         self.with_link(id, |link, io| {
-            number = link.open(io, owner, scheme, head, ends)?;
+            number = match upgrades {
+                true => link.open_websocket(io, owner, scheme, head)?,
+                false => link.open(io, owner, scheme, head, ends)?,
+            };
             Ok(())
         });
         if let Some(stream) = self.conn_mut(owner).and_then(|conn| conn.stream.as_mut()) {

@@ -145,6 +145,10 @@ impl Worker {
             Event::Granted { owner: None } => self.wake_streams(id),
             Event::Head { owner, ended } => self.on_stream_head(owner, ended),
             Event::GoingAway { last, .. } => self.on_going_away(id, last),
+            Event::Greeted => {
+                self.wake_streams(id);
+                self.on_greeted(id);
+            }
             Event::Pong => {}
         }
     }

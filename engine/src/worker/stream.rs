@@ -28,6 +28,8 @@ pub(super) struct Stream {
     held: usize,
     /// On the session's list of those that wait for room.
     pub(super) waits: bool,
+    /// HTTP is over on it.
+    pub(super) tunnel: bool,
     /// Field lines that came behind the content.
     pub(super) came: Vec<u8>,
     /// Field lines to send behind it.
@@ -36,7 +38,15 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(session: ConnId, number: u32) -> Self {
-        Self { session, number, held: 0, waits: false, came: Vec::new(), trailers: Vec::new() }
+        Self {
+            session,
+            number,
+            held: 0,
+            waits: false,
+            tunnel: false,
+            came: Vec::new(),
+            trailers: Vec::new(),
+        }
     }
 }
 
@@ -187,6 +197,8 @@ impl Worker {
         let Some(stream) = &conn.stream else { return };
         // RFC 9113 §8.1: who was answered in full need not send the rest of the request.
         let code = match (conn.client(), conn.wire.half, conn.wire.link) {
+            // RFC 8441 §5: that is how a reset of the other side reads here.
+            _ if stream.tunnel => Code::Cancel,
             (None, _, _) => Code::Cancel,
             (_, Half::Shut, _) => Code::NoError,
             (_, _, Link::Ending(Close::Abort)) => Code::Internal,

@@ -28,3 +28,4 @@ mod storm;
 mod strategies;
 mod tunnels;
 mod uplinks;
+mod websocket;

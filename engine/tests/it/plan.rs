@@ -1,6 +1,8 @@
 //! Views for plays, put together by hand: one entry point, some servers, services over them.
 
 use engine::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
+use engine::base::prng::Prng;
+use engine::base::sip::SipKey;
 use engine::config::fixed::{Authority, EntryPoint, Fixed, IdleConns, Ping, Scheme, Transport};
 use engine::rule::Rule;
 use engine::service::middleware::Step;
@@ -184,6 +186,7 @@ impl Plan {
             status: Arc::default(),
             certificates: Arc::default(),
             clock: Arc::default(),
+            key: SipKey::new(&mut Prng::new(1)),
         };
         for service in &self.services {
             view.services.set(service.id.0, Some(Arc::clone(service)));

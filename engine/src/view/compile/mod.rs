@@ -101,6 +101,7 @@ impl Compiler {
         prng: &mut Prng,
     ) -> Self {
         let crypto = Crypto::default();
+        let key = SipKey::new(prng);
         let children: Vec<Child> = fixed
             .multicluster
             .iter()
@@ -117,9 +118,9 @@ impl Compiler {
         let mut compiler = Self {
             offers: Offers::new(children.iter().map(|child| Arc::clone(&child.name))),
             entry_stats: (0..entries).map(|_| Arc::default()).collect(),
-            view: View::empty(Arc::clone(&fixed), Arc::clone(&crypto.clock)),
+            view: View::empty(Arc::clone(&fixed), Arc::clone(&crypto.clock), key),
             limits,
-            key: SipKey::new(prng),
+            key,
             stats,
             registry: Registry::default(),
             slots: Slots::default(),
@@ -289,7 +290,7 @@ impl Compiler {
 }
 
 impl View {
-    fn empty(fixed: Arc<Fixed>, clock: Arc<Clock>) -> Self {
+    fn empty(fixed: Arc<Fixed>, clock: Arc<Clock>, key: SipKey) -> Self {
         Self {
             epoch: 0,
             fixed,
@@ -301,6 +302,7 @@ impl View {
             status: Arc::default(),
             certificates: Arc::default(),
             clock,
+            key,
         }
     }
 }
