@@ -30,10 +30,8 @@ impl Worker {
     pub(super) fn read_response(&mut self, key: Key) -> bool {
         let exchange = self.exchanges.get(key).expect("an awaiting exchange exists");
         let id = exchange.upstream.expect("an awaiting exchange has its connection");
-        let asked = match exchange.asking.asked {
-            Asked::Upgrade if self.is_on_stream(exchange) => Asked::Connect,
-            asked => asked,
-        };
+        let tunnels = exchange.asking.upgrade.is_some() && self.is_on_stream(exchange);
+        let asked = if tunnels { Asked::Connect } else { exchange.asking.asked };
         let bounds = parse::Bounds {
             bytes_max: self.limits.response_head_bytes as usize,
             fields_max: self.limits.fields_max as usize,
