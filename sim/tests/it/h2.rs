@@ -166,7 +166,7 @@ impl Ours {
             Event::Ended { owner } => {
                 self.messages.get_mut(&owner.slot).expect("a head came first").ended = true;
             }
-            Event::Granted { .. } => {}
+            Event::Granted { .. } | Event::Greeted => {}
             other @ (Event::Reset { .. } | Event::GoingAway { .. } | Event::Pong) => {
                 panic!("{other:?}")
             }
