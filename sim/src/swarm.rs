@@ -37,6 +37,8 @@ const ELSEWHERE: &[Mark] = &[
     Mark::PasswordsWaited,
     Mark::PasswordWrong,
     Mark::ProofShared,
+    Mark::Retried,
+    Mark::RetriesExhausted,
     Mark::ServerSecured,
     Mark::TargetUnusable,
     Mark::TlsBroken,

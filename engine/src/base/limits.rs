@@ -71,6 +71,12 @@ pub struct Limits {
     pub hops_max: u32,
     /// Passwords being compared at once: each takes a core for tens of milliseconds.
     pub proofs_max: u32,
+    /// Requests of one service that may be sent again before an answer is seen; every good answer
+    /// allows for one more. So a service that fails now and then is helped, and one that fails
+    /// altogether is not asked many times as much.
+    pub retries_stock: u32,
+    /// Requests of one service that may be sent again in a second, whatever its answers.
+    pub retries_per_second: u32,
 }
 
 impl Limits {
@@ -133,6 +139,8 @@ impl Default for Limits {
             service_depth: 16,
             hops_max: 8,
             proofs_max: 64,
+            retries_stock: 500,
+            retries_per_second: 10,
         }
     }
 }

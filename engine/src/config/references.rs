@@ -175,7 +175,8 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::InFlightReq(_)
                 | MiddlewareKind::BasicAuth(_)
                 | MiddlewareKind::DigestAuth(_)
-                | MiddlewareKind::Headers(_) => steps.push(*middleware),
+                | MiddlewareKind::Headers(_)
+                | MiddlewareKind::Retry(_) => steps.push(*middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

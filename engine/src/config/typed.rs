@@ -1,9 +1,11 @@
 //! The dynamic configuration: routers, services, middlewares and uplinks, after validation.
 //! Values are in range; references are names, not yet resolved.
 
+mod bodies;
 mod manner;
 mod middleware;
 
+pub use bodies::*;
 pub use manner::*;
 pub use middleware::*;
 

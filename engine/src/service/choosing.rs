@@ -7,6 +7,7 @@ use super::rotation::Rotation;
 use super::sticky::Sticky;
 use super::ticket::Ticket;
 use crate::base::digest::Fnv1a;
+use crate::base::id::ServiceId;
 use crate::base::prng::Prng;
 use crate::base::time::Time;
 use crate::config::typed::Strategy;
@@ -57,6 +58,28 @@ pub struct Chosen {
     /// 0 if none was drawn.
     pub ticket: u64,
     pub session: Session,
+    /// Whoever would have been chosen has failed this request.
+    pub instead: bool,
+}
+
+impl Chosen {
+    pub fn plain(position: u16, ticket: u64) -> Self {
+        Self { position, ticket, session: Session::None, instead: false }
+    }
+}
+
+/// Ways on which a request failed before: a service and a position in its list.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    pub service: ServiceId,
+    pub ways: &'a [(ServiceId, u16)],
+}
+
+impl Tried<'_> {
+    /// How often a member was tried.
+    pub fn times(&self, position: u16) -> usize {
+        self.ways.iter().filter(|way| **way == (self.service, position)).count()
+    }
 }
 
 /// What a choice has to do with the client's cookie.
@@ -98,44 +121,59 @@ impl Choosing {
         rotation: &Rotation,
         ticket: &Ticket,
         asker: &Asker<'_>,
+        tried: Option<Tried<'_>>,
     ) -> Option<Chosen> {
+        let times = |position| tried.map_or(0, |tried| tried.times(position));
         if let Some(sticking) = &self.sticky
             && let Some(named) = sticking.cookie.find(asker.fields)
             && sticking.stays.get(usize::from(named.member)) == Some(&true)
+            && times(named.member) == 0
         {
             let session = if named.old { Session::Renewed } else { Session::Kept };
-            return Some(Chosen { position: named.member, ticket: 0, session });
+            return Some(Chosen { session, ..Chosen::plain(named.member, 0) });
         }
+        let least = match tried {
+            Some(_) => self.candidates.iter().map(|it| times(it.position)).min().unwrap_or(0),
+            None => usize::MAX,
+        };
+        let fit = |member: &&Candidate| tried.is_none() || times(member.position) == least;
         let session = if self.sticky.is_some() { Session::Begun } else { Session::None };
         let (position, ticket) = match self.strategy {
-            Strategy::Hrw => (self.by_client(asker.ip), 0),
+            Strategy::Hrw => (self.by_client(asker.ip, fit), 0),
             Strategy::Wrr => {
                 let ticket = ticket.draw();
-                (rotation.turn(ticket), ticket)
+                let turn = match tried {
+                    Some(_) => rotation.turn_of_least(ticket, times),
+                    None => rotation.turn(ticket),
+                };
+                (turn, ticket)
             }
             Strategy::P2c => {
                 let ticket = ticket.draw();
-                (self.of_two(ticket), ticket)
+                (self.of_two(ticket, fit), ticket)
             }
             Strategy::LeastTime => {
                 let ticket = ticket.draw();
-                (self.quickest(rotation.turn(ticket), asker.now), ticket)
+                (self.quickest(rotation.turn(ticket), asker.now, fit), ticket)
             }
         };
-        Some(Chosen { position: position?, ticket, session })
+        let instead = tried.is_some_and(|tried| !tried.ways.is_empty());
+        Some(Chosen { position: position?, ticket, session, instead })
     }
 
     /// The less busy of two members that the ticket names; of two alike, the first.
-    fn of_two(&self, ticket: u64) -> Option<u16> {
-        let all = self.candidates.len();
+    fn of_two(&self, ticket: u64, fit: impl Fn(&&Candidate) -> bool) -> Option<u16> {
+        let fitting = || self.candidates.iter().filter(&fit);
+        let all = fitting().count();
         if all < 2 {
-            return self.candidates.first().map(|only| only.position);
+            return fitting().next().map(|only| only.position);
         }
         let mut chance = Prng::new(ticket);
         let mut below = || usize::try_from(chance.below(all as u64)).expect("below a length");
         let (one, two) = (below(), below());
         let two = if one == two { (two + 1) % all } else { two };
-        let [one, two] = [one, two].map(|at| self.candidates[at].position);
+        let [one, two] = [one, two].map(|at| fitting().nth(at).map(|member| member.position));
+        let (one, two) = (one?, two?);
         Some(if self.in_flight(two) < self.in_flight(one) { two } else { one })
     }
 
@@ -145,7 +183,12 @@ impl Choosing {
 
     /// The least of time × (1 + requests under way) ÷ weight; among equals whoever comes first
     /// from `turn` on. Who was never measured counts as the quickest.
-    fn quickest(&self, turn: Option<u16>, now: Time) -> Option<u16> {
+    fn quickest(
+        &self,
+        turn: Option<u16>,
+        now: Time,
+        fit: impl Fn(&&Candidate) -> bool,
+    ) -> Option<u16> {
         let load = |member: &Candidate| self.loads.get(usize::from(member.position));
         let pace = |member: &Candidate| load(member).and_then(|load| load.pace(now));
         let quickest = self.candidates.iter().filter_map(pace).min().unwrap_or(1);
@@ -155,7 +198,7 @@ impl Choosing {
             u128::from(pace(member).unwrap_or(quickest)) * busy
         };
         let mut best: Option<(u128, &Candidate)> = None;
-        for member in &self.candidates {
+        for member in self.candidates.iter().filter(&fit) {
             let own = score(member);
             let better = best.is_none_or(|(score, than)| {
                 let scores =
@@ -172,11 +215,11 @@ impl Choosing {
 
     /// Rendezvous hashing: each member draws a number from the client's address and its own name,
     /// and the best for its weight wins. A member that leaves takes nobody else's clients along.
-    fn by_client(&self, ip: IpAddr) -> Option<u16> {
+    fn by_client(&self, ip: IpAddr, fit: impl Fn(&&Candidate) -> bool) -> Option<u16> {
         let mut client = Fnv1a::default();
         write!(client, "{}", ip.to_canonical()).expect("a hash takes every byte");
         let mut best: Option<(u64, &Candidate)> = None;
-        for member in &self.candidates {
+        for member in self.candidates.iter().filter(&fit) {
             let name = self.names.get(usize::from(member.position)).map_or("", |name| &**name);
             let hash = client.with(name.as_bytes()).finish();
             if best

@@ -12,7 +12,7 @@ pub mod words;
 
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
-use crate::config::typed::{AllowList, Redirect, Rewrite};
+use crate::config::typed::{AllowList, Redirect, Retry, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use digest::{Digest, Outcome};
@@ -40,6 +40,7 @@ pub enum Step {
     BasicAuth(Arc<Basic>),
     DigestAuth(Arc<Digest>),
     Headers(Arc<Headers>),
+    Retry(Arc<Retry>),
 }
 
 /// `inFlightReq` in one route.
@@ -61,7 +62,8 @@ impl Step {
             | Self::StripPrefixRegex(_)
             | Self::AddPrefix(_)
             | Self::ReplacePath(_)
-            | Self::ReplacePathRegex(_) => false,
+            | Self::ReplacePathRegex(_)
+            | Self::Retry(_) => false,
         }
     }
 }
@@ -185,6 +187,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         | Step::StripPrefixRegex(_)
         | Step::AddPrefix(_)
         | Step::ReplacePath(_)
-        | Step::ReplacePathRegex(_) => Verdict::Pass,
+        | Step::ReplacePathRegex(_)
+        | Step::Retry(_) => Verdict::Pass,
     }
 }

@@ -46,6 +46,26 @@ impl Rotation {
         Some(self.turns[at])
     }
 
+    /// Of the members for whom `times` is least, the one whose turn comes first from ticket `t` on.
+    pub fn turn_of_least(&self, t: u64, times: impl Fn(u16) -> usize) -> Option<u16> {
+        let period = self.turns.len() as u64;
+        let from = (t..t.saturating_add(period)).filter_map(|t| self.turn(t));
+        let mut best: Option<(usize, u16)> = None;
+        for member in from {
+            if best.is_some_and(|(_, best)| best == member) {
+                continue;
+            }
+            let times = times(member);
+            if best.is_none_or(|(least, _)| times < least) {
+                best = Some((times, member));
+            }
+            if times == 0 {
+                break;
+            }
+        }
+        best.map(|(_, member)| member)
+    }
+
     pub fn turns(&self) -> &[u16] {
         &self.turns
     }

@@ -1,9 +1,9 @@
 //! From a route to a server: one walk down the tree of services, one ticket per balancer.
 
-use super::exchange::{Choices, ServerRef, service_of};
-use super::record::{Choice, Session};
+use super::exchange::{Again, Choices, ServerRef, service_of};
+use super::record::Choice;
 use crate::base::id::ServiceId;
-use crate::service::choosing::{Asker, Chosen};
+use crate::service::choosing::{Asker, Chosen, Tried};
 use crate::service::load::Load;
 use crate::service::mirror;
 use crate::view::{Internal, NodeKind, ServiceNode, Side, Turns, View};
@@ -42,6 +42,7 @@ pub(super) fn walk(
     choices: &mut Choices,
     depth_max: u32,
     asker: &Asker<'_>,
+    again: Option<&Again>,
 ) -> Walk {
     let mut walk = Walk {
         pick: Pick::Nobody(NO_SERVER),
@@ -53,14 +54,14 @@ pub(super) fn walk(
     loop {
         let Some(node) = service_of(view, walk.service) else { return walk };
         let mut member = |chosen: Chosen| {
-            let Chosen { position: turn, ticket, session } = chosen;
+            let Chosen { position: turn, ticket, session, instead } = chosen;
             walk.sets_cookie |= session.sets_cookie();
-            choices.push(Choice { service: node.id, ticket, turn, session }, depth_max)
+            choices.push(Choice { service: node.id, ticket, turn, session, instead }, depth_max)
         };
-        let mut note = |turn| member(Chosen { position: turn, ticket: 0, session: Session::None });
+        let mut note = |turn| member(Chosen::plain(turn, 0));
         let next = match &node.kind {
             NodeKind::Balancer { turns, .. } => {
-                if let Some(chosen) = choose(node, turns, asker)
+                if let Some(chosen) = choose(node, turns, asker, again)
                     && member(chosen)
                 {
                     let position = chosen.position;
@@ -69,7 +70,7 @@ pub(super) fn walk(
                 return walk;
             }
             NodeKind::Weighted { turns, services } => {
-                let Some(chosen) = choose(node, turns, asker) else { return walk };
+                let Some(chosen) = choose(node, turns, asker, again) else { return walk };
                 let next = services.get(usize::from(chosen.position)).copied();
                 next.filter(|_| member(chosen))
             }
@@ -85,10 +86,12 @@ pub(super) fn walk(
                 }
             },
             NodeKind::Mirroring(node) => {
-                let ticket = node.ticket.draw();
+                // A request is mirrored once, however often it is sent.
+                let drawn = again.and_then(|again| again.ticket_of(walk.service));
+                let ticket = drawn.unwrap_or_else(|| node.ticket.draw());
                 let wanted = |percent| mirror::is_mirrored(ticket, percent);
                 walk.mirrored |= node.mirrors.iter().any(|mirror| wanted(mirror.percent));
-                member(Chosen { position: 0, ticket, session: Session::None }).then_some(node.main)
+                member(Chosen::plain(0, ticket)).then_some(node.main)
             }
             NodeKind::Internal(internal) => {
                 walk.pick = Pick::Internal(*internal);
@@ -103,13 +106,23 @@ pub(super) fn walk(
 
 /// Whose turn it is, unless the service chooses by more than turns.
 #[inline]
-fn choose(node: &ServiceNode, turns: &Turns, asker: &Asker<'_>) -> Option<Chosen> {
+fn choose(
+    node: &ServiceNode,
+    turns: &Turns,
+    asker: &Asker<'_>,
+    again: Option<&Again>,
+) -> Option<Chosen> {
+    let tried = again.map(|again| Tried { service: node.id, ways: &again.tried });
     if let Some(choosing) = &node.choosing {
-        return choosing.choose(&turns.rotation, &turns.ticket, asker);
+        return choosing.choose(&turns.rotation, &turns.ticket, asker, tried);
     }
     let ticket = turns.ticket.draw();
-    let position = turns.rotation.turn(ticket)?;
-    Some(Chosen { position, ticket, session: Session::None })
+    let Some(tried) = tried else {
+        return turns.rotation.turn(ticket).map(|position| Chosen::plain(position, ticket));
+    };
+    let position = turns.rotation.turn_of_least(ticket, |member| tried.times(member))?;
+    let instead = turns.rotation.turn(ticket) != Some(position);
+    Some(Chosen { instead, ..Chosen::plain(position, ticket) })
 }
 
 /// The load of a server whose service chooses by it.

@@ -215,7 +215,8 @@ impl Worker {
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
         let asker = Asker { fields: head.fields, ip: exchange.peer.ip(), now };
-        let walk = choose::walk(&exchange.view, service, &mut exchange.choices, depth_max, &asker);
+        let (choices, again) = (&mut exchange.choices, exchange.again.as_deref());
+        let walk = choose::walk(&exchange.view, service, choices, depth_max, &asker, again);
         exchange.service = Some(walk.service);
         exchange.mirrored |= walk.mirrored;
         exchange.judged |= walk.judged;

@@ -21,6 +21,11 @@ impl Worker {
         self.drain.is_some()
     }
 
+    /// When requests in flight are given up, if the end has begun.
+    pub(super) fn drains_by(&self) -> Option<Time> {
+        self.drain.map(|drain| drain.by)
+    }
+
     /// Whether no new connection will come.
     pub(super) fn is_closing_down(&self) -> bool {
         self.is_draining() && self.listeners.iter().all(|listener| listener.stopped)

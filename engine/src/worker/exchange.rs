@@ -6,11 +6,14 @@ use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::page::{Chunk, Slice};
 use crate::base::time::{Span, Time};
 use crate::config::fixed::Scheme;
+use crate::config::typed::Retry;
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
 use crate::service::middleware::{GAUGES_MAX, Told};
-use crate::view::{NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Target, View};
+use crate::view::{
+    NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
+};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -96,7 +99,13 @@ pub(super) struct Choices {
 
 impl Default for Choices {
     fn default() -> Self {
-        let none = Choice { service: ServiceId(0), ticket: 0, turn: 0, session: Session::None };
+        let none = Choice {
+            service: ServiceId(0),
+            ticket: 0,
+            turn: 0,
+            session: Session::None,
+            instead: false,
+        };
         Self { list: [none; CHOICES_MAX], len: 0 }
     }
 }
@@ -118,6 +127,27 @@ impl Choices {
     pub(super) fn truncate(&mut self, len: usize) {
         debug_assert!(len <= usize::from(self.len), "a list is cut, not grown");
         self.len = u8::try_from(len).expect("at most as many as there were");
+    }
+}
+
+/// What a request that failed and is sent again remembers.
+#[derive(Debug)]
+pub(super) struct Again {
+    /// The ways it took in vain.
+    pub(super) tried: Vec<(ServiceId, u16)>,
+    /// What was decided when it was sent last.
+    pub(super) before: Choices,
+    /// How often it was sent in vain.
+    pub(super) failures: u32,
+    /// When it was sent for the first time.
+    pub(super) since: Time,
+}
+
+impl Again {
+    /// The ticket that a service drew before.
+    pub(super) fn ticket_of(&self, service: ServiceId) -> Option<u64> {
+        let drawn = self.before.as_slice().iter().find(|choice| choice.service == service);
+        drawn.map(|choice| choice.ticket)
     }
 }
 
@@ -225,6 +255,8 @@ pub(super) struct Exchange {
     pub(super) over_streams: bool,
     /// The one retry of a dead kept connection was used.
     pub(super) retried: bool,
+    /// Set once a middleware has sent it again.
+    pub(super) again: Option<Box<Again>>,
     /// A failover above the server judges by status.
     pub(super) judged: bool,
     /// Some mirrors want this request.
@@ -287,6 +319,7 @@ impl Exchange {
             reused: false,
             over_streams: false,
             retried: false,
+            again: None,
             judged: false,
             mirrored: false,
             sets_cookie: false,
@@ -311,6 +344,14 @@ impl Exchange {
 
     pub(super) fn route(&self) -> Option<&Route> {
         route_of(&self.view, self.entry, self.route?)
+    }
+
+    /// The middleware that sends it again; of several, the innermost.
+    pub(super) fn retry(&self) -> Option<&Arc<Retry>> {
+        let steps = self.route()?.steps.iter().rev();
+        steps
+            .filter_map(|step| if let Step::Retry(retry) = step { Some(retry) } else { None })
+            .next()
     }
 
     pub(super) fn server(&self) -> Option<&ServerNode> {

@@ -29,7 +29,13 @@ impl Worker {
         self.drop_response(key);
         let exchange = self.exchanges.get_mut(key).expect("just seen");
         exchange.choices.truncate(other.at);
-        let choice = Choice { service: other.failover, ticket: 0, turn: 1, session: Session::None };
+        let choice = Choice {
+            service: other.failover,
+            ticket: 0,
+            turn: 1,
+            session: Session::None,
+            instead: false,
+        };
         exchange.choices.push(choice, u32::MAX);
         exchange.phase = Phase::Waiting;
         exchange.retried = false;

@@ -101,6 +101,7 @@ pub(super) const CHOICES: [Choice; 1] = [Choice {
     ticket: 41,
     turn: 1,
     session: crate::service::choosing::Session::None,
+    instead: false,
 }];
 pub(super) const WALL: Wall = Wall(1_700_000_000_000_000_000);
 

@@ -44,7 +44,9 @@ impl Worker {
         let limit = self.limits.outbox_bytes as usize;
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
         let Some(to) = exchange.upstream else { return Turn::Enough };
-        if exchange.ended {
+        // A request that may be sent elsewhere is not spent on somebody who is not there.
+        let early = exchange.phase == Phase::Dialing && exchange.retry().is_some();
+        if exchange.ended || early {
             return Turn::Enough;
         }
         let full = self.conns.get(key_of(to)).is_none_or(|conn| {

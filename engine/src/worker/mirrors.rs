@@ -18,11 +18,13 @@ impl Worker {
     pub(super) fn prepare_to_keep(&mut self, key: Key) {
         let budget = u64::from(self.limits.kept_bytes);
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        if exchange.kept.is_some() || !(exchange.mirrored || exchange.judged) {
+        let retry = exchange.retry().map(|retry| retry.body_bytes_max.unwrap_or(u64::MAX));
+        if exchange.kept.is_some() || !(exchange.mirrored || exchange.judged || retry.is_some()) {
             return;
         }
         let view = Rc::clone(&exchange.view);
-        exchange.kept_max = kept_max(&view, &exchange.choices).min(budget);
+        let wanted = kept_max(&view, &exchange.choices).max(retry.unwrap_or(0));
+        exchange.kept_max = wanted.min(budget);
         let keeps = exchange.kept_max > 0 && !exchange.up.is_over();
         exchange.kept = keeps.then(Rc::default);
     }

@@ -35,6 +35,7 @@ mod pool;
 mod prove;
 pub mod record;
 mod response;
+mod retry;
 mod secure;
 mod served;
 mod session;
@@ -70,6 +71,7 @@ use drain::Draining;
 use exchange::{CoreView, Exchange};
 use log::AccessLines;
 use prove::Proofs;
+use retry::Budget;
 use std::rc::Rc;
 use std::sync::Arc;
 pub use sweep::Census;
@@ -108,6 +110,8 @@ pub struct Worker {
     switching: Vec<(Key, ServiceId)>,
     /// By `ServerId`: the last request to a passively checked server failed.
     failing: Vec<bool>,
+    /// By `ServiceId`: what may be sent again.
+    budgets: Vec<Budget>,
     idle_clients: Queue,
     idle_upstreams: Queue,
     clients: u32,
@@ -193,6 +197,7 @@ impl Worker {
             woken: Vec::new(),
             switching: Vec::new(),
             failing: Vec::new(),
+            budgets: Vec::new(),
             idle_clients: Queue::default(),
             idle_upstreams: Queue::default(),
             clients: 0,

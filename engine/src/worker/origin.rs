@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::conn::{Role, Usage};
 use super::exchange::{Exchange, Kept, Phase};
 use super::key_of;
+use super::retry::Cause;
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
@@ -194,8 +195,9 @@ impl Worker {
             let partial = conn.upstream().is_some_and(|upstream| !upstream.partial.is_empty());
             conn.wire.inbox.is_empty() && !partial
         });
+        let awaiting = exchange.phase == Phase::AwaitingHead;
         let retry = silent
-            && exchange.phase == Phase::AwaitingHead
+            && awaiting
             && exchange.interims == 0
             && exchange.reused
             && !exchange.retried
@@ -203,7 +205,7 @@ impl Worker {
             && exchange.can_replay();
         self.release_upstream(key);
         if !retry {
-            self.fail(key, 502);
+            self.fail_for(key, 502, Some(Cause::Lost).filter(|_| awaiting));
             return;
         }
         self.mark(Mark::RetryOnReused);
@@ -215,8 +217,15 @@ impl Worker {
         self.woken.push(key);
     }
 
-    /// The server did not answer: another side may, or the client is told.
+    /// The server did not answer: another one may, or the client is told.
     pub(super) fn fail(&mut self, key: Key, status: u16) {
+        self.fail_for(key, status, None);
+    }
+
+    fn fail_for(&mut self, key: Key, status: u16, cause: Option<Cause>) {
+        let phase = self.exchanges.get(key).map(|exchange| exchange.phase);
+        let unreached = matches!(phase, Some(Phase::Waiting | Phase::Dialing));
+        let cause = if unreached { Cause::Unreached } else { cause.unwrap_or(Cause::Answered) };
         self.release_upstream(key);
         self.report(key, false);
         let now = self.now;
@@ -231,7 +240,7 @@ impl Worker {
             self.cut(key);
             return;
         }
-        if self.switch_side(key, status) {
+        if self.switch_side(key, status) || self.retry(key, cause, status) {
             return;
         }
         self.answer(key, &Answer::bare(status));

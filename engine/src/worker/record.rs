@@ -17,6 +17,8 @@ pub struct Choice {
     pub turn: u16,
     /// What the client's cookie had to do with it. What a cookie decides draws no ticket.
     pub session: Session,
+    /// Others had failed this request: it is not the ticket alone that says whose turn it was.
+    pub instead: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

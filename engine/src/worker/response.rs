@@ -7,6 +7,7 @@ use super::exchange::{HeadBytes, Phase};
 use super::fields::{self, Persist, framing_for};
 use super::key_of;
 use super::log::AccessLines;
+use super::retry::Cause;
 use super::sticky;
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
@@ -100,6 +101,9 @@ impl Worker {
         self.report(key, head.status < 500);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         if exchange.judged && self.switch_side(key, head.status) {
+            return;
+        }
+        if self.retry(key, Cause::Answered, head.status) {
             return;
         }
         self.relay_head(key, head, bytes);

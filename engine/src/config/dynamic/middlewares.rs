@@ -3,6 +3,7 @@
 
 mod access;
 mod auth;
+mod bodies;
 mod headers;
 mod limits;
 mod paths;
@@ -13,7 +14,7 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: [&str; 16] = [
+const BUILT: [&str; 17] = [
     "addPrefix",
     "basicAuth",
     "chain",
@@ -28,12 +29,13 @@ const BUILT: [&str; 16] = [
     "redirectScheme",
     "replacePath",
     "replacePathRegex",
+    "retry",
     "stripPrefix",
     "stripPrefixRegex",
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 16] = [
+const LATER: [&str; 15] = [
     "apiKey",
     "buffering",
     "circuitBreaker",
@@ -49,7 +51,6 @@ const LATER: [&str; 16] = [
     "oidc",
     "passTLSClientCert",
     "plugin",
-    "retry",
 ];
 
 pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Middleware> {
@@ -98,6 +99,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["digestAuth"] => fields.section("digestAuth").map(auth::digest_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
+        ["retry"] => fields.section("retry").map(bodies::retry),
         ["headers"] => fields.section("headers").map(headers::edit_headers),
         ["chain"] => fields.section("chain").map(chain),
         [later] => {

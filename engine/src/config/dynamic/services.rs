@@ -272,7 +272,7 @@ fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
 }
 
 /// `-1` is no limit of its own.
-fn body_bytes(fields: &Fields<'_>, key: &'static str) -> Option<u64> {
+pub(super) fn body_bytes(fields: &Fields<'_>, key: &'static str) -> Option<u64> {
     fields.number(key, -1..=i64::MAX).and_then(|bytes| u64::try_from(bytes).ok())
 }
 

@@ -1,5 +1,6 @@
 //! Documents and what is said about them.
 
+mod bodies;
 mod manner;
 mod middlewares;
 mod tls;

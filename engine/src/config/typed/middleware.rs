@@ -1,6 +1,6 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::Place;
+use super::{Place, Retry};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
@@ -36,6 +36,7 @@ pub enum MiddlewareKind {
     BasicAuth(Credentials),
     DigestAuth(Credentials),
     Headers(Box<HeadersEdit>),
+    Retry(Retry),
     /// Qualified names.
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.

@@ -33,7 +33,7 @@ impl World {
 
     fn asked_by(&self, ip: &str, fields: &[Field<'_>], now: Time) -> Option<Chosen> {
         let ip = ip.parse().expect("an address");
-        self.choosing.choose(&self.rotation, &self.ticket, &Asker { fields, ip, now })
+        self.choosing.choose(&self.rotation, &self.ticket, &Asker { fields, ip, now }, None)
     }
 
     fn next(&self) -> Option<u16> {
@@ -226,7 +226,7 @@ fn a_cookie_draws_no_ticket_and_all_others_share_exactly() {
     let named = |at: usize| format!("c={}", value_of(&names[at]));
     for _ in 0..5 {
         // Without weight it takes no new requests, and keeps its sessions.
-        let kept = Chosen { position: 1, ticket: 0, session: Session::Kept };
+        let kept = Chosen { position: 1, ticket: 0, session: Session::Kept, instead: false };
         assert_eq!(asks(&named(1)), kept);
         assert_eq!(asks(&format!("c={}", names[1])), Chosen { session: Session::Renewed, ..kept });
     }

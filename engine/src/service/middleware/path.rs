@@ -66,7 +66,8 @@ pub fn apply(
         | Step::RateLimit(_)
         | Step::InFlight(_)
         | Step::BasicAuth(_)
-        | Step::DigestAuth(_) => Ok(()),
+        | Step::DigestAuth(_)
+        | Step::Retry(_) => Ok(()),
     }
 }
 

@@ -59,6 +59,9 @@ impl Compiler {
             MiddlewareKind::DigestAuth(credentials) => {
                 Step::DigestAuth(Arc::new(Digest::new(credentials, self.key)))
             }
+            // The first attempt is none.
+            MiddlewareKind::Retry(retry) if retry.attempts == 1 => return None,
+            MiddlewareKind::Retry(retry) => Step::Retry(Arc::new(retry.clone())),
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })
     }

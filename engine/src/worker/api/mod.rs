@@ -1,5 +1,6 @@
 //! The API: what is configured and how it does, as JSON in Traefik's shapes, and the children.
 
+mod bodies;
 mod certificates;
 mod children;
 mod entries;

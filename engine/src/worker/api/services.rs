@@ -12,6 +12,7 @@ use crate::view::status::Health;
 use crate::view::{NodeKind, ServiceNode, View};
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
+use std::ops::RangeInclusive;
 
 pub(super) fn list<'a>(sight: &Sight<'a>, query: &Query) -> List<'a> {
     let view = sight.view;
@@ -232,12 +233,8 @@ fn fail_over(failover: &Failover) -> Value {
 }
 
 fn errors(on: &FailoverErrors) -> Value {
-    let range = |range: &std::ops::RangeInclusive<u16>| {
-        let (first, last) = (range.start(), range.end());
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
-    };
     json!({
-        "status": on.status.iter().map(range).collect::<Vec<_>>(),
+        "status": status_ranges(&on.status),
         "maxRequestBodyBytes": bytes(on.body_bytes_max),
         "tieline": { "replayNonIdempotent": on.replay_non_idempotent },
     })
@@ -253,7 +250,15 @@ fn mirror(mirroring: &Mirroring) -> Value {
     })
 }
 
+pub(super) fn status_ranges(ranges: &[RangeInclusive<u16>]) -> Value {
+    let range = |range: &RangeInclusive<u16>| {
+        let (first, last) = (range.start(), range.end());
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    ranges.iter().map(range).collect()
+}
+
 /// No limit reads as -1.
-fn bytes(limit: Option<u64>) -> Value {
+pub(super) fn bytes(limit: Option<u64>) -> Value {
     limit.map_or_else(|| json!(-1), |limit| json!(limit))
 }

@@ -1,7 +1,7 @@
 //! Middlewares as the API shows them.
 
 use super::list::{List, Query};
-use super::{describe, strings};
+use super::{bodies, describe, strings};
 use crate::base::cidr::Cidr;
 use crate::config::typed::{
     Aim, AllowList, Credentials, HeadersEdit, IpStrategy, MiddlewareKind, Redirect, Source,
@@ -45,7 +45,7 @@ pub(super) fn object(middleware: &MiddlewareInfo) -> Value {
 }
 
 /// Key and value as configuration spells them.
-fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
+pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
     Some(match kind {
         MiddlewareKind::StripPrefix { prefixes } => {
             ("stripPrefix", json!({ "prefixes": prefixes }))
@@ -81,6 +81,7 @@ fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
             ("encodedCharacters", Value::Object(keys.collect()))
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
+        MiddlewareKind::Retry(policy) => ("retry", bodies::retry(policy)),
         MiddlewareKind::Headers(edit) => ("headers", headers(edit)),
         MiddlewareKind::Chain(names) => ("chain", json!({ "middlewares": names })),
         MiddlewareKind::Broken(_) => return None,

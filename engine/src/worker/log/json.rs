@@ -63,6 +63,9 @@ impl Json<'_> {
                 self.out.extend_from_slice(b",\"Ticket\":");
                 number(choice.ticket, self.out);
             }
+            if choice.instead {
+                self.out.extend_from_slice(b",\"Instead\":true");
+            }
             self.out.extend_from_slice(b",\"Turn\":");
             number(choice.turn.into(), self.out);
             self.out.extend_from_slice(b",\"Member\":");

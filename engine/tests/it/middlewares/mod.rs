@@ -6,6 +6,7 @@ mod auth;
 mod headers;
 mod limits;
 mod paths;
+mod retry;
 
 use crate::pair::Pair;
 use engine::base::limits::{ControlLimits, Limits};

@@ -8,7 +8,7 @@ use crate::config::typed::{
 use crate::rule::Pattern;
 
 #[track_caller]
-fn middleware(lines: &str, expected: &str) -> MiddlewareKind {
+pub(super) fn middleware(lines: &str, expected: &str) -> MiddlewareKind {
     let dynamic = about("http: {middlewares: {m: {", lines, "}}}", expected);
     let kind = dynamic.middlewares[0].kind.clone();
     let is_broken = matches!(kind, MiddlewareKind::Broken(_));

@@ -1,0 +1,72 @@
+//! Middlewares that look at bodies, or send them again.
+
+use crate::base::time::Span;
+use std::ops::RangeInclusive;
+
+/// `retry`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retry {
+    /// How often a request is sent at most, the first time included.
+    pub attempts: u32,
+    /// The pause before the first repetition; zero is none, before the others either.
+    pub initial_interval: Span,
+    /// How long after the first time it may still be sent again; zero is for ever.
+    pub timeout: Span,
+    /// Longer bodies are not kept. `None` is no limit of its own.
+    pub body_bytes_max: Option<u64>,
+    /// Answers that are no answers.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// Whether to try elsewhere if a server cannot be reached or goes away.
+    pub on_network_error: bool,
+    /// Whether such a status repeats requests that are not idempotent.
+    pub non_idempotent: bool,
+}
+
+impl Retry {
+    /// The pause after so many failures, before chance is added: it doubles over all attempts.
+    pub fn pause(&self, failures: u32) -> Span {
+        let steps = u64::from(self.attempts.saturating_sub(1).max(1));
+        let mut rest = u64::from(failures.saturating_sub(1)).min(steps);
+        let mut factor = ONE << (rest / steps);
+        let mut root = ONE << 1;
+        rest %= steps;
+        for _ in 0..16 {
+            root = (root << FACTOR_BITS).isqrt();
+            rest *= 2;
+            if rest >= steps {
+                rest -= steps;
+                factor = (factor * root) >> FACTOR_BITS;
+            }
+        }
+        let nanos = u128::from(self.initial_interval.nanos()) * u128::from(factor);
+        Span::from_nanos(u64::try_from(nanos >> FACTOR_BITS).unwrap_or(u64::MAX))
+    }
+}
+
+const FACTOR_BITS: u32 = 30;
+const ONE: u64 = 1 << FACTOR_BITS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_over_all_attempts() {
+        for (attempts, expected) in
+            [(2, &[100][..]), (3, &[100, 141]), (5, &[100, 118, 141, 168]), (1, &[100])]
+        {
+            let retry = Retry {
+                attempts,
+                initial_interval: Span::millis(100),
+                timeout: Span::ZERO,
+                body_bytes_max: None,
+                status: Vec::new(),
+                on_network_error: true,
+                non_idempotent: false,
+            };
+            let pause = |failures| retry.pause(failures).nanos() / 1_000_000;
+            let pauses: Vec<u64> = (1..attempts.max(2)).map(pause).collect();
+            assert_eq!(pauses, expected, "{attempts}");
+        }
+    }
+}

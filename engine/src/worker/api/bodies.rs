@@ -1,0 +1,62 @@
+//! Middlewares that look at bodies, or send them again, as the API shows them.
+
+use super::services::{bytes, status_ranges};
+use crate::base::time::Span;
+use crate::config::typed::Retry;
+use serde_json::{Value, json};
+
+pub(super) fn retry(retry: &Retry) -> Value {
+    let mut value = json!({ "attempts": retry.attempts });
+    for (key, span) in [("initialInterval", retry.initial_interval), ("timeout", retry.timeout)] {
+        if span != Span::ZERO {
+            value[key] = json!(span.to_string());
+        }
+    }
+    value["maxRequestBodyBytes"] = bytes(retry.body_bytes_max);
+    if !retry.status.is_empty() {
+        value["status"] = status_ranges(&retry.status);
+    }
+    if !retry.on_network_error {
+        value["disableRetryOnNetworkError"] = json!(true);
+    }
+    if retry.non_idempotent {
+        value["retryNonIdempotentMethod"] = json!(true);
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::steps::spelled;
+    use super::*;
+
+    /// What is written is shown, with its defaults.
+    #[track_caller]
+    fn check(written: &str, kind: &str, shown: Value) {
+        let document = format!("http: {{middlewares: {{m: {{{written}}}}}}}");
+        let read = crate::config::dynamic(&[("dynamic.yml", &document)]);
+        assert_eq!(read.diagnostics, []);
+        let found = spelled(&read.dynamic.middlewares[0].kind);
+        assert_eq!(found, Some((kind, shown)), "{written}");
+    }
+
+    #[test]
+    fn attempts() {
+        check(
+            "retry: {attempts: 3}",
+            "retry",
+            json!({ "attempts": 3, "maxRequestBodyBytes": 2_097_152 }),
+        );
+        check(
+            "retry: {attempts: 2, initialInterval: 100ms, timeout: 1m, maxRequestBodyBytes: -1, \
+                status: [500-504, 429], disableRetryOnNetworkError: true, \
+                retryNonIdempotentMethod: true}",
+            "retry",
+            json!({
+                "attempts": 2, "initialInterval": "100ms", "timeout": "60s",
+                "maxRequestBodyBytes": -1, "status": ["500-504", "429"],
+                "disableRetryOnNetworkError": true, "retryNonIdempotentMethod": true,
+            }),
+        );
+    }
+}

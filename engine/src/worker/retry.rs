@@ -1,0 +1,154 @@
+//! Requests that a middleware sends again: to somebody else first, after a pause, and no more of
+//! them than the service has earned by its answers.
+
+use super::Worker;
+use super::exchange::{Again, Phase};
+use crate::base::id::ServiceId;
+use crate::base::mark::Mark;
+use crate::base::prng::Prng;
+use crate::base::slab::Key;
+use crate::base::time::{Span, Time};
+use crate::config::typed::Retry;
+use crate::net::wire::Due;
+use crate::view::Destination;
+use std::sync::Arc;
+
+/// What happened to a request that got a bad answer, or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// Nothing of it reached a server.
+    Unreached,
+    /// The server went away instead of answering.
+    Lost,
+    /// The server answered, or took too long to.
+    Answered,
+}
+
+/// What one service may still have sent again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    left: u32,
+    /// When it was last added to for the time that went by.
+    at: Time,
+}
+
+impl Worker {
+    /// Sends a request again if a middleware asks for it and no harm can come of it.
+    pub(super) fn retry(&mut self, key: Key, cause: Cause, status: u16) -> bool {
+        let Some(exchange) = self.exchanges.get(key) else { return false };
+        let Some(retry) = exchange.retry().filter(|_| exchange.client.is_some()) else {
+            return false;
+        };
+        if exchange.has_answered() {
+            return false;
+        }
+        let retry = Arc::clone(retry);
+        let service = exchange.route().map(|route| &route.to);
+        let Some(&Destination::Service(service)) = service else { return false };
+        let listed = retry.status.iter().any(|range| range.contains(&status));
+        let network = cause != Cause::Answered && retry.on_network_error;
+        if !listed && !network {
+            if status < 500 {
+                self.earn(service);
+            }
+            return false;
+        }
+        let failures = exchange.again.as_ref().map_or(0, |again| again.failures) + 1;
+        let harmless = cause == Cause::Unreached
+            || exchange.asking.idempotent
+            || listed && retry.non_idempotent;
+        if failures >= retry.attempts {
+            return false;
+        }
+        if !harmless || !exchange.can_replay() {
+            self.mark(Mark::ReplayImpossible);
+            return false;
+        }
+        let since = exchange.again.as_ref().map_or(exchange.sent_at, |again| again.since);
+        let wait = pause(&retry, failures, exchange.serial);
+        let at = self.now + wait;
+        let late = !retry.timeout.is_zero() && at > since + retry.timeout;
+        if late || self.drains_by().is_some_and(|by| at >= by) {
+            return false;
+        }
+        if !self.spend(service) {
+            self.mark(Mark::RetriesExhausted);
+            return false;
+        }
+        self.send_elsewhere(key, service, wait);
+        true
+    }
+
+    fn send_elsewhere(&mut self, key: Key, service: ServiceId, wait: Span) {
+        self.mark(Mark::Retried);
+        self.counts().retries.add(1);
+        self.drop_response(key);
+        let exchange = self.exchanges.get_mut(key).expect("just seen");
+        let since = exchange.sent_at;
+        let mut again = exchange.again.take().unwrap_or_else(|| {
+            Box::new(Again { tried: Vec::new(), before: exchange.choices, failures: 0, since })
+        });
+        let ways = exchange.choices.as_slice().iter();
+        again.tried.extend(ways.map(|choice| (choice.service, choice.turn)));
+        again.before = exchange.choices;
+        again.failures += 1;
+        exchange.again = Some(again);
+        exchange.choices.truncate(0);
+        exchange.load = None;
+        exchange.retried = false;
+        exchange.retries += 1;
+        exchange.interims = 0;
+        exchange.origin_status = 0;
+        if wait.is_zero() {
+            exchange.phase = Phase::Waiting;
+            self.switching.push((key, service));
+            return;
+        }
+        exchange.phase = Phase::Held;
+        let client = exchange.client.expect("only a client's request is sent again");
+        self.set_due(client, Due::Dial, self.now + wait);
+    }
+
+    /// A good answer allows its service one more.
+    fn earn(&mut self, service: ServiceId) {
+        let stock = self.limits.retries_stock;
+        let budget = self.budget(service);
+        budget.left = budget.left.saturating_add(1).min(stock);
+    }
+
+    fn spend(&mut self, service: ServiceId) -> bool {
+        let budget = self.budget(service);
+        let left = budget.left.checked_sub(1);
+        budget.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn budget(&mut self, service: ServiceId) -> &mut Budget {
+        let (stock, rate) = (self.limits.retries_stock, self.limits.retries_per_second);
+        let now = self.now;
+        let index = service.0 as usize;
+        if index >= self.budgets.len() {
+            self.budgets.resize(index + 1, Budget { left: stock, at: now });
+        }
+        let budget = &mut self.budgets[index];
+        if let Some(gap) = 1_000_000_000u64.checked_div(rate.into()) {
+            let gap = gap.max(1);
+            let grown = now.since(budget.at).nanos() / gap;
+            budget.at = budget.at + Span::from_nanos(grown * gap);
+            let grown = u32::try_from(grown).unwrap_or(u32::MAX);
+            budget.left = budget.left.saturating_add(grown).min(stock);
+        }
+        budget
+    }
+}
+
+/// As long as the middleware says, give or take half of it, so that requests that failed together
+/// do not come again together.
+fn pause(retry: &Retry, failures: u32, serial: u64) -> Span {
+    let nanos = retry.pause(failures).nanos();
+    if nanos == 0 {
+        return Span::ZERO;
+    }
+    let mut chance = Prng::new(serial ^ u64::from(failures).rotate_right(8));
+    Span::from_nanos(nanos / 2 + chance.below(nanos))
+}
