@@ -1,6 +1,6 @@
 //! Compiling views: whole documents, and small changes among a hundred thousand services.
 
-use benches::world::{adverts, document, informed_parent, parent};
+use benches::world::{adverts, document, informed_parent, parent, router};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use engine::base::id::{ChildId, ServerId};
 use engine::service::standing::Health;
@@ -23,6 +23,38 @@ fn documents(c: &mut Criterion) {
             );
         });
     }
+    group.finish();
+}
+
+fn one_router(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one router among 100000");
+    group.sample_size(20);
+    let mut dynamic = document(100_000);
+    let mut compiler = parent(0);
+    compiler.set_dynamic(dynamic.clone());
+    compiler.build().expect("a view");
+    let mut turn = 0u32;
+    group.bench_function("changes", |b| {
+        b.iter(|| {
+            turn += 1;
+            let at = 77_777;
+            let name = dynamic.routers[at].name.clone();
+            let rule = format!("Host(`new-{turn}.example`)");
+            dynamic.routers[at] = router(&name, &rule, &name);
+            compiler.set_dynamic(dynamic.clone());
+            compiler.build().expect("a view")
+        });
+    });
+    group.bench_function("comes and goes", |b| {
+        b.iter(|| {
+            let gone = dynamic.routers.remove(50_000);
+            compiler.set_dynamic(dynamic.clone());
+            let without = compiler.build().expect("a view");
+            dynamic.routers.insert(50_000, gone);
+            compiler.set_dynamic(dynamic.clone());
+            (without, compiler.build().expect("a view"))
+        });
+    });
     group.finish();
 }
 
@@ -73,5 +105,5 @@ fn changes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, documents, changes);
+criterion_group!(benches, documents, one_router, changes);
 criterion_main!(benches);

@@ -62,23 +62,40 @@ pub fn informed_parent(children: u16, uplinks: u16) -> Compiler {
 
 /// Routers of as many hosts, ten to a host, each with a balancer of its own.
 pub fn document(routers: u32) -> Dynamic {
+    written(routers, rule)
+}
+
+/// Routers of every kind of rule that people write, and for each a request that it takes.
+pub fn mixed(routers: u32) -> (Dynamic, Vec<(String, String)>) {
+    let places = (0..routers).map(|n| {
+        let (host, path) = place(n);
+        match n % 5 {
+            0 => (host, format!("{path}/and/more")),
+            1 => (format!("alone-{n}.example"), "/".to_owned()),
+            2 => (format!("any.wild-{n}.example"), format!("{path}/x")),
+            3 => ("nobody-knows.example".to_owned(), format!("/tenant-{n}/x")),
+            _ => (format!("abc.pattern-{n}.example"), format!("/v1/part-{n}")),
+        }
+    });
+    (written(routers, mixed_rule), places.collect())
+}
+
+fn mixed_rule(n: u32) -> String {
+    let (host, path) = place(n);
+    match n % 5 {
+        0 => format!("Host(`{host}`) && PathPrefix(`{path}`)"),
+        1 => format!("Host(`alone-{n}.example`)"),
+        2 => format!("Host(`*.wild-{n}.example`) && PathPrefix(`{path}`)"),
+        3 => format!("PathPrefix(`/tenant-{n}/`)"),
+        _ => format!("HostRegexp(`^[a-z]+\\.pattern-{n}\\.example$`) && PathPrefix(`/v1`)"),
+    }
+}
+
+fn written(routers: u32, rule: fn(u32) -> String) -> Dynamic {
     let mut dynamic = Dynamic::default();
     for n in 0..routers {
         let name = format!("r{n:06}@file");
-        let rule = rule(n);
-        dynamic.routers.push(Arc::new(Router {
-            name: name.clone(),
-            place: Place::default(),
-            priority: i64::try_from(rule.len()).expect("short"),
-            rule: Some(Arc::new(Rule::parse(&rule).expect("a valid rule"))),
-            rule_text: rule,
-            entry_points: Vec::new(),
-            middlewares: Vec::new(),
-            service: name.clone(),
-            uplinks: Vec::new(),
-            tls: None,
-            broken: Vec::new(),
-        }));
+        dynamic.routers.push(router(&name, &rule(n), &name));
         let server = Server {
             url: format!("http://10.1.{}.{}", n >> 8 & 255, n & 255),
             authority: address(u16::try_from(n % 65_536).expect("below")),
@@ -98,6 +115,23 @@ pub fn document(routers: u32) -> Dynamic {
         dynamic.services.push(Arc::new(Service { name, place: Place::default(), kind }));
     }
     dynamic
+}
+
+/// One router.
+pub fn router(name: &str, rule: &str, service: &str) -> Arc<Router> {
+    Arc::new(Router {
+        name: name.to_owned(),
+        place: Place::default(),
+        priority: i64::try_from(rule.len()).expect("short"),
+        rule: Some(Arc::new(Rule::parse(rule).expect("a valid rule"))),
+        rule_text: rule.to_owned(),
+        entry_points: Vec::new(),
+        middlewares: Vec::new(),
+        service: service.to_owned(),
+        uplinks: Vec::new(),
+        tls: None,
+        broken: Vec::new(),
+    })
 }
 
 /// Host and path of the router number `n`.

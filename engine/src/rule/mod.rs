@@ -7,12 +7,14 @@
 
 mod ast;
 mod lex;
+mod literal;
 mod matcher;
 mod parse;
 mod pattern;
 mod replace;
 
 pub use ast::{HostPattern, Matcher, Node};
+pub use literal::Ends;
 pub use pattern::{Captures, Pattern};
 pub use replace::Replacement;
 

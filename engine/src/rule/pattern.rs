@@ -1,6 +1,7 @@
 //! Regular expressions of rules: Go's syntax, linear time, bounded size. The only file that names
 //! the `regex` crate.
 
+use super::literal::{self, Ends};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use std::fmt;
 use std::ops::Range;
@@ -30,6 +31,11 @@ impl Pattern {
 
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What every match begins and ends with.
+    pub fn ends(&self) -> Ends {
+        literal::ends(&self.source)
     }
 
     /// Whether any part of `text` matches.

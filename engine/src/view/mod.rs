@@ -3,6 +3,7 @@
 pub mod compile;
 mod index;
 pub mod latency;
+mod map;
 pub mod model;
 pub mod registry;
 mod routes;

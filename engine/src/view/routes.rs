@@ -1,66 +1,117 @@
 //! Which route takes a request.
 
 use super::Route;
-use super::index::Index;
+use super::index::{Index, Seat};
+use super::map::{Map, Stay};
+use super::table::Table;
 use crate::http::request::RequestInfo;
 use crate::rule::Rule;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// Fewer routes than this are tried one after the other.
-const INDEXED_FROM: usize = 8;
-
-/// The routes of one entry point or uplink, best first.
-#[derive(Debug, Default)]
+/// The routes of one entry point or uplink, or under one router. A copy with one other route
+/// shares the rest.
+#[derive(Clone, Debug, Default)]
 pub struct RouteTable {
-    routes: Vec<(Arc<Rule>, Arc<Route>)>,
-    index: Option<Index>,
+    entries: Table<Entry>,
+    index: Index,
+    by_name: Map<u32>,
+    /// Numbers that were used, and are not.
+    free: Vec<u32>,
+    /// The first number that was never used.
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rule: Arc<Rule>,
+    route: Arc<Route>,
 }
 
 impl RouteTable {
-    /// Orders by priority, highest first, then by name.
-    pub fn new(mut routes: Vec<(Arc<Rule>, Arc<Route>)>) -> Self {
-        routes.sort_by(|(_, a), (_, b)| {
-            b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name))
-        });
-        let rules = || routes.iter().map(|(rule, _)| rule.ast());
-        let index = (routes.len() >= INDEXED_FROM).then(|| Index::new(rules()));
-        Self { routes, index }
+    /// Names differ; of two with one name the last stays.
+    pub fn new(routes: Vec<(Arc<Rule>, Arc<Route>)>) -> Self {
+        let mut table = Self::default();
+        for (rule, route) in routes {
+            table.put(rule, route);
+        }
+        table
     }
 
-    /// The first route in order whose rule matches.
+    /// Adds a route, or replaces the one of its name.
+    pub fn put(&mut self, rule: Arc<Rule>, route: Arc<Route>) {
+        self.take(&route.name);
+        let at = self.free.pop().unwrap_or(self.next);
+        self.next = self.next.max(at + 1);
+        self.by_name.edit(route.name.as_bytes(), |slot| {
+            *slot = at;
+            Stay::Yes
+        });
+        self.index.add(rule.ast(), &seat(&route, at));
+        self.entries.set(at, Some(Arc::new(Entry { rule, route })));
+    }
+
+    /// Takes a route out, if it is there.
+    pub fn take(&mut self, name: &str) {
+        let Some(&at) = self.by_name.get(name.as_bytes()) else { return };
+        self.by_name.edit(name.as_bytes(), |_| Stay::No);
+        let entry = self.entries.get(at).expect("a name leads to an entry");
+        self.index.remove(entry.rule.ast(), &seat(&entry.route, at));
+        self.entries.set(at, None);
+        self.free.push(at);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// The first route in order whose rule matches: highest priority first, then by name.
     pub fn find(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
         self.find_at(request).and_then(|at| self.at(at))
     }
 
-    /// The position of the first route in order whose rule matches: what a request in flight
+    /// The number of the first route in order whose rule matches: what a request in flight
     /// keeps, because counting references would be shared by all cores.
     pub fn find_at(&self, request: &RequestInfo<'_>) -> Option<u32> {
-        let matches = |at: u32| self.routes[at as usize].0.matches(request);
-        match &self.index {
-            Some(index) => index.first(request, matches),
-            None => (0..).zip(&self.routes).map(|(at, _)| at).find(|at| matches(*at)),
-        }
+        let matches =
+            |at: u32| self.entries.get(at).is_some_and(|entry| entry.rule.matches(request));
+        self.index.first(request, matches).map(|seat| seat.at)
     }
 
-    pub fn at(&self, position: u32) -> Option<&Arc<Route>> {
-        self.routes.get(position as usize).map(|(_, route)| route)
+    pub fn at(&self, number: u32) -> Option<&Arc<Route>> {
+        self.entries.get(number).map(|entry| &entry.route)
     }
 
     /// All routes, best first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.routes.iter().map(|(_, route)| route)
+        let mut all: Vec<&Arc<Route>> = self.entries.iter().map(|entry| &entry.route).collect();
+        all.sort_by_key(|route| (Reverse(route.priority), &route.name));
+        all.into_iter()
     }
+
+    /// By trying one after another; what [`RouteTable::find`] must agree with.
+    #[cfg(test)]
+    fn scan(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
+        let matching = self.entries.iter().filter(|entry| entry.rule.matches(request));
+        let all = matching.map(|entry| &entry.route);
+        all.min_by_key(|route| (Reverse(route.priority), &route.name))
+    }
+}
+
+fn seat(route: &Route, at: u32) -> Seat {
+    Seat { priority: Reverse(route.priority), name: Arc::clone(&route.name), at }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::prng::Prng;
+    use crate::http::fields::Field;
     use crate::view::Destination;
+    use proptest::prelude::*;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn route(rule: &str, name: usize, priority: i64) -> (Arc<Rule>, Arc<Route>) {
-        let rule = Rule::parse(rule).expect("a valid rule");
+        let rule = Rule::parse(rule).unwrap_or_else(|error| panic!("{rule}: {error:?}"));
         let route = Route {
             name: format!("r{name}").into(),
             priority,
@@ -73,61 +124,112 @@ mod tests {
         (Arc::new(rule), Arc::new(route))
     }
 
-    const HOSTS: [&str; 6] = ["", "a.test", "b.test", "x.a.test", "a.test.", "y.x.a.test"];
-    const PATHS: [&str; 7] = ["/", "/a", "/a/", "/a/b", "/ab", "/c/d/e", "/é/ü"];
+    const HOSTS: [&str; 9] =
+        ["", "a.test", "b.test", "x.a.test", "a.test.", "y.x.a.test", "test", ".a.test", "za.test"];
+    const PATHS: [&str; 9] =
+        ["/", "/a", "/a/", "/a/b", "/ab", "/c/d/e", "/é/ü", "/a/b/c/d/e/f/g", "*"];
+    const MATCHERS: [&str; 30] = [
+        "Host(`a.test`)",
+        "Host(`b.test`)",
+        "Host(`x.a.test`)",
+        "Host(`*`)",
+        "Host(`*.a.test`)",
+        "Host(`*.test`)",
+        "HostRegexp(`^a`)",
+        "HostRegexp(`test$`)",
+        r"HostRegexp(`^[a-z]+\.a\.test$`)",
+        r"HostRegexp(`^a\.test$`)",
+        r"HostRegexp(`^.+\.test$`)",
+        r"HostRegexp(`a\.test\.?$`)",
+        "Path(`/`)",
+        "Path(`/a`)",
+        "Path(`/a/b`)",
+        "PathPrefix(`/`)",
+        "PathPrefix(`/a`)",
+        "PathPrefix(`/a/`)",
+        "PathPrefix(`/a/b`)",
+        "PathPrefix(`/c`)",
+        "PathPrefix(`/é`)",
+        "PathRegexp(`^/a`)",
+        "PathRegexp(`b$`)",
+        "PathRegexp(`^/a/?$`)",
+        "PathRegexp(`^/a/b$`)",
+        "PathRegexp(`^/(a|c)/`)",
+        "Method(`GET`)",
+        "Method(`PUT`)",
+        "Header(`X-A`, `1`)",
+        "ClientIP(`127.0.0.0/8`)",
+    ];
 
-    fn random_rule(prng: &mut Prng, depth: u32) -> String {
-        let pick = |prng: &mut Prng, list: &[&str]| {
-            let at = usize::try_from(prng.below(list.len() as u64)).expect("small");
-            list[at].to_owned()
-        };
-        if depth > 0 && prng.one_in(2) {
-            let (a, b) = (random_rule(prng, depth - 1), random_rule(prng, depth - 1));
-            return match prng.below(5) {
-                0 => format!("!({a})"),
-                1 | 2 => format!("({a} || {b})"),
-                _ => format!("({a} && {b})"),
+    fn rule() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(MATCHERS.to_vec()).prop_map(str::to_owned);
+        leaf.prop_recursive(3, 8, 2, |inner| {
+            let two = (inner.clone(), inner.clone());
+            prop_oneof![
+                1 => inner.prop_map(|a| format!("!({a})")),
+                2 => two.clone().prop_map(|(a, b)| format!("({a} || {b})")),
+                4 => two.prop_map(|(a, b)| format!("({a} && {b})")),
+            ]
+        })
+    }
+
+    /// What happens to a table, as names, priorities and rules; no rule takes the route away.
+    type Change = (usize, i64, Option<String>);
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let change = (0..24usize, 0..4i64, prop::option::weighted(0.8, rule()));
+        prop::collection::vec(change, 0..40)
+    }
+
+    fn check_all(table: &RouteTable, fields: &[Field<'_>]) {
+        let methods = ["GET", "PUT"].into_iter().cycle();
+        let places = HOSTS.iter().flat_map(|host| PATHS.map(|path| (*host, path)));
+        for ((host, path), method) in places.zip(methods) {
+            let request = RequestInfo {
+                method,
+                authority: host,
+                host,
+                path,
+                query: "",
+                fields,
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             };
-        }
-        match prng.below(8) {
-            0 => format!("Host(`{}`)", pick(prng, &["a.test", "b.test", "x.a.test"])),
-            1 => format!("Host(`{}`)", pick(prng, &["*", "*.a.test", "*.test"])),
-            2 => format!("Path(`{}`)", pick(prng, &PATHS)),
-            3 | 4 => format!("PathPrefix(`{}`)", pick(prng, &PATHS)),
-            5 => format!("Method(`{}`)", pick(prng, &["GET", "PUT"])),
-            6 => format!("PathRegexp(`{}`)", pick(prng, &["^/a", "b$"])),
-            _ => format!("HostRegexp(`{}`)", pick(prng, &["^a", "test$"])),
+            let (scan, found) = (table.scan(&request), table.find(&request));
+            let name = |route: Option<&Arc<Route>>| route.map(|it| Arc::clone(&it.name));
+            assert_eq!(name(found), name(scan), "{method} {host} {path}");
         }
     }
 
-    #[test]
-    fn the_index_finds_what_a_scan_finds() {
-        let mut prng = Prng::new(5);
-        for round in 0..2_000 {
-            let count = usize::try_from(prng.below(30)).expect("small");
-            let routes: Vec<_> = (0..count)
-                .map(|name| {
-                    let priority = i64::try_from(prng.below(4)).expect("small");
-                    route(&random_rule(&mut prng, 3), name, priority)
-                })
-                .collect();
-            let table = RouteTable::new(routes);
-            for host in HOSTS {
-                for path in PATHS {
-                    let request = RequestInfo {
-                        method: if prng.one_in(2) { "GET" } else { "PUT" },
-                        authority: host,
-                        host,
-                        path,
-                        query: "",
-                        fields: &[],
-                        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                    };
-                    let scan = table.routes.iter().find(|(rule, _)| rule.matches(&request));
-                    let scan = scan.map(|(rule, route)| (rule.text(), &route.name));
-                    let found = table.find(&request).map(|route| &route.name);
-                    assert_eq!(found, scan.map(|(_, name)| name), "{round} {host} {path} {scan:?}");
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            cases: 2_000,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_index_finds_what_a_scan_finds(changes in changes(), field in any::<bool>()) {
+            let fields = [Field { name: "x-a", value: b"1" }];
+            let fields = &fields[..usize::from(field)];
+            let mut table = RouteTable::default();
+            let mut halfway = None;
+            for (at, (name, priority, rule)) in (0..).zip(&changes) {
+                match rule {
+                    Some(rule) => {
+                        let (rule, route) = route(rule, *name, *priority);
+                        table.put(rule, route);
+                    }
+                    None => table.take(&format!("r{name}")),
                 }
+                if at == changes.len() / 2 {
+                    halfway = Some((table.clone(), table.iter().cloned().collect::<Vec<_>>()));
+                }
+            }
+            check_all(&table, fields);
+            // An older copy is as it was.
+            if let Some((older, routes)) = halfway {
+                check_all(&older, fields);
+                prop_assert!(older.iter().map(Arc::as_ptr).eq(routes.iter().map(Arc::as_ptr)));
             }
         }
     }
