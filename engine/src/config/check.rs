@@ -13,6 +13,8 @@ use crate::base::name::{MULTICLUSTER, normalised, split};
 use crate::base::nearest::nearest;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::sync::Arc;
 
 /// Services that the process offers itself.
 const INTERNAL: [&str; 4] =
@@ -86,79 +88,112 @@ fn joined(world: Option<Fixed>, other: Fixed) -> Fixed {
 /// Every problem between definitions, by file and line. Without `fixed` nothing is said about
 /// entry points and children.
 pub fn between(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnostic> {
-    let mut check = Check {
-        dynamic,
-        fixed,
-        services: dynamic.services.iter().map(|service| &*service.name).collect(),
-        middlewares: dynamic.middlewares.iter().map(|middleware| &*middleware.name).collect(),
-        uplinks: dynamic.uplinks.iter().map(|uplink| normalised(&uplink.name)).collect(),
-        found: Vec::new(),
-    };
-    for router in &dynamic.routers {
+    let mut found = between_others(dynamic, fixed);
+    found.extend(
+        between_routers(&dynamic.routers, dynamic, fixed).into_iter().flat_map(|(_, told)| told),
+    );
+    found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    found
+}
+
+/// Of these routers alone, by name; those of which there is nothing to tell are left out.
+pub fn between_routers(
+    routers: &[Arc<Router>],
+    dynamic: &Dynamic,
+    fixed: Option<&Fixed>,
+) -> Vec<(Arc<str>, Vec<Diagnostic>)> {
+    let mut check = Check::new(dynamic, fixed);
+    let mut told = Vec::new();
+    let mut count = 0;
+    for router in routers {
         check.router(router);
+        if !check.found.is_empty() {
+            count += check.found.len();
+            told.push((router.name.as_str().into(), std::mem::take(&mut check.found)));
+            check.suggests = count < SUGGESTIONS_MAX;
+        }
     }
+    told
+}
+
+/// Of everything but routers.
+pub fn between_others(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnostic> {
+    let mut check = Check::new(dynamic, fixed);
     check.services();
     check.chains();
     check.uplinks();
     check.entry_points();
     check.children();
-    check.found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     check.found
 }
 
 struct Check<'a> {
     dynamic: &'a Dynamic,
     fixed: Option<&'a Fixed>,
-    services: BTreeSet<&'a str>,
-    middlewares: BTreeSet<&'a str>,
     /// In normalised form.
     uplinks: BTreeSet<Cow<'a, str>>,
     found: Vec<Diagnostic>,
+    /// Suggestions compare with every name there is, so only the first problems get one.
+    suggests: bool,
 }
 
 impl<'a> Check<'a> {
+    fn new(dynamic: &'a Dynamic, fixed: Option<&'a Fixed>) -> Self {
+        let uplinks = dynamic.uplinks.iter().map(|uplink| normalised(&uplink.name)).collect();
+        Self { dynamic, fixed, uplinks, found: Vec::new(), suggests: true }
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        self.dynamic.services.binary_search_by(|service| (*service.name).cmp(name)).is_ok()
+    }
+
+    fn has_middleware(&self, name: &str) -> bool {
+        self.dynamic.middlewares.binary_search_by(|it| (*it.name).cmp(name)).is_ok()
+    }
+
     fn add(&mut self, place: &typed::Place, problem: Diagnostic) {
         self.found.push(problem.at(&place.file, place.line, place.column));
     }
 
     fn router(&mut self, router: &'a Router) {
-        let path = path_of("routers", &router.name);
+        let field = Field { kind: "routers", name: &router.name, field: "" };
+        let at = |name: &'static str| Field { field: name, ..field };
         for name in &router.entry_points {
-            if let Some(problem) = self.entry_point(&format!("{path}.entryPoints"), name, false) {
+            if let Some(problem) = self.entry_point(at("entryPoints"), name, false) {
                 self.add(&router.place, problem);
             }
         }
         for name in &router.middlewares {
-            if let Some(problem) = self.middleware(&format!("{path}.middlewares"), name) {
+            if let Some(problem) = self.middleware(at("middlewares"), name) {
                 self.add(&router.place, problem);
             }
         }
-        if let Some(problem) = self.service(&format!("{path}.service"), &router.service) {
+        if let Some(problem) = self.service(at("service"), &router.service) {
             self.add(&router.place, problem);
         }
         let options = router.tls.as_ref().and_then(|tls| tls.options.as_deref());
-        if let Some(problem) = options.and_then(|name| self.options(&format!("{path}.tls"), name)) {
+        if let Some(problem) = options.and_then(|name| self.options(at("tls"), name)) {
             self.add(&router.place, problem);
         }
         for name in &router.uplinks {
-            if let Some(problem) = self.uplink(&format!("{path}.uplinks"), name) {
+            if let Some(problem) = self.uplink(at("uplinks"), name) {
                 self.add(&router.place, problem);
             }
         }
     }
 
     /// A reference to TLS options, unless they are there.
-    fn options(&self, path: &str, name: &str) -> Option<Diagnostic> {
+    fn options(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
         let known = || self.dynamic.options.iter().map(|options| &*options.name);
         if name == DEFAULT || known().any(|known| known == name) {
             return None;
         }
         let text = format!("there are no TLS options {name}");
-        Some(self.unknown("unknown-options", &format!("{path}.options"), text, name, known()))
+        Some(self.unknown("unknown-options", format!("{path}.options"), text, name, known()))
     }
 
     /// A reference to a transport, unless it is there.
-    fn transport(&self, path: &str, name: &str) -> Option<Diagnostic> {
+    fn transport(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
         let known = || self.dynamic.transports.iter().map(|transport| &*transport.name);
         if name.is_empty() || known().any(|known| known == name) {
             return None;
@@ -167,7 +202,7 @@ impl<'a> Check<'a> {
         Some(self.unknown("unknown-transport", path, text, name, known()))
     }
 
-    fn uplink(&self, path: &str, name: &str) -> Option<Diagnostic> {
+    fn uplink(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
         if self.uplinks.contains(&normalised(name)) {
             return None;
         }
@@ -177,8 +212,8 @@ impl<'a> Check<'a> {
     }
 
     /// A reference to a service, unless it leads somewhere.
-    fn service(&self, path: &str, name: &str) -> Option<Diagnostic> {
-        if name.is_empty() || self.services.contains(name) || INTERNAL.contains(&name) {
+    fn service(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
+        if name.is_empty() || self.has_service(name) || INTERNAL.contains(&name) {
             return None;
         }
         let (own, provider) = split(name)?;
@@ -189,7 +224,7 @@ impl<'a> Check<'a> {
             "file" | "internal" => format!("there is no service {name}"),
             other => format!("there is no provider {other}, so no service {name}"),
         };
-        let known = self.services.iter().copied().chain(INTERNAL);
+        let known = self.dynamic.services.iter().map(|it| &*it.name).chain(INTERNAL);
         Some(self.unknown("unknown-service", path, text, name, known))
     }
 
@@ -198,16 +233,16 @@ impl<'a> Check<'a> {
         fixed.multicluster.as_ref().is_some_and(|provider| !provider.children.is_empty())
     }
 
-    fn middleware(&self, path: &str, name: &str) -> Option<Diagnostic> {
-        if self.middlewares.contains(name) {
+    fn middleware(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
+        if self.has_middleware(name) {
             return None;
         }
         let text = format!("there is no middleware {name}");
-        let known = self.middlewares.iter().copied();
+        let known = self.dynamic.middlewares.iter().map(|it| &*it.name);
         Some(self.unknown("unknown-middleware", path, text, name, known))
     }
 
-    fn entry_point(&self, path: &str, name: &str, of_uplinks: bool) -> Option<Diagnostic> {
+    fn entry_point(&self, path: impl Display, name: &str, of_uplinks: bool) -> Option<Diagnostic> {
         let fixed = self.fixed?;
         let (own, other, why) = if of_uplinks {
             (&fixed.uplink_entry_points, &fixed.entry_points, "an ordinary entry point")
@@ -238,9 +273,12 @@ impl<'a> Check<'a> {
                 self.found.push(problem);
             }
             if let ServiceKind::Balancer(balancer) = &service.kind {
-                let path =
-                    format!("{}.loadBalancer.serversTransport", path_of("services", &service.name));
-                if let Some(problem) = self.transport(&path, &balancer.transport) {
+                let path = Field {
+                    kind: "services",
+                    name: &service.name,
+                    field: "loadBalancer.serversTransport",
+                };
+                if let Some(problem) = self.transport(path, &balancer.transport) {
                     self.add(&service.place, problem);
                 }
             }
@@ -257,7 +295,7 @@ impl<'a> Check<'a> {
     fn dangling(&self, service: &Service) -> Vec<Diagnostic> {
         let path = path_of("services", &service.name);
         let member = |(place, kind, name): (&typed::Place, String, &str)| {
-            let problem = self.service(&format!("{path}.{kind}"), name)?;
+            let problem = self.service(format!("{path}.{kind}"), name)?;
             Some(problem.at(&place.file, place.line, place.column))
         };
         let named = |kind: &str, i: usize| format!("{kind}[{i}].name");
@@ -313,8 +351,7 @@ impl<'a> Check<'a> {
         for uplink in &dynamic.uplinks {
             let path = path_of("uplinks", &uplink.name);
             for name in &uplink.entry_points {
-                if let Some(problem) = self.entry_point(&format!("{path}.entryPoints"), name, true)
-                {
+                if let Some(problem) = self.entry_point(format!("{path}.entryPoints"), name, true) {
                     self.add(&uplink.place, problem);
                 }
             }
@@ -358,24 +395,23 @@ impl<'a> Check<'a> {
             .map(|metrics| ("metrics.prometheus", metrics.manual_routing, &metrics.entry_point));
         for (path, manual, name) in ping.chain(metrics) {
             if !manual {
-                self.found.extend(self.entry_point(&format!("{path}.entryPoint"), name, false));
+                self.found.extend(self.entry_point(format!("{path}.entryPoint"), name, false));
             }
         }
     }
 
-    /// Suggestions compare with every name there is, so only the first problems get one.
     fn unknown<'n>(
         &self,
         code: &'static str,
-        path: &str,
+        path: impl Display,
         text: String,
         name: &str,
         known: impl Iterator<Item = &'n str>,
     ) -> Diagnostic {
-        let asked = self.found.len() < SUGGESTIONS_MAX;
+        let asked = self.suggests && self.found.len() < SUGGESTIONS_MAX;
         let near = if asked { nearest(name, known) } else { None };
         let help = near.map(|near| format!("did you mean {near}?"));
-        Diagnostic::error(code, path, text).help(help.unwrap_or_default())
+        Diagnostic::error(code, path.to_string(), text).help(help.unwrap_or_default())
     }
 
     /// Two children whose names look alike in the names of services.
@@ -392,6 +428,20 @@ impl<'a> Check<'a> {
                 self.found.push(Diagnostic::error("name-clash", path, text));
             }
         }
+    }
+}
+
+/// Where a field of a definition stands in its document; written out only if it is told.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    kind: &'static str,
+    name: &'a str,
+    field: &'static str,
+}
+
+impl Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", path_of(self.kind, self.name), self.field)
     }
 }
 

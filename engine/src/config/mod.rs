@@ -21,7 +21,7 @@ pub mod tls;
 mod transport;
 pub mod typed;
 
-pub use check::{Part, between, check, part};
+pub use check::{Part, between, between_others, between_routers, check, part};
 pub use dynamic::{Reading, dynamic};
 pub use report::json;
 pub use sources::{file_flag, search_paths};

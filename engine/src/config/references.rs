@@ -120,23 +120,20 @@ fn cycle(group: &[usize], below: &[Vec<Option<usize>>]) -> Vec<usize> {
 
 /// Middlewares by name, to unroll chains.
 #[derive(Debug, Default)]
-pub struct Middlewares<'a>(BTreeMap<&'a str, &'a Arc<Middleware>>);
+pub struct Middlewares(BTreeMap<String, Arc<Middleware>>);
 
-impl<'a> Middlewares<'a> {
-    pub fn new(list: &'a [Arc<Middleware>]) -> Self {
-        Self(list.iter().map(|middleware| (&*middleware.name, middleware)).collect())
+impl Middlewares {
+    pub fn new(list: &[Arc<Middleware>]) -> Self {
+        Self(list.iter().map(|it| (it.name.clone(), Arc::clone(it))).collect())
     }
 
     /// The middlewares that these names come to, with chains replaced by what they contain, or
     /// why they cannot be used. `through` learns every name on the way.
     pub fn unroll<'n>(
-        &self,
+        &'n self,
         names: &'n [String],
         through: &mut BTreeSet<&'n str>,
-    ) -> Result<Vec<&'a Arc<Middleware>>, String>
-    where
-        'a: 'n,
-    {
+    ) -> Result<Vec<&'n Arc<Middleware>>, String> {
         const STEPS_MAX: usize = 256;
         let mut steps = Vec::new();
         let mut walk = vec![names.iter()];
@@ -176,7 +173,7 @@ impl<'a> Middlewares<'a> {
                 | MiddlewareKind::BasicAuth(_)
                 | MiddlewareKind::DigestAuth(_)
                 | MiddlewareKind::Headers(_)
-                | MiddlewareKind::Retry(_) => steps.push(*middleware),
+                | MiddlewareKind::Retry(_) => steps.push(middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

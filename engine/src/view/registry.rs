@@ -100,8 +100,8 @@ impl Registry {
         gone
     }
 
-    /// Forgets the figures of routers that are not in use.
-    pub fn keep_routers(&mut self, in_use: impl Fn(&str) -> bool) {
-        self.routers.retain(|name, _| in_use(name));
+    /// Forgets the figures of a router.
+    pub fn forget_router(&mut self, name: &str) {
+        self.routers.remove(name);
     }
 }

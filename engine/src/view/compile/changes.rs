@@ -6,7 +6,7 @@ use crate::base::id::{ServerId, TargetId};
 use crate::config::fixed::{Authority, Transport};
 use crate::config::typed::{HealthCheck, PassiveCheck};
 use crate::view::{UplinkRef, View};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The next view and what follows from it.
@@ -80,8 +80,12 @@ impl NameChanges {
 pub(super) struct Pending {
     /// Something in the view is different.
     pub(super) changed: bool,
-    /// Routers must be compiled anew.
+    /// All routers must be compiled anew.
     pub(super) routing: bool,
+    /// Names of routers that came, went or changed.
+    pub(super) routers: BTreeSet<Arc<str>>,
+    /// Routers stand elsewhere in their documents.
+    pub(super) moved: bool,
     /// The list of problems may be different.
     pub(super) problems: bool,
     pub(super) report: Vec<String>,

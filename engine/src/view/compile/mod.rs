@@ -16,7 +16,10 @@ mod changes;
 mod check;
 mod children;
 mod choosing;
+mod claims;
 mod define;
+mod middle;
+mod moves;
 mod node;
 mod problems;
 mod routers;
@@ -36,12 +39,10 @@ use super::registry::Registry;
 use super::stats::{ChildStats, Scope, Stats};
 use super::table::Table;
 use super::{Internal, Model, View};
-use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId, ServiceId};
 use crate::base::limits::ControlLimits;
 use crate::base::prng::Prng;
 use crate::base::sip::SipKey;
-use crate::config;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
 use crate::service::rotation::Rotation;
@@ -50,6 +51,7 @@ use crate::tls::{Clock, Crypto};
 use crate::uplink::advert::Advert;
 use crate::uplink::materialise::Offers;
 use changes::Pending;
+use moves::{Between, RouterChanges, same};
 use routing::Routing;
 use secure::Secure;
 use servers::Servers;
@@ -72,7 +74,7 @@ pub struct Compiler {
     children: Vec<Child>,
     dynamic: Dynamic,
     /// What is wrong between the definitions.
-    between: Vec<Diagnostic>,
+    between: Between,
     routing: Routing,
     secure: Secure,
     entry_stats: Vec<Arc<Scope>>,
@@ -126,7 +128,7 @@ impl Compiler {
             slots: Slots::default(),
             servers: Servers::default(),
             children,
-            between: config::between(&Dynamic::default(), Some(&fixed)),
+            between: Between::new(&Dynamic::default(), &fixed),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
             secure: Secure::new(crypto),
@@ -141,27 +143,38 @@ impl Compiler {
     /// Replaces the dynamic configuration.
     pub fn set_dynamic(&mut self, dynamic: Dynamic) {
         let old = &self.dynamic;
-        let same_routing = old.routers == dynamic.routers
-            && old.middlewares == dynamic.middlewares
-            && old.uplinks == dynamic.uplinks;
+        let routers = RouterChanges::between(&old.routers, &dynamic.routers);
+        let same_shape = same(&old.middlewares, &dynamic.middlewares)
+            && old.uplinks == dynamic.uplinks
+            && old.options == dynamic.options;
+        let same_routing = same_shape && routers.is_empty();
         let same_transports = old.transports == dynamic.transports;
-        let same_services = old.services == dynamic.services && same_transports;
+        let same_services = same(&old.services, &dynamic.services) && same_transports;
         let same_tls = old.options == dynamic.options
             && old.certificates == dynamic.certificates
             && old.default_certificate == dynamic.default_certificate;
         self.secure.dirty |= !same_tls || !same_transports;
-        if !same_routing || old.options != dynamic.options {
-            self.report_routing(&dynamic);
-            self.pending.routing = true;
+        let is_simple = same_shape && routers.is_simple() && !self.pending.routing;
+        let only_routers = is_simple && same_services && same_tls;
+        if !same_routing {
+            routers.report(&mut self.pending.report);
+            if is_simple {
+                self.pending.routers.extend(routers.names.iter().cloned());
+                self.note_moved(&routers);
+            } else {
+                self.pending.routing = true;
+            }
         }
         if !same_services {
             self.dynamic.transports.clone_from(&dynamic.transports);
             self.define_written(&dynamic.services, same_transports);
         }
-        if !same_routing || !same_services || !same_tls {
-            self.between = config::between(&dynamic, Some(&self.fixed));
-            self.pending.problems = true;
+        if only_routers {
+            self.between.change_routers(&routers, &dynamic, &self.fixed);
+        } else if !same_routing || !same_services || !same_tls {
+            self.between = Between::new(&dynamic, &self.fixed);
         }
+        self.pending.problems |= !same_routing || !same_services || !same_tls;
         self.dynamic = dynamic;
     }
 
@@ -232,16 +245,13 @@ impl Compiler {
     /// The next view, if anything that it shows has changed.
     pub fn build(&mut self) -> Option<Build> {
         self.define_offers();
-        let all_routers = std::mem::take(&mut self.pending.routing);
-        if all_routers {
-            self.build_routing();
-        }
+        let judged = self.build_routing();
         self.refresh_secure();
         while let Some(id) = self.slots.next_touched() {
             self.rebuild(id);
         }
         self.rotations.clear();
-        self.refresh_routers(all_routers);
+        self.refresh_routers(judged);
         self.refresh_children();
         self.refresh_problems();
         let probes = self.pending.probe_changes(&self.servers);

@@ -75,7 +75,7 @@ impl Compiler {
             definition: definition.clone(),
             condition: slot.condition,
             errors: slot.faults.iter().map(|fault| fault.text.clone()).collect(),
-            used_by: slot.routers.iter().filter_map(|at| self.routing.name(*at)).collect(),
+            used_by: slot.routers.iter().cloned().collect(),
         });
         let services = &mut self.view.model.services;
         if services.get(id.0).map(|old| &**old) != info.as_ref() {

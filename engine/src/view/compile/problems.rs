@@ -128,7 +128,7 @@ impl Compiler {
         if !std::mem::take(&mut self.pending.problems) {
             return;
         }
-        let mut all = self.between.clone();
+        let mut all: Vec<Diagnostic> = self.between.problems().cloned().collect();
         all.extend(self.routing.problems().cloned());
         all.extend(self.secure.problems.iter().cloned());
         for id in &self.slots.with_problems {

@@ -2,16 +2,15 @@
 
 use super::Compiler;
 use super::problems::Fault;
+use super::routing::TableKey;
 use super::slots::Shape;
 use super::uplinks::UplinkState;
 use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
 use crate::base::name::{normalised, split};
 use crate::config::fixed::{EntryPoint, Fixed};
-use crate::config::references::Middlewares;
 use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Router};
 use crate::rule::Rule;
-use crate::service::middleware::GAUGES_MAX;
 use crate::view::model::{Condition, RouterInfo};
 use crate::view::{Destination, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +22,10 @@ pub(super) struct RouterState {
     pub(super) definition: Arc<Router>,
     /// Held.
     pub(super) service: Option<ServiceId>,
+    /// Where its routes are.
+    pub(super) tables: Vec<TableKey>,
+    /// Names of the middlewares that it goes through.
+    pub(super) through: BTreeSet<String>,
     /// Names of entry points.
     using: Vec<Arc<str>>,
     /// Whatever becomes of its service.
@@ -34,9 +37,28 @@ pub(super) struct RouterState {
 }
 
 impl RouterState {
+    /// Takes over a definition that only stands elsewhere. False if something was told of it.
+    pub(super) fn moves_to(&mut self, definition: &Arc<Router>) -> bool {
+        if self.problems().next().is_some() {
+            return false;
+        }
+        self.definition = Arc::clone(definition);
+        let info = RouterInfo { definition: Arc::clone(definition), ..(*self.info).clone() };
+        self.info = Arc::new(info);
+        true
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
         self.faults.iter().chain(&self.service_fault).filter_map(|fault| fault.told.as_ref())
     }
+}
+
+/// Which routers were compiled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Anew {
+    Nothing,
+    Some(BTreeSet<Arc<str>>),
+    All,
 }
 
 /// A router on its way into the tables.
@@ -50,13 +72,7 @@ pub(super) struct Compiled {
 }
 
 impl Compiler {
-    pub(super) fn compile_router<'a>(
-        &mut self,
-        router: &'a Arc<Router>,
-        uplinks: &[UplinkState],
-        clash: Option<&str>,
-        middle: &mut Middle<'a>,
-    ) -> Compiled {
+    pub(super) fn compile_router(&mut self, router: &Arc<Router>, clash: Option<&str>) -> Compiled {
         let mut found = Findings::of(router);
         if let Some(clash) = clash {
             found.clashes(clash, router);
@@ -64,7 +80,7 @@ impl Compiler {
         let mounts = if router.uplinks.is_empty() {
             self.ordinary_mounts(router, &mut found)
         } else {
-            offered_mounts(router, uplinks, &mut found)
+            offered_mounts(router, &self.routing.uplinks, &mut found)
         };
         if mounts.is_empty() && found.faults.is_empty() {
             found.nowhere(router);
@@ -77,11 +93,14 @@ impl Compiler {
         }
         let service = (!router.service.is_empty()).then(|| self.hold_service(&router.service));
         let mut routes = BTreeMap::new();
+        let mut through = BTreeSet::new();
         for (entry, _) in &mounts {
             let group = if self.entry(*entry).shapes_routes() { *entry } else { usize::MAX };
+            let middle = &mut self.routing.middle;
             routes.entry(group).or_insert_with(|| {
-                let steps = middle.steps(group, &router.middlewares, self.routing.routers.len());
-                steps.unwrap_or_else(|why| {
+                let unrolled = middle.steps(group, &router.middlewares);
+                through.extend(unrolled.through.iter().cloned());
+                unrolled.steps.unwrap_or_else(|why| {
                     found.breaks(why);
                     Arc::new([])
                 })
@@ -101,7 +120,7 @@ impl Compiler {
         let names = self.entry_names();
         let entries: BTreeSet<usize> = mounts.iter().map(|(entry, _)| *entry).collect();
         let using = entries.into_iter().map(|entry| Arc::clone(&names[entry])).collect();
-        Compiled { state: found.into_state(router, service, using), mounts, routes }
+        Compiled { state: found.into_state(router, service, using, through), mounts, routes }
     }
 
     fn ordinary_mounts(
@@ -131,39 +150,44 @@ impl Compiler {
     }
 
     /// Brings what people see of routers up to date with their services.
-    pub(super) fn refresh_routers(&mut self, all: bool) {
+    pub(super) fn refresh_routers(&mut self, anew: Anew) {
         let services = std::mem::take(&mut self.slots.conditions_changed);
-        let mut positions: BTreeSet<usize> = BTreeSet::new();
+        let mut changed = anew != Anew::Nothing;
+        let mut names = match anew {
+            Anew::Nothing => BTreeSet::new(),
+            Anew::Some(names) => names,
+            Anew::All => self.routing.routers.keys().cloned().collect(),
+        };
         for id in services {
-            positions.extend(self.slots.get(id).routers.iter().map(|at| *at as usize));
+            names.extend(self.slots.get(id).routers.iter().cloned());
         }
-        if all {
-            positions.extend(0..self.routing.routers.len());
-        }
-        if positions.is_empty() && !all {
-            return;
-        }
-        let mut changed = all;
-        for at in positions {
-            let (info, fault) = self.judge_router(at);
-            let router = &mut self.routing.routers[at];
+        for name in names {
+            let Some((info, fault)) = self.judge_router(&name) else { continue };
+            let router = self.routing.routers.get_mut(&name).expect("just judged");
             if *router.info != info {
                 router.info = Arc::new(info);
                 changed = true;
             }
             self.pending.problems |= router.service_fault != fault;
             router.service_fault = fault;
+            let told = router.problems().next().is_some();
+            let told_of = &mut self.routing.with_problems;
+            if told {
+                told_of.insert(name);
+            } else {
+                told_of.remove(&name);
+            }
         }
         if changed {
             self.view.model.routers =
-                self.routing.routers.iter().map(|router| Arc::clone(&router.info)).collect();
+                self.routing.routers.values().map(|router| Arc::clone(&router.info)).collect();
             self.pending.changed = true;
             self.refresh_adverts();
         }
     }
 
-    fn judge_router(&self, position: usize) -> (RouterInfo, Option<Fault>) {
-        let router = &self.routing.routers[position];
+    fn judge_router(&self, name: &str) -> Option<(RouterInfo, Option<Fault>)> {
+        let router = self.routing.routers.get(name)?;
         let mut info = RouterInfo {
             definition: Arc::clone(&router.definition),
             condition: router.condition,
@@ -175,7 +199,7 @@ impl Compiler {
             info.condition = Condition::Disabled;
             info.errors.push(fault.text.clone());
         }
-        (info, fault)
+        Some((info, fault))
     }
 
     fn service_fault(&self, id: ServiceId, router: &Router) -> Option<Fault> {
@@ -370,6 +394,7 @@ impl Findings {
         router: &Arc<Router>,
         service: Option<ServiceId>,
         using: Vec<Arc<str>>,
+        through: BTreeSet<String>,
     ) -> RouterState {
         let condition = if using.is_empty() { Condition::Disabled } else { self.condition };
         let info = RouterInfo {
@@ -382,91 +407,13 @@ impl Findings {
             name: router.name.as_str().into(),
             definition: Arc::clone(router),
             service,
+            tables: Vec::new(),
+            through,
             using,
             condition,
             faults: self.faults,
             service_fault: None,
             info: Arc::new(info),
         }
-    }
-}
-
-/// Chains of middlewares, unrolled once for all routers that name the same.
-pub(super) struct Middle<'a> {
-    middlewares: Middlewares<'a>,
-    /// By name.
-    steps: BTreeMap<&'a str, Step>,
-    /// By entry point, those with middlewares of their own.
-    of_entries: BTreeMap<usize, Result<Vec<Step>, String>>,
-    unrolled: BTreeMap<(usize, &'a [String]), Unrolled<'a>>,
-    used_by: BTreeMap<String, BTreeSet<usize>>,
-    entry_names: BTreeMap<usize, BTreeSet<String>>,
-}
-
-type Unrolled<'a> = (Result<Arc<[Step]>, String>, BTreeSet<&'a str>);
-
-impl<'a> Middle<'a> {
-    pub(super) fn new(
-        middlewares: Middlewares<'a>,
-        steps: BTreeMap<&'a str, Step>,
-        fixed: &Fixed,
-    ) -> Self {
-        let entries = fixed.entry_points.iter().chain(&fixed.uplink_entry_points);
-        let (mut of_entries, mut entry_names) = (BTreeMap::new(), BTreeMap::new());
-        for (at, entry) in (0..).zip(entries).filter(|(_, entry)| entry.shapes_routes()) {
-            let mut through = BTreeSet::new();
-            let list = middlewares.unroll(&entry.middlewares, &mut through);
-            let refused = Some(entry.encoded_refused).filter(|refused| !refused.is_none());
-            let first = refused.map(Step::Encoded);
-            let step = |it: &Arc<Middleware>| steps.get(&*it.name).cloned();
-            let list = list
-                .map(|list| first.into_iter().chain(list.into_iter().filter_map(step)).collect());
-            let list = list.map_err(|why| format!("entry point {}: {why}", entry.name));
-            of_entries.insert(at, list);
-            let through = through.into_iter().map(str::to_owned).collect();
-            entry_names.insert(at, through);
-        }
-        let (unrolled, used_by) = (BTreeMap::new(), BTreeMap::new());
-        Self { middlewares, steps, of_entries, unrolled, used_by, entry_names }
-    }
-
-    /// The steps of a router at `position` that names these middlewares, on one entry point.
-    fn steps(
-        &mut self,
-        entry: usize,
-        names: &'a [String],
-        position: usize,
-    ) -> Result<Arc<[Step]>, String> {
-        if !self.unrolled.contains_key(&(entry, names)) {
-            let unrolled = self.unroll(entry, names);
-            self.unrolled.insert((entry, names), unrolled);
-        }
-        let (steps, through) = &self.unrolled[&(entry, names)];
-        let of_entry = self.entry_names.get(&entry).into_iter().flatten().map(String::as_str);
-        for name in through.iter().copied().chain(of_entry) {
-            self.used_by.entry(name.to_owned()).or_default().insert(position);
-        }
-        steps.clone()
-    }
-
-    fn unroll(&self, entry: usize, names: &'a [String]) -> Unrolled<'a> {
-        let mut through = BTreeSet::new();
-        let own = self.middlewares.unroll(names, &mut through);
-        let before = self.of_entries.get(&entry).cloned().unwrap_or(Ok(Vec::new()));
-        let steps = before.and_then(|mut steps| {
-            let step = |it: &Arc<Middleware>| self.steps.get(&*it.name).cloned();
-            steps.extend(own?.into_iter().filter_map(step));
-            let gauges = steps.iter().filter(|step| matches!(step, Step::InFlight(_))).count();
-            if gauges > GAUGES_MAX {
-                return Err(format!("more than {GAUGES_MAX} inFlightReq in a row"));
-            }
-            Ok(steps.into())
-        });
-        (steps, through)
-    }
-
-    /// Middlewares with the positions of the routers that name them.
-    pub(super) fn into_used_by(self) -> BTreeMap<String, BTreeSet<usize>> {
-        self.used_by
     }
 }

@@ -2,17 +2,18 @@
 //!
 //! Which service a route goes to, and through which middlewares, is settled here once per
 //! configuration. Whether that service exists may change any time: the routes then stay, and only
-//! what people see of the router changes.
+//! what people see of the router changes. Where only a few routers changed, only they are compiled
+//! and put into copies of the tables, which share the rest.
 
 use super::Compiler;
-use super::routers::{Compiled, Middle, RouterState};
+use super::claims::Claims;
+use super::middle::Middle;
+use super::routers::{Anew, Compiled, RouterState};
 use super::uplinks::UplinkState;
 use crate::base::diag::Diagnostic;
 use crate::base::id::EntryId;
 use crate::config::fixed::EntryPoint;
-use crate::config::references::Middlewares;
-use crate::config::typed::{Dynamic, Router};
-use crate::rule::Rule;
+use crate::config::typed::{Middleware, Router};
 use crate::view::model::{Condition, MiddlewareInfo};
 use crate::view::{EntryView, Offer, Route, RouteTable, UplinkRoutes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,88 +21,165 @@ use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Routing {
-    /// Sorted by name.
-    pub(super) routers: Vec<RouterState>,
+    pub(super) routers: BTreeMap<Arc<str>, RouterState>,
     pub(super) uplinks: Vec<UplinkState>,
     /// About uplinks that nobody serves.
     pub(super) idle: Vec<Diagnostic>,
+    pub(super) middle: Middle,
+    tables: BTreeMap<TableKey, Arc<RouteTable>>,
+    /// By middleware: the routers that go through it.
+    used_by: BTreeMap<String, BTreeSet<Arc<str>>>,
+    /// Routers with something to tell.
+    pub(super) with_problems: BTreeSet<Arc<str>>,
 }
 
 impl Routing {
-    pub(super) fn name(&self, at: u32) -> Option<Arc<str>> {
-        self.routers.get(at as usize).map(|router| Arc::clone(&router.name))
-    }
-
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
-        let of_routers = self.routers.iter().flat_map(RouterState::problems);
-        self.idle.iter().chain(of_routers)
+        let routers = self.with_problems.iter().filter_map(|name| self.routers.get(name));
+        self.idle.iter().chain(routers.flat_map(RouterState::problems))
     }
 }
 
-/// Rules and routes of one table, in any order.
-type Routes = Vec<(Arc<Rule>, Arc<Route>)>;
-
-/// Tables by entry point, uplink by position if it is one of uplinks, and side.
-type Tables = BTreeMap<(usize, Option<usize>, Side), Routes>;
+/// Entry point, uplink by position if it is one of uplinks, and side.
+pub(super) type TableKey = (usize, Option<usize>, Side);
 
 /// Which connections a table is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Side {
+pub(super) enum Side {
     Clear,
     Tls,
 }
 
 impl Compiler {
-    pub(super) fn build_routing(&mut self) {
-        let mut dynamic = self.dynamic.clone();
-        dynamic.middlewares.extend(self.internal_middlewares());
-        dynamic.middlewares.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut routers = dynamic.routers.clone();
+    /// Compiles what changed since, and says which routers that were.
+    pub(super) fn build_routing(&mut self) -> Anew {
+        let names = std::mem::take(&mut self.pending.routers);
+        let moved = std::mem::take(&mut self.pending.moved);
+        if !std::mem::take(&mut self.pending.routing) {
+            if names.is_empty() {
+                return if moved { Anew::Some(names) } else { Anew::Nothing };
+            }
+            if self.update_routers(&names) {
+                return Anew::Some(names);
+            }
+        }
+        self.build_all_routers();
+        Anew::All
+    }
+
+    fn build_all_routers(&mut self) {
+        let mut routers = self.dynamic.routers.clone();
         routers.extend(self.internal_routers());
         routers.sort_by(|a, b| a.name.cmp(&b.name));
-        let uplinks = self.resolve_uplinks(&dynamic.uplinks);
-        let steps = self.steps(&dynamic.middlewares);
-        let mut middle = Middle::new(Middlewares::new(&dynamic.middlewares), steps, &self.fixed);
+        let middlewares = self.all_middlewares();
+        let steps = self.steps(&middlewares);
+        let uplinks = self.resolve_uplinks(&self.dynamic.uplinks);
         let before = std::mem::take(&mut self.routing);
-        let clashes = self.claim_hosts(&routers);
-        let mut tables = Tables::new();
-        for router in &routers {
-            let clash = clashes.get(&*router.name).map(String::as_str);
-            let compiled = self.compile_router(router, &uplinks, clash, &mut middle);
-            let at =
-                u32::try_from(self.routing.routers.len()).expect("fewer than memory has bytes");
-            if let Some(service) = compiled.state.service {
-                self.slots.get_mut(service).routers.push(at);
-                self.slots.touch(service);
-            }
-            self.mount(router, &compiled, &mut tables);
-            self.routing.routers.push(compiled.state);
-        }
-        self.show_middlewares(&dynamic, middle);
+        self.routing.middle = Middle::new(&middlewares, steps, &self.fixed);
         self.routing.uplinks = uplinks;
-        self.release_routers(before);
-        let names: BTreeSet<&str> = self.routing.routers.iter().map(|r| &*r.name).collect();
-        self.registry.keep_routers(|name| names.contains(name));
-        self.view.entries = self.entry_views(tables);
+        for service in before.routers.values().filter_map(|router| router.service) {
+            self.slots.get_mut(service).routers.clear();
+        }
+        self.claim_all(&routers);
+        let clashes = self.secure.claims.clashes();
+        for router in &routers {
+            let clash = clashes.get(router.name.as_str()).map(String::as_str);
+            self.add_router(router, clash);
+        }
+        self.show_middlewares(&middlewares, None);
+        self.routing.middle.forget_lists();
+        for (name, router) in before.routers {
+            self.release_router(&name, router);
+        }
+        self.view.entries = self.entry_views();
         self.secure.dirty = true;
         self.pending.changed = true;
         self.pending.problems = true;
     }
 
-    /// Ends the holds of the routers before, and takes their positions off the services.
-    fn release_routers(&mut self, before: Routing) {
-        for (at, router) in (0u32..).zip(before.routers) {
-            let Some(service) = router.service else { continue };
-            let slot = self.slots.get_mut(service);
-            if let Some(found) = slot.routers.iter().position(|position| *position == at) {
-                slot.routers.remove(found);
-            }
-            self.slots.touch(service);
-            self.release_service(service);
+    /// False if that is not enough, because routers disagree about TLS.
+    fn update_routers(&mut self, names: &BTreeSet<Arc<str>>) -> bool {
+        let mut new = Vec::new();
+        for name in names {
+            let found = self.dynamic.routers.binary_search_by(|it| (*it.name).cmp(name));
+            new.extend(found.ok().map(|at| Arc::clone(&self.dynamic.routers[at])));
         }
+        if !self.claim_anew(names, &new) {
+            return false;
+        }
+        let mut touched = BTreeSet::new();
+        let mut before = Vec::new();
+        for name in names {
+            let Some(state) = self.routing.routers.remove(name) else { continue };
+            self.routing.with_problems.remove(name);
+            for key in &state.tables {
+                if let Some(table) = self.routing.tables.get_mut(key) {
+                    Arc::make_mut(table).take(name);
+                }
+            }
+            for middleware in &state.through {
+                if let Some(users) = self.routing.used_by.get_mut(middleware) {
+                    users.remove(name);
+                }
+            }
+            if let Some(service) = state.service {
+                self.slots.get_mut(service).routers.remove(name);
+            }
+            touched.extend(state.through.iter().cloned());
+            before.push((Arc::clone(name), state));
+        }
+        for router in &new {
+            self.add_router(router, None);
+            touched.extend(self.routing.routers[router.name.as_str()].through.iter().cloned());
+        }
+        self.routing.middle.forget_lists();
+        if !touched.is_empty() {
+            self.show_middlewares(&self.all_middlewares(), Some(&touched));
+        }
+        for (name, router) in before {
+            self.release_router(&name, router);
+        }
+        self.routing.tables.retain(|_, table| !table.is_empty());
+        self.view.entries = self.entry_views();
+        self.pending.changed = true;
+        self.pending.problems = true;
+        true
     }
 
-    fn mount(&mut self, router: &Router, compiled: &Compiled, tables: &mut Tables) {
+    /// Sorted by name.
+    fn all_middlewares(&self) -> Vec<Arc<Middleware>> {
+        let mut all = self.dynamic.middlewares.clone();
+        all.extend(self.internal_middlewares());
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn add_router(&mut self, router: &Arc<Router>, clash: Option<&str>) {
+        let mut compiled = self.compile_router(router, clash);
+        self.mount(router, &mut compiled);
+        let state = compiled.state;
+        if let Some(service) = state.service {
+            self.slots.get_mut(service).routers.insert(Arc::clone(&state.name));
+            self.slots.touch(service);
+        }
+        for middleware in &state.through {
+            let users = self.routing.used_by.entry(middleware.clone()).or_default();
+            users.insert(Arc::clone(&state.name));
+        }
+        self.routing.routers.insert(Arc::clone(&state.name), state);
+    }
+
+    /// Ends what a router from before held.
+    fn release_router(&mut self, name: &str, router: RouterState) {
+        if !self.routing.routers.contains_key(name) {
+            self.registry.forget_router(name);
+        }
+        let Some(service) = router.service else { return };
+        self.slots.touch(service);
+        self.release_service(service);
+    }
+
+    fn mount(&mut self, router: &Router, compiled: &mut Compiled) {
         let Some(rule) = &router.rule else { return };
         let mut made: BTreeMap<(usize, Option<Arc<str>>), Arc<Route>> = BTreeMap::new();
         for &(entry, uplink) in &compiled.mounts {
@@ -122,18 +200,51 @@ impl Compiler {
                     options: options.unwrap_or_default(),
                 })
             });
-            let table = tables.entry((entry, uplink, side)).or_default();
-            table.push((Arc::clone(rule), Arc::clone(route)));
+            let key = (entry, uplink, side);
+            let table = self.routing.tables.entry(key).or_default();
+            Arc::make_mut(table).put(Arc::clone(rule), Arc::clone(route));
+            compiled.state.tables.push(key);
         }
     }
 
-    fn entry_views(&self, mut tables: Tables) -> Vec<Arc<EntryView>> {
+    fn claim_all(&mut self, routers: &[Arc<Router>]) {
+        let mut claims = Claims::default();
+        for at in (0..self.entries()).filter(|at| self.entry(*at).tls.is_some()) {
+            claims.open(at);
+        }
+        for router in routers {
+            claims.add(router, &self.wishes(router));
+        }
+        self.secure.claims = claims;
+    }
+
+    /// Carries over what these routers claim now. False if somebody disagrees, or did.
+    fn claim_anew(&mut self, names: &BTreeSet<Arc<str>>, new: &[Arc<Router>]) -> bool {
+        let mut disputed = self.secure.claims.is_disputed();
+        let tls: Vec<bool> = (0..self.entries()).map(|at| self.entry(at).tls.is_some()).collect();
+        let old = names.iter().filter_map(|name| self.routing.routers.get(name));
+        let old: Vec<Arc<Router>> = old.map(|state| Arc::clone(&state.definition)).collect();
+        for router in &old {
+            let wishes = self.wishes(router);
+            self.secure.dirty |= !wishes.is_empty();
+            self.secure.claims.remove(router, &wishes, |at| tls[at]);
+        }
+        for router in new {
+            let wishes = self.wishes(router);
+            self.secure.dirty |= !wishes.is_empty();
+            self.secure.claims.add(router, &wishes);
+        }
+        disputed |= self.secure.claims.is_disputed();
+        !disputed
+    }
+
+    fn entry_views(&self) -> Vec<Arc<EntryView>> {
         let ordinary = self.fixed.entry_points.len();
         let mut views = Vec::new();
         for at in 0..self.entries() {
             let settings = self.entry(at);
-            let mut table = |uplink: Option<usize>, side: Side| {
-                tables.remove(&(at, uplink, side)).map(|routes| Arc::new(RouteTable::new(routes)))
+            let table = |uplink: Option<usize>, side: Side| {
+                self.routing.tables.get(&(at, uplink, side)).cloned()
             };
             let offer = if at < ordinary {
                 Offer::Routes(table(None, Side::Clear).unwrap_or_default())
@@ -165,52 +276,29 @@ impl Compiler {
         self.fixed.entry_points.get(at).unwrap_or_else(of_uplinks)
     }
 
-    fn show_middlewares(&mut self, dynamic: &Dynamic, middle: Middle<'_>) {
-        let used_by = middle.into_used_by();
-        let middlewares = Middlewares::new(&dynamic.middlewares);
-        let mut infos = Vec::new();
-        for definition in &dynamic.middlewares {
+    /// Those that are `touched`, or all.
+    fn show_middlewares(&mut self, all: &[Arc<Middleware>], touched: Option<&BTreeSet<String>>) {
+        let old = Arc::clone(&self.view.model.middlewares);
+        let mut infos = Vec::with_capacity(all.len());
+        for (at, definition) in (0..).zip(all) {
+            if let Some(touched) = touched
+                && !touched.contains(&definition.name)
+                && let Some(same) = old.get(at)
+            {
+                infos.push(Arc::clone(same));
+                continue;
+            }
             let name = [definition.name.clone()];
-            let result = middlewares.unroll(&name, &mut BTreeSet::new());
+            let result = self.routing.middle.middlewares.unroll(&name, &mut BTreeSet::new());
             let errors: Vec<String> = result.err().into_iter().collect();
-            let names = used_by.get(&*definition.name).into_iter().flatten();
+            let users = self.routing.used_by.get(&*definition.name);
             infos.push(Arc::new(MiddlewareInfo {
                 definition: Arc::clone(definition),
                 condition: if errors.is_empty() { Condition::Enabled } else { Condition::Disabled },
                 errors,
-                used_by: names.map(|at| Arc::clone(&self.routing.routers[*at].name)).collect(),
+                used_by: users.into_iter().flatten().cloned().collect(),
             }));
         }
         self.view.model.middlewares = infos.into();
     }
-
-    /// What a new configuration means for the routers.
-    pub(super) fn report_routing(&mut self, new: &Dynamic) {
-        let named: BTreeMap<&str, &Arc<Router>> =
-            new.routers.iter().map(|router| (&*router.name, router)).collect();
-        let (mut kept, mut changed) = (0u32, 0u32);
-        for old in &self.dynamic.routers {
-            match named.get(&*old.name) {
-                Some(new) if alike(old, new) => kept += 1,
-                Some(_) => changed += 1,
-                None => {
-                    let text = format!("dropped: figures of router {}: it is gone", old.name);
-                    self.pending.report.push(text);
-                }
-            }
-        }
-        if kept + changed > 0 {
-            let text = format!("kept: figures of all routers; {changed} changed, {kept} did not");
-            self.pending.report.push(text);
-        }
-    }
-}
-
-/// Whether two definitions mean the same, wherever they stand.
-fn alike(a: &Router, b: &Router) -> bool {
-    let parts =
-        |router: &Router| (router.rule_text.clone(), router.priority, router.entry_points.clone());
-    parts(a) == parts(b)
-        && a.tls == b.tls
-        && (&a.middlewares, &a.service, &a.uplinks) == (&b.middlewares, &b.service, &b.uplinks)
 }

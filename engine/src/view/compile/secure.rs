@@ -3,6 +3,7 @@
 //! same stays the same, so that sessions are still resumed.
 
 use super::Compiler;
+use super::claims::Claims;
 use super::routers::default_entries;
 use crate::base::diag::Diagnostic;
 use crate::base::id::TargetId;
@@ -25,10 +26,8 @@ pub(super) struct Secure {
     files: BTreeSet<Arc<str>>,
     connectors: BTreeMap<Arc<ClientTls>, Made>,
     tickets: BTreeMap<String, TicketsOf>,
-    /// By entry point: hosts, and the options that routers claim for them.
-    pub(super) claims: BTreeMap<usize, BTreeMap<Box<str>, Arc<str>>>,
-    /// Where TLS is spoken: entry points, and options that routers there name.
-    pub(super) named: BTreeMap<usize, BTreeSet<Arc<str>>>,
+    /// Who wants which options where.
+    pub(super) claims: Claims,
     pub(super) problems: Vec<Diagnostic>,
     /// Something that this is made of changed.
     pub(super) dirty: bool,
@@ -59,8 +58,7 @@ impl Secure {
             files: BTreeSet::new(),
             connectors: BTreeMap::new(),
             tickets: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            named: BTreeMap::new(),
+            claims: Claims::default(),
             problems: Vec::new(),
             dirty: true,
         }
@@ -257,7 +255,7 @@ impl Compiler {
         }
         let default = self.dynamic.default_certificate.clone();
         let default = default.and_then(|certificate| self.shown(&certificate));
-        if self.secure.named.is_empty() {
+        if self.secure.claims.is_empty() {
             return Arc::new(shelf);
         }
         let keyring = &mut self.secure.keyring;
@@ -291,7 +289,7 @@ impl Compiler {
     fn build_doors(&mut self, shelf: &Arc<Shelf>) {
         let mut policies: BTreeMap<Arc<str>, Arc<Policy>> = BTreeMap::new();
         for at in 0..self.view.entries.len() {
-            let Some(named) = self.secure.named.get(&at).cloned() else { continue };
+            let Some(named) = self.secure.claims.named(at) else { continue };
             let default: Arc<str> = self.entry(at).tls.as_deref().unwrap_or(DEFAULT).into();
             for name in named.into_iter().chain([Arc::clone(&default)]) {
                 if let Entry::Vacant(slot) = policies.entry(name) {
@@ -299,9 +297,11 @@ impl Compiler {
                     slot.insert(Arc::new(policy));
                 }
             }
-            let claims = self.secure.claims.get(&at).into_iter().flatten();
-            let by_host = claims
-                .filter_map(|(host, name)| Some((host.clone(), Arc::clone(policies.get(name)?))))
+            let by_host = self
+                .secure
+                .claims
+                .undisputed(at)
+                .filter_map(|(host, name)| Some((host.into(), Arc::clone(policies.get(name)?))))
                 .collect();
             let door = Door { default: Arc::clone(&policies[&default]), by_host };
             let old = &self.view.entries[at];
@@ -437,44 +437,13 @@ impl Compiler {
         }
     }
 
-    /// Settles which options a client gets that asks for a host. Routers that want different ones
-    /// for the same host are told why they cannot serve.
-    pub(super) fn claim_hosts(&mut self, routers: &[Arc<Router>]) -> BTreeMap<String, String> {
-        type Claimants = BTreeMap<Arc<str>, Vec<String>>;
-        let mut claims: BTreeMap<(usize, String), Claimants> = BTreeMap::new();
-        self.secure.named.clear();
-        for at in 0..self.entries() {
-            if self.entry(at).tls.is_some() {
-                self.secure.named.entry(at).or_default();
-            }
+    /// What a router claims: at which entry points it wants which options.
+    pub(super) fn wishes(&self, router: &Router) -> Vec<(usize, Arc<str>)> {
+        if !router.uplinks.is_empty() {
+            return Vec::new();
         }
-        for router in routers.iter().filter(|router| router.uplinks.is_empty()) {
-            let hosts = router.rule.iter().flat_map(|rule| rule.hosts()).collect::<Vec<_>>();
-            for entry in self.entries_of(router) {
-                let Some(options) = self.options_at(router, entry) else { continue };
-                self.secure.named.entry(entry).or_default().insert(Arc::clone(&options));
-                for host in &hosts {
-                    let claim = claims.entry((entry, host.clone())).or_default();
-                    claim.entry(Arc::clone(&options)).or_default().push(router.name.clone());
-                }
-            }
-        }
-        let mut clashes = BTreeMap::new();
-        self.secure.claims.clear();
-        for ((entry, host), claimants) in claims {
-            if claimants.len() == 1 {
-                let of_entry = self.secure.claims.entry(entry).or_default();
-                of_entry.extend(claimants.into_keys().map(|name| (host.as_str().into(), name)));
-                continue;
-            }
-            let names: Vec<&str> = claimants.keys().map(|name| &**name).collect();
-            let text =
-                format!("routers want different TLS options for {host}: {}", names.join(", "));
-            for router in claimants.values().flatten() {
-                clashes.insert(router.clone(), text.clone());
-            }
-        }
-        clashes
+        let entries = self.entries_of(router).into_iter();
+        entries.filter_map(|at| Some((at, self.options_at(router, at)?))).collect()
     }
 
     fn entries_of(&self, router: &Router) -> Vec<usize> {
@@ -487,7 +456,7 @@ impl Compiler {
 
     /// The side of an entry point that TLS clients see, with the door it had before.
     pub(super) fn secure_side(&self, at: usize, routes: Arc<RouteTable>) -> Option<SecureSide> {
-        self.secure.named.get(&at)?;
+        self.secure.claims.named(at)?;
         let old = self.view.entries.get(at).and_then(|entry| entry.secure.as_ref());
         let door = old.map_or_else(
             || {

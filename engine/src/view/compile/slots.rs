@@ -43,8 +43,8 @@ pub(super) struct Slot {
     rank: u32,
     /// One entry per reference.
     pub(super) parents: Vec<ServiceId>,
-    /// Positions of routers that name it.
-    pub(super) routers: Vec<u32>,
+    /// Names of routers that name it.
+    pub(super) routers: BTreeSet<Arc<str>>,
     pub(super) condition: Condition,
     pub(super) ticket: Arc<Ticket>,
     /// How members are chosen, if not by turns alone.
@@ -61,7 +61,7 @@ impl Default for Slot {
             shape: Shape::Missing,
             rank: 0,
             parents: Vec::new(),
-            routers: Vec::new(),
+            routers: BTreeSet::new(),
             condition: Condition::Disabled,
             ticket: Arc::default(),
             chosen_by: None,

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 impl Compiler {
     /// The step of each middleware that is one, by name.
-    pub(super) fn steps<'a>(&mut self, all: &'a [Arc<Middleware>]) -> BTreeMap<&'a str, Step> {
-        let named = |it: &'a Arc<Middleware>| Some((&*it.name, self.step(it)?));
-        let steps: BTreeMap<&str, Step> = all.iter().filter_map(named).collect();
+    pub(super) fn steps(&mut self, all: &[Arc<Middleware>]) -> BTreeMap<String, Step> {
+        let named = |it: &Arc<Middleware>| Some((it.name.clone(), self.step(it)?));
+        let steps: BTreeMap<String, Step> = all.iter().filter_map(named).collect();
         let counts = |name: &str| {
             matches!(
                 steps.get(name),

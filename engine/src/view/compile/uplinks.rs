@@ -101,13 +101,16 @@ impl Compiler {
     /// Compared names of uplinks that a router without faults serves.
     fn served_uplinks(&self) -> BTreeSet<String> {
         let working =
-            self.routing.routers.iter().filter(|r| r.info.condition != Condition::Disabled);
+            self.routing.routers.values().filter(|r| r.info.condition != Condition::Disabled);
         let names = working.flat_map(|router| &router.definition.uplinks);
         names.map(|name| normalised(name).into_owned()).collect()
     }
 
     /// Carries changes of what is served over to the adverts.
     pub(super) fn refresh_adverts(&mut self) {
+        if self.routing.uplinks.is_empty() && self.routing.idle.is_empty() {
+            return;
+        }
         self.warn_of_idle_uplinks();
         for at in self.fixed.entry_points.len()..self.view.entries.len() {
             let view = &self.view.entries[at];
@@ -131,7 +134,7 @@ impl Compiler {
     /// An uplink that nobody serves is not offered: a parent would send requests into 404s.
     fn warn_of_idle_uplinks(&mut self) {
         let served = self.served_uplinks();
-        let names = self.routing.routers.iter().flat_map(|router| &router.definition.uplinks);
+        let names = self.routing.routers.values().flat_map(|router| &router.definition.uplinks);
         let named: BTreeSet<String> = names.map(|name| normalised(name).into_owned()).collect();
         let idle: Vec<Diagnostic> = self
             .routing

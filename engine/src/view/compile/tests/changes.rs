@@ -170,3 +170,77 @@ http:
         assert_eq!(world.said(), fresh.said(), "seed {seed}");
     }
 }
+
+#[test]
+fn routers_changed_one_by_one_lead_to_the_view_of_all_at_once() {
+    use crate::base::prng::Prng;
+    const STATIC: &str = "
+entryPoints:
+  web: {address: \":80\"}
+  guarded: {address: \":81\", http: {middlewares: [m]}}
+  safe: {address: \":443\", http: {tls: {}}}
+hub: {uplinkEntryPoints: {up: {address: \":9443\"}}}
+";
+    let routers = [
+        "rule: \"Host(`a.test`)\", service: s",
+        "rule: \"Host(`a.test`) && Path(`/x`)\", service: s, middlewares: [m]",
+        "rule: \"Host(`b.test`)\", service: t, entryPoints: [web, guarded], priority: 7",
+        "rule: \"Host(`b.test`)\", service: t, entryPoints: [web], tls: {}",
+        "rule: \"Host(`b.test`)\", service: t, entryPoints: [web], tls: {options: strict}",
+        "rule: \"Host(`c.test`)\", service: nowhere, middlewares: [none]",
+        "rule: \"PathPrefix(`/u`)\", service: s, uplinks: [u]",
+        "rule: \"PathPrefix(`/u`)\", service: nowhere, uplinks: [u]",
+        "rule: \"Nonsense\", service: s",
+        "rule: \"HostRegexp(`^[a-z]+\\\\.d\\\\.test$`)\", service: s, middlewares: [c]",
+    ];
+    let pick = |prng: &mut Prng, n: usize| usize::try_from(prng.below(n as u64)).expect("small");
+    for seed in 0..150 {
+        let mut prng = Prng::new(seed);
+        let mut world = World::new(STATIC);
+        let mut chosen = [None; 5];
+        let document = |chosen: &[Option<usize>; 5]| {
+            let mut text =
+                String::from("http:\n  routers:\n    z: {rule: \"Path(`/z`)\", service: s}\n");
+            for (name, body) in ["a", "b", "c", "d", "e"].iter().zip(chosen) {
+                if let Some(body) = body {
+                    let _ = writeln!(text, "    {name}: {{{}}}", routers[*body]);
+                }
+            }
+            text.push_str(
+                "  services:
+    s: {loadBalancer: {servers: [{url: \"http://10.0.0.1\"}]}}
+    t: {loadBalancer: {servers: [{url: \"http://10.0.0.2\"}]}}
+  middlewares:
+    m: {addPrefix: {prefix: /m}}
+    c: {chain: {middlewares: [m, m]}}
+  uplinks:
+    u: {}
+tls: {options: {strict: {sniStrict: true}}}
+",
+            );
+            text
+        };
+        for _ in 0..12 {
+            let at = pick(&mut prng, 5);
+            chosen[at] = Some(pick(&mut prng, routers.len())).filter(|_| !prng.one_in(4));
+            world.dynamic(&document(&chosen));
+        }
+        let mut fresh = World::new(STATIC);
+        fresh.dynamic(&document(&chosen));
+        assert_eq!(world.shown_services(), fresh.shown_services(), "seed {seed}");
+        assert_eq!(world.shown_routes(), fresh.shown_routes(), "seed {seed}");
+        assert_eq!(world.shown_routers(), fresh.shown_routers(), "seed {seed}");
+        assert_eq!(world.said(), fresh.said(), "seed {seed}");
+        let users = |world: &World| {
+            let all = world.view.model.middlewares.iter();
+            all.map(|it| (it.definition.name.clone(), it.used_by.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(users(&world), users(&fresh), "seed {seed}");
+        let doors = |world: &World| {
+            let sides = world.view.entries.iter().map(|entry| entry.secure.as_ref());
+            sides.map(|side| side.map(|it| it.door.by_host.keys().cloned().collect())).collect()
+        };
+        let (one, other): (Vec<Option<Vec<Box<str>>>>, Vec<_>) = (doors(&world), doors(&fresh));
+        assert_eq!(one, other, "seed {seed}");
+    }
+}
