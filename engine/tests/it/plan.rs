@@ -137,8 +137,12 @@ impl Plan {
 
     pub(crate) fn made_route(&self, rule: &str, to: Destination, steps: &[Step]) -> Ruled {
         let rule = Rule::parse(rule).expect("a rule");
+        let name = match self.routes.len() {
+            0 => "route@file".to_owned(),
+            n => format!("route-{n}@file"),
+        };
         let route = Route {
-            name: "route@file".into(),
+            name: name.into(),
             priority: rule.default_priority(),
             to,
             steps: steps.into(),

@@ -132,7 +132,7 @@ fn a_broken_router_answers_in_its_place() {
     let mut pair = Pair::new(&plan);
     let got = pair.answer("GET /private/x HTTP/1.1\r\nHost: s\r\n\r\n");
     assert!(got.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{got}");
-    assert!(got.ends_with("router route@file is broken\n"), "{got}");
+    assert!(got.ends_with("router route-1@file is broken\n"), "{got}");
     pair.nothing_more();
 }
 
