@@ -4,11 +4,14 @@ use crate::config::typed::Router;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// By options: the names of routers that want them.
+type Claimants = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
 /// What all routers together want of the doors.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// By entry point and host: options, and the routers that want them.
-    hosts: BTreeMap<(usize, Box<str>), BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>,
+    hosts: BTreeMap<(usize, Box<str>), Claimants>,
     /// Where TLS is spoken: entry points, options that are named there, and how often.
     named: BTreeMap<usize, BTreeMap<Arc<str>, u32>>,
     /// Hosts that several options are wanted for.

@@ -114,8 +114,8 @@ pub(super) struct Between {
 
 impl Between {
     pub(super) fn new(dynamic: &Dynamic, fixed: &Fixed) -> Self {
-        let mut between = Self::default();
-        between.others = config::between_others(dynamic, Some(fixed));
+        let others = config::between_others(dynamic, Some(fixed));
+        let mut between = Self { others, ..Self::default() };
         between.look_at(&dynamic.routers, dynamic, fixed);
         between
     }

@@ -89,7 +89,7 @@ impl Compiler {
         self.show_middlewares(&middlewares, None);
         self.routing.middle.forget_lists();
         for (name, router) in before.routers {
-            self.release_router(&name, router);
+            self.release_router(&name, &router);
         }
         self.view.entries = self.entry_views();
         self.secure.dirty = true;
@@ -137,7 +137,7 @@ impl Compiler {
             self.show_middlewares(&self.all_middlewares(), Some(&touched));
         }
         for (name, router) in before {
-            self.release_router(&name, router);
+            self.release_router(&name, &router);
         }
         self.routing.tables.retain(|_, table| !table.is_empty());
         self.view.entries = self.entry_views();
@@ -170,7 +170,7 @@ impl Compiler {
     }
 
     /// Ends what a router from before held.
-    fn release_router(&mut self, name: &str, router: RouterState) {
+    fn release_router(&mut self, name: &str, router: &RouterState) {
         if !self.routing.routers.contains_key(name) {
             self.registry.forget_router(name);
         }
