@@ -29,7 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["base", "http", "h1", "config", "service", "tls", "uplink", "view", "boundary", "net"],
+        &[
+            "base", "http", "h1", "h2", "config", "service", "tls", "uplink", "view", "boundary",
+            "net",
+        ],
     ),
 ];
 

@@ -30,6 +30,7 @@ pub struct Tally {
 const ELSEWHERE: &[Mark] = &[
     Mark::ClientSecured,
     Mark::ControlHandshakeRefused,
+    Mark::ControlSpokeHttp2,
     Mark::HandshakeRefused,
     Mark::HandshakeTimedOut,
     Mark::IdleOutdated,

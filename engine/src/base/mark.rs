@@ -40,6 +40,7 @@ marks! {
     ControlNextAddress "a poll or probe went on to the next address of its host",
     ControlOutOfPages "a poll or probe failed because there was no page to read into",
     ControlShortWrite "a poll or probe was sent in more than one write",
+    ControlSpokeHttp2 "a poll or probe was sent over HTTP/2",
     DialTimedOut "an address did not answer in time",
     DiscardCut "a client left while the rest of its request was thrown away",
     DrainCutRequest "a request was given up at the end of the grace period",

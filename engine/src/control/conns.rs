@@ -5,22 +5,23 @@
 //! one if the kept one turns out to be dead. It ends exactly once, by answer, failure or
 //! cancellation.
 
+mod hear;
+
 use super::failure::Failure;
 use crate::base::id::{ChildId, ConnId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::mark::Mark;
-use crate::base::page::{Chunk, Page, PageSize, Pool, Slice};
+use crate::base::page::{Chunk, PageSize, Pool};
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Span, Time};
 use crate::base::timers::Timers;
 use crate::boundary::{Batch, Close, Effect, Fault, Lent, OpKind, Outcome};
-use crate::http::blame::What;
+use crate::h2::call::{Call, Calls};
 use crate::http::framing::Asked;
-use crate::net::fetch::{Collector, Garbled, Reply, Want};
-use crate::net::inbox::Inbox;
+use crate::net::fetch::{Collector, Reply, Want};
 use crate::net::outbox::Outbox;
 use crate::net::secure::Secure;
-use crate::tls::{Connector, HTTP_1, Refusal, Session, Trouble};
+use crate::tls::{Connector, H2, HTTP_1, Session};
 use crate::view::stats::Stats;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +39,11 @@ pub(super) struct Request {
     pub(super) owner: Owner,
     /// Tried in order; not empty.
     pub(super) addrs: Arc<[SocketAddr]>,
+    pub(super) speaks: Speaks,
+    /// The head, as HTTP/1.1 writes it.
     pub(super) bytes: Arc<[u8]>,
+    /// What follows it, over HTTP/2.
+    pub(super) content: &'static [u8],
     pub(super) asked: Asked,
     pub(super) want: Want,
     pub(super) dial_timeout: Span,
@@ -47,6 +52,15 @@ pub(super) struct Request {
     pub(super) reuse: Option<Key>,
     /// How TLS is spoken, and with which host.
     pub(super) tls: Option<(Arc<Connector>, Arc<str>)>,
+}
+
+/// Which version of HTTP is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Speaks {
+    Http1,
+    /// What TLS agrees on.
+    Either,
+    Http2,
 }
 
 /// How an exchange ended.
@@ -92,8 +106,10 @@ struct Conn {
     /// On its second exchange or later.
     reused: bool,
     to: SocketAddr,
-    /// Of the request; under TLS what is not sealed yet.
-    unsent: Option<(Arc<[u8]>, u32)>,
+    /// What is to be written; under TLS what is not sealed yet.
+    outbox: Outbox,
+    /// Set once HTTP/2 is spoken.
+    calls: Option<Box<Calls>>,
     secure: Option<Box<Secure>>,
     ops: u8,
 }
@@ -167,7 +183,7 @@ impl Conns {
             dial_until: Time::NEVER,
         });
         match reuse {
-            Some(conn) => self.resume(key, conn),
+            Some(conn) => self.resume(key, conn, now),
             None => self.dial(key, now),
         }
         key
@@ -236,8 +252,8 @@ impl Conns {
             return;
         }
         match outcome {
-            Outcome::Connected => self.connected(key),
-            Outcome::Received(lent) => self.received(key, &lent, now),
+            Outcome::Connected => self.connected(key, now),
+            Outcome::Received(lent) => self.received(key, lent, now),
             Outcome::Sent(bytes) => self.sent(key, bytes),
             Outcome::Failed(fault) => self.failed(key, kind, fault, now),
             Outcome::Accepted { .. } | Outcome::Shut | Outcome::Closed => {
@@ -262,9 +278,8 @@ impl Conns {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Some(secure) = &mut conn.secure {
             secure.sealed.gather(usize::MAX, out);
-        } else if let Some((bytes, start)) = &conn.unsent {
-            let end = u32::try_from(bytes.len()).expect("a request is far below 4 GiB");
-            out.push(Chunk::Shared { bytes: Arc::clone(bytes), start: *start, end });
+        } else {
+            conn.outbox.gather(usize::MAX, out);
         }
     }
 
@@ -289,17 +304,16 @@ impl Conns {
     }
 
     /// Runs the exchange over a kept connection, whose read is already under way.
-    fn resume(&mut self, key: Key, conn_key: Key) {
+    fn resume(&mut self, key: Key, conn_key: Key, now: Time) {
         let exchange = self.exchanges.get_mut(key).expect("the exchange was just made");
         let conn = self.conns.get_mut(conn_key).expect("an idle connection exists");
         self.idle -= 1;
         exchange.conn = conn_key;
         conn.exchange = Some(key);
         conn.reused = true;
-        conn.unsent = Some((Arc::clone(&exchange.request.bytes), 0));
         self.timers.set(key.slot, exchange.deadline());
-        self.send(conn_key);
-        self.ask(conn_key, OpKind::Recv);
+        self.put_request(conn_key, now);
+        self.go_on(conn_key);
     }
 
     fn dial(&mut self, key: Key, now: Time) {
@@ -309,7 +323,12 @@ impl Conns {
         let share = exchange.request.deadline.since(now).divided(untried as u64);
         exchange.dial_until = now + share.min(exchange.request.dial_timeout);
         let tls = exchange.request.tls.as_ref();
-        let session = tls.map(|(connector, host)| Session::client(connector, host, &[HTTP_1]));
+        let offers: &[&[u8]] = match exchange.request.speaks {
+            Speaks::Http1 => &[HTTP_1],
+            Speaks::Either => &[H2, HTTP_1],
+            Speaks::Http2 => &[H2],
+        };
+        let session = tls.map(|(connector, host)| Session::client(connector, host, offers));
         let (secure, unnamed) = match session {
             None => (None, None),
             Some(Ok(session)) => (Some(Box::new(Secure::new(session))), None),
@@ -320,7 +339,8 @@ impl Conns {
             exchange: Some(key),
             reused: false,
             to,
-            unsent: Some((Arc::clone(&exchange.request.bytes), 0)),
+            outbox: Outbox::default(),
+            calls: None,
             secure,
             ops: bit(OpKind::Connect),
         });
@@ -332,13 +352,56 @@ impl Conns {
         }
     }
 
-    fn connected(&mut self, key: Key) {
+    fn connected(&mut self, key: Key, now: Time) {
         let conn = self.conns.get_mut(key).expect("its operation just ended");
         conn.link = Link::Open;
         let exchange = conn.exchange.expect("a dialed connection serves an exchange");
         let entry = self.exchanges.get_mut(exchange).expect("its connection is open");
         entry.dial_until = Time::NEVER;
+        let speaks = entry.request.speaks;
         self.timers.set(exchange.slot, entry.deadline());
+        if self.conns.get(key).is_some_and(|conn| conn.secure.is_none()) {
+            self.begin(key, speaks == Speaks::Http2, now);
+        }
+        self.go_on(key);
+    }
+
+    /// The way is open: whatever version is spoken, the request goes first.
+    fn begin(&mut self, key: Key, http2: bool, now: Time) {
+        let conn = self.conns.get_mut(key).expect("an open connection exists");
+        if http2 {
+            let calls = Calls::new(self.limits.head_bytes, now, &mut conn.outbox, &self.pool);
+            let Ok(calls) = calls else { return self.out_of_pages(key) };
+            conn.calls = Some(Box::new(calls));
+            self.stats.control.marks.hit(Mark::ControlSpokeHttp2);
+        }
+        self.put_request(key, now);
+    }
+
+    fn put_request(&mut self, key: Key, now: Time) {
+        let conn = self.conns.get_mut(key).expect("an open connection exists");
+        let exchange = conn.exchange.and_then(|exchange| self.exchanges.get(exchange));
+        let request = &exchange.expect("somebody asks").request;
+        let Some(calls) = &mut conn.calls else {
+            return conn.outbox.push(Chunk::shared(Arc::clone(&request.bytes)));
+        };
+        let scheme: &[u8] = if conn.secure.is_some() { b"https" } else { b"http" };
+        let call = Call { head: &request.bytes, scheme, content: request.content };
+        if calls.ask(call, &mut conn.outbox, &self.pool, now).is_err() {
+            self.out_of_pages(key);
+        }
+    }
+
+    fn out_of_pages(&mut self, key: Key) {
+        self.stats.control.marks.hit(Mark::ControlOutOfPages);
+        match self.conns.get(key).and_then(|conn| conn.exchange) {
+            Some(exchange) => self.fail(exchange, Failure::Overloaded),
+            None => self.drop_kept(key),
+        }
+    }
+
+    /// Writes what waits, and reads on.
+    fn go_on(&mut self, key: Key) {
         self.send(key);
         if self.conns.get(key).is_some_and(|conn| conn.link == Link::Open) {
             self.ask(key, OpKind::Recv);
@@ -347,162 +410,32 @@ impl Conns {
 
     /// Asks for what there is to write: under TLS the handshake, then the request.
     fn send(&mut self, key: Key) {
-        let conn = self.conns.get_mut(key).expect("an open connection exists");
-        let Some(secure) = &mut conn.secure else { return self.ask(key, OpKind::Send) };
-        let mut plain = Outbox::default();
-        if secure.session.is_ready()
-            && let Some((bytes, _)) = conn.unsent.take()
-        {
-            plain.push(Chunk::shared(bytes));
-        }
-        let sealed = secure.seal(&mut plain, &self.pool);
-        let waits = !secure.sealed.is_empty();
-        if sealed.is_err() || !plain.is_empty() {
-            self.stats.control.marks.hit(Mark::ControlOutOfPages);
-            if let Some(exchange) = conn.exchange {
-                self.fail(exchange, Failure::Overloaded);
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.link == Link::Open) else {
+            return;
+        };
+        let mut waits = !conn.outbox.is_empty();
+        if let Some(secure) = &mut conn.secure {
+            if secure.seal(&mut conn.outbox, &self.pool).is_err() {
+                return self.out_of_pages(key);
             }
-        } else if waits {
+            waits = !secure.sealed.is_empty();
+        }
+        if waits {
             self.ask(key, OpKind::Send);
         }
     }
 
     fn sent(&mut self, key: Key, bytes: u32) {
         let conn = self.conns.get_mut(key).expect("its operation just ended");
-        if let Some(secure) = &mut conn.secure {
-            secure.sealed.sent(bytes as usize);
-            if !secure.sealed.is_empty() {
-                self.stats.control.marks.hit(Mark::ControlShortWrite);
-                self.ask(key, OpKind::Send);
-            }
-            return;
-        }
-        let Some((request, start)) = &mut conn.unsent else { return };
-        *start += bytes;
-        if (*start as usize) < request.len() {
+        let written = match &mut conn.secure {
+            Some(secure) => &mut secure.sealed,
+            None => &mut conn.outbox,
+        };
+        written.sent(bytes as usize);
+        if !written.is_empty() {
             self.stats.control.marks.hit(Mark::ControlShortWrite);
-            self.ask(key, OpKind::Send);
-        } else {
-            conn.unsent = None;
         }
-    }
-
-    fn received(&mut self, key: Key, lent: &Lent, now: Time) {
-        let conn = self.conns.get(key).expect("its operation just ended");
-        if conn.secure.is_some() {
-            return self.received_secure(key, lent, now);
-        }
-        let Some(exchange_key) = conn.exchange else {
-            // Whatever a server says unasked, the next answer must not begin with it.
-            self.stats.control.marks.hit(Mark::KeptConnEnded);
-            self.drop_kept(key);
-            return;
-        };
-        let pages: &[Page] = match lent {
-            Lent::One(page) => std::slice::from_ref(page),
-            Lent::Many(pages) => pages,
-        };
-        if lent.bytes() == 0 {
-            return self.end_of_stream(key, exchange_key, now);
-        }
-        self.collect(key, exchange_key, pages.iter().map(Page::bytes));
-    }
-
-    /// Opens what arrived under TLS.
-    fn received_secure(&mut self, key: Key, lent: &Lent, now: Time) {
-        let conn = self.conns.get_mut(key).expect("its operation just ended");
-        let Some(secure) = &mut conn.secure else { return };
-        let to = conn.to;
-        let pages: &[Page] = match lent {
-            Lent::One(page) => std::slice::from_ref(page),
-            Lent::Many(pages) => pages,
-        };
-        let mut inbox = Inbox::default();
-        let was_agreed = secure.session.is_ready();
-        let opened = secure.open(pages, &mut inbox, &self.pool);
-        let ended = lent.bytes() == 0 || secure.session.is_closed_by_peer();
-        let agreed = secure.session.is_ready();
-        let Some(exchange) = conn.exchange else {
-            // Tickets may come at any time; anything else must not be taken for the next answer.
-            if ended || opened.is_err() || !inbox.is_empty() {
-                self.stats.control.marks.hit(Mark::KeptConnEnded);
-                return self.drop_kept(key);
-            }
-            return self.ask(key, OpKind::Recv);
-        };
-        match opened {
-            Err(Trouble::NoRoom) => return self.fail(exchange, Failure::Overloaded),
-            Err(Trouble::Refused(refusal)) if was_agreed => {
-                return self.fail(exchange, Failure::Handshake { to, refusal });
-            }
-            Err(Trouble::Refused(refusal)) => {
-                self.stats.control.marks.hit(Mark::ControlHandshakeRefused);
-                return self.next_address(exchange, Failure::Handshake { to, refusal }, now);
-            }
-            Ok(()) => {}
-        }
-        let mut slices = Vec::new();
-        while let Some(slice) = inbox.take(usize::MAX) {
-            slices.push(slice);
-        }
-        if !slices.is_empty() {
-            self.collect(key, exchange, slices.iter().map(Slice::bytes));
-        }
-        let waits = |conns: &Slab<Conn>| {
-            conns.get(key).is_some_and(|conn| conn.link == Link::Open && conn.exchange.is_some())
-        };
-        if ended && waits(&self.conns) {
-            if !agreed {
-                let failure = Failure::Handshake { to, refusal: Refusal::Cut };
-                return self.next_address(exchange, failure, now);
-            }
-            return self.end_of_stream(key, exchange, now);
-        }
-        if waits(&self.conns) {
-            self.send(key);
-        }
-        if waits(&self.conns) {
-            self.ask(key, OpKind::Recv);
-        }
-    }
-
-    /// Feeds an exchange.
-    fn collect<'a>(&mut self, key: Key, exchange_key: Key, pieces: impl Iterator<Item = &'a [u8]>) {
-        let exchange = self.exchanges.get_mut(exchange_key).expect("its connection has it");
-        let before = exchange.collector.bytes();
-        let mut fed = Ok(None);
-        for bytes in pieces.filter(|bytes| !bytes.is_empty()) {
-            match fed {
-                Ok(None) => fed = exchange.collector.feed(bytes),
-                // More than the answer came; the connection is of no further use.
-                Ok(Some(Reply { ref mut reusable, .. })) => *reusable = false,
-                Err(_) => break,
-            }
-        }
-        self.collected = self.collected + exchange.collector.bytes() - before;
-        match fed {
-            Ok(None) if self.collected > self.limits.collected_bytes as usize => {
-                self.stats.control.marks.hit(Mark::CollectedTooMuch);
-                self.fail(exchange_key, Failure::Overloaded);
-            }
-            Ok(None) => self.ask(key, OpKind::Recv),
-            Ok(Some(reply)) => self.answered(exchange_key, reply),
-            Err(garbled) => self.fail(exchange_key, Failure::Garbled(garbled)),
-        }
-    }
-
-    fn end_of_stream(&mut self, conn: Key, exchange: Key, now: Time) {
-        let entry = self.exchanges.get_mut(exchange).expect("its connection has it");
-        let before = entry.collector.bytes();
-        let ended = entry.collector.end();
-        self.collected = self.collected + entry.collector.bytes() - before;
-        match ended {
-            Ok(reply) => self.answered(exchange, reply),
-            Err(silent @ Garbled::Broke(What::NoAnswer)) => {
-                self.cut(conn, exchange, Failure::Garbled(silent), now);
-            }
-            Err(garbled) => self.fail(exchange, Failure::Garbled(garbled)),
-        }
+        self.send(key);
     }
 
     fn failed(&mut self, key: Key, kind: OpKind, fault: Fault, now: Time) {
@@ -569,8 +502,11 @@ impl Conns {
         let sealed = conn.secure.as_ref().is_none_or(|secure| secure.sealed.is_empty());
         let ended = conn.secure.as_ref().is_some_and(|it| it.session.is_closed_by_peer());
         let idle = conn.ops & bit(OpKind::Send) == 0;
-        let spent = conn.unsent.is_none() && sealed && idle && !ended;
-        let keep = reply.reusable && spent && has_room;
+        // Over HTTP/2 what is still to be written belongs to the connection, not to the request.
+        let written = (conn.outbox.is_empty() && sealed && idle) || conn.calls.is_some();
+        let spent = written && !ended;
+        let again = matches!(exchange.request.owner, Owner::Child(_));
+        let keep = again && reply.reusable && spent && has_room;
         let kept = if keep {
             conn.exchange = None;
             self.idle += 1;
@@ -672,6 +608,10 @@ impl Conns {
 impl Exchange {
     fn addr(&self) -> SocketAddr {
         self.request.addrs[self.address]
+    }
+
+    fn needs_http2(&self) -> bool {
+        self.request.speaks == Speaks::Http2
     }
 
     fn deadline(&self) -> Time {

@@ -1,7 +1,7 @@
 //! Polling children: who is next, with which connection, and what an answer changes.
 
 use super::child::{Child, Turn};
-use super::conns::{Owner, Request};
+use super::conns::{Owner, Request, Speaks};
 use super::failure::Failure;
 use super::machine::Control;
 use super::names::{Known, Learned};
@@ -120,7 +120,13 @@ impl Control {
         let request = Request {
             owner: Owner::Child(child.id),
             addrs,
+            speaks: match child.address.scheme {
+                Scheme::H2c => Speaks::Http2,
+                Scheme::Https if child.transport.multiplexes => Speaks::Either,
+                Scheme::Https | Scheme::Http => Speaks::Http1,
+            },
             bytes: child.begin(now),
+            content: &[],
             asked: Asked::Plain,
             want: Want::Body { bytes_max: self.limits.poll_body_bytes },
             dial_timeout: child.transport.dial_timeout,

@@ -1,6 +1,8 @@
 //! Why a poll or probe failed, in words for the operator and a stable word for machines.
 
+use super::grpc;
 use crate::boundary::Fault;
+use crate::h2::frame::Code;
 use crate::http::blame::What;
 use crate::net::fetch::Garbled;
 use crate::tls::Refusal;
@@ -38,6 +40,16 @@ pub(super) enum Failure {
         why: String,
     },
     Status(u16),
+    /// A stream was reset before the answer was complete.
+    StreamReset(Code),
+    /// What arrived is not HTTP/2, or breaks its rules.
+    NotHttp2,
+    /// HTTP/2 is needed, and TLS agreed on something else.
+    NoHttp2,
+    /// The call failed, by this code of gRPC.
+    Grpc(u32),
+    /// The health service answers, and not that it serves.
+    NotServing(u64),
     /// The answer is HTTP, but its content is not what it should be.
     Content(String),
     /// This side is out of descriptors or memory.
@@ -70,7 +82,14 @@ impl Failure {
             Self::Status(401) => "unauthorized",
             Self::Status(403) => "forbidden",
             Self::Status(404) => "not-found",
-            Self::Status(_) => "bad-status",
+            Self::StreamReset(_) => "connection-cut",
+            Self::NotHttp2 | Self::NoHttp2 => "not-http",
+            Self::Grpc(4) => "timeout",
+            Self::Grpc(7) => "forbidden",
+            Self::Grpc(12) => "not-found",
+            Self::Grpc(16) => "unauthorized",
+            Self::Grpc(_) | Self::Status(_) => "bad-status",
+            Self::NotServing(_) => "not-serving",
             Self::Content(_) => "bad-answer",
             Self::Overloaded => "overloaded",
             Self::Unusable(_) => "unusable",
@@ -90,7 +109,12 @@ impl Failure {
                 "does the child expect TLS at this address?"
             }
             Self::Handshake { refusal, .. } => handshake_help(*refusal),
-            Self::Garbled(_)
+            Self::NotHttp2 => "does the child speak HTTP/2 at this address?",
+            Self::StreamReset(_)
+            | Self::NoHttp2
+            | Self::Grpc(_)
+            | Self::NotServing(_)
+            | Self::Garbled(_)
             | Self::Unreachable { .. }
             | Self::DialTimedOut { .. }
             | Self::NoAnswer
@@ -150,6 +174,17 @@ impl fmt::Display for Failure {
             Self::Handshake { to, refusal } => write!(f, "TLS with {to}: {refusal}"),
             Self::Unresolved { host, why } => write!(f, "{host} does not resolve: {why}"),
             Self::Status(status) => write!(f, "the answer is status {status}"),
+            Self::StreamReset(code) => {
+                write!(f, "the stream was reset with code {}", code.number())
+            }
+            Self::NotHttp2 => f.write_str("the answer is not valid HTTP/2"),
+            Self::NoHttp2 => f.write_str("TLS did not agree on HTTP/2, which gRPC needs"),
+            Self::Grpc(code) => {
+                write!(f, "the health service answers {} ({code})", grpc::name_of(*code))
+            }
+            Self::NotServing(status) => {
+                write!(f, "the health service says {}", grpc::name_of_status(*status))
+            }
             Self::Content(what) => f.write_str(what),
             Self::Overloaded => f.write_str("this process is out of descriptors or memory"),
             Self::Unusable(why) => f.write_str(why),

@@ -11,7 +11,7 @@ use crate::base::mark::Mark;
 use crate::base::time::Time;
 use crate::boundary::{Report, Whom};
 use crate::config::typed::HealthCheck;
-use crate::net::fetch::{Reply, Want};
+use crate::net::fetch::Reply;
 use crate::service::standing::Health;
 use crate::tls::Refusal;
 use crate::view::Cover;
@@ -123,12 +123,15 @@ impl Control {
                 return self.judge_probe(server, Err(Failure::Unusable(why.to_string())), now);
             }
         };
+        let (content, want) = probe.content();
         let request = Request {
             owner: Owner::Probe(server),
             addrs,
+            speaks: probe.speaks(),
             bytes: probe.request(),
+            content,
             asked: probe.asked(),
-            want: Want::Head,
+            want,
             dial_timeout: probe.subject.transport.dial_timeout,
             deadline: probe.deadline(),
             reuse: None,

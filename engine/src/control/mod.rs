@@ -8,6 +8,7 @@ mod conns;
 mod discovery;
 mod failure;
 mod file;
+mod grpc;
 mod health;
 mod journal;
 mod machine;

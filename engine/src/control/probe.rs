@@ -3,7 +3,9 @@
 //! or a child says.
 
 use super::child::{host_field, is_field_value};
+use super::conns::Speaks;
 use super::failure::Failure;
+use super::grpc;
 use super::reference::{Resolved, resolve};
 use crate::base::mark::Mark;
 use crate::base::prng::Prng;
@@ -13,7 +15,7 @@ use crate::config::fixed::{Authority, Scheme, Transport};
 use crate::config::typed::{CheckMode, ExpectedStatus, HealthCheck};
 use crate::http::fields::is_token;
 use crate::http::framing::Asked;
-use crate::net::fetch::{Again, Ask, Reply};
+use crate::net::fetch::{Again, Ask, Reply, Want};
 use crate::service::standing::Health;
 use crate::view::UplinkRef;
 use crate::view::stats::Stats;
@@ -66,6 +68,8 @@ pub(super) enum Turn {
 /// The request as the definition has it.
 #[derive(Clone, Debug)]
 struct Plan {
+    mode: CheckMode,
+    speaks: Speaks,
     address: Authority,
     target: String,
     method: String,
@@ -146,6 +150,22 @@ impl Probe {
         Ask { method, target, host, fields, again: Again::Close }.to_bytes()
     }
 
+    pub(super) fn speaks(&self) -> Speaks {
+        self.plan.as_ref().map_or(Speaks::Http1, |plan| plan.speaks)
+    }
+
+    fn mode(&self) -> CheckMode {
+        self.plan.as_ref().map_or(CheckMode::Http, |plan| plan.mode)
+    }
+
+    /// What follows the head, and what of the answer decides.
+    pub(super) fn content(&self) -> (&'static [u8], Want) {
+        match self.mode() {
+            CheckMode::Http => (&[], Want::Head),
+            CheckMode::Grpc => (grpc::REQUEST, Want::Body { bytes_max: grpc::ANSWER_MAX }),
+        }
+    }
+
     pub(super) fn asked(&self) -> Asked {
         if self.attempt.method == "HEAD" { Asked::Head } else { Asked::Plain }
     }
@@ -162,12 +182,19 @@ impl Probe {
         stats: &Stats,
         now: Time,
     ) -> Next {
-        let verdict = match result.and_then(|reply| self.follow(reply, redirects_max)) {
+        let followed = match (self.mode(), result) {
+            (CheckMode::Grpc, Ok(reply)) => grpc::judge(&reply).map(|()| Some(None)),
+            (CheckMode::Http, Ok(reply)) => {
+                self.follow(reply, redirects_max).map(|status| status.map(Some))
+            }
+            (_, Err(failure)) => Err(failure),
+        };
+        let verdict = match followed {
             Ok(None) => {
                 stats.control.marks.hit(Mark::ProbeRedirected);
                 return Next::Redirected;
             }
-            Ok(Some(status)) => self.judge(status),
+            Ok(Some(status)) => status.map_or(Ok(()), |status| self.judge(status)),
             // That this process is out of means says nothing about the server.
             Err(Failure::Overloaded) => {
                 stats.control.marks.hit(Mark::ProbeInconclusive);
@@ -253,13 +280,18 @@ impl Probe {
 
 impl Plan {
     fn of(subject: &Subject, check: &HealthCheck) -> Result<Self, String> {
-        if check.mode == CheckMode::Grpc {
-            return Err("health checks in grpc mode are not supported by this version".to_owned());
-        }
         let scheme = check.scheme.unwrap_or(subject.authority.scheme);
-        if scheme == Scheme::H2c {
-            return Err("health checks over h2c are not supported by this version".to_owned());
+        let over_tls = scheme == Scheme::Https;
+        let grpc = check.mode == CheckMode::Grpc;
+        if grpc && over_tls && !subject.transport.multiplexes {
+            return Err("gRPC needs HTTP/2, which its serversTransport disables".to_owned());
         }
+        let speaks = match scheme {
+            _ if grpc => Speaks::Http2,
+            Scheme::H2c => Speaks::Http2,
+            Scheme::Https if subject.transport.multiplexes => Speaks::Either,
+            Scheme::Https | Scheme::Http => Speaks::Http1,
+        };
         let target = resolve(&subject.path, &check.path)
             .filter(|to| to.scheme.is_none() && to.authority.is_none())
             .ok_or_else(|| format!("{:?} is not a path on the server", check.path))?
@@ -276,8 +308,15 @@ impl Plan {
         if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("{host:?} is not a host name"));
         }
-        let fields = fields(subject, check)?;
-        Ok(Self { address, target, method: check.method.clone(), host, fields })
+        let mut fields = fields(subject, check)?;
+        let (method, target) = match check.mode {
+            CheckMode::Http => (check.method.clone(), target),
+            CheckMode::Grpc => {
+                fields.extend(grpc::fields(check.timeout));
+                ("POST".to_owned(), grpc::TARGET.to_owned())
+            }
+        };
+        Ok(Self { mode: check.mode, speaks, address, target, method, host, fields })
     }
 
     /// A probe stays at its server, by the name it is asked under or by its address.

@@ -2,6 +2,7 @@
 //! into an outbox. Streams are tied to flow control by hand: what came is granted again only when
 //! its reader has taken it.
 
+pub mod call;
 pub mod flow;
 pub mod frame;
 pub mod hpack;

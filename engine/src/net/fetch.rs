@@ -1,5 +1,5 @@
-//! One bounded HTTP/1.1 request and its answer, as Control needs them for polls and probes: the
-//! request as bytes, and a collector that is fed what arrives. It holds no connection.
+//! One bounded request and its answer, as Control needs them for polls and probes: the request as
+//! the bytes of HTTP/1.1, and a collector that is fed what arrives. It holds no connection.
 
 use crate::h1::chunked::{self, Decoder, Step};
 use crate::h1::parse::{self, Parsed, Progress, Scratch};
@@ -47,6 +47,8 @@ pub struct Reply {
     /// Of `ETag`, with its quotes.
     pub etag: Option<String>,
     pub location: Option<String>,
+    /// Of `Grpc-Status`, in the head or behind the content.
+    pub grpc_status: Option<u32>,
     pub body: Vec<u8>,
     /// Nothing of this exchange is left on the connection and the other side keeps it open.
     pub reusable: bool,
@@ -130,6 +132,11 @@ impl Collector {
         self.buffer.len() + body
     }
 
+    /// Whether the end of the answer is awaited.
+    pub fn wants_end(&self) -> bool {
+        matches!(self.want, Want::Body { .. })
+    }
+
     /// Whether any byte of an answer has come.
     pub fn begun(&self) -> bool {
         self.interim > 0 || !self.buffer.is_empty() || matches!(self.state, State::Body { .. })
@@ -206,6 +213,7 @@ fn begin(head: &ResponseHead<'_>) -> Reply {
         status: head.status,
         etag: text("etag"),
         location: text("location"),
+        grpc_status: text("grpc-status").and_then(|status| status.parse().ok()),
         body: Vec::new(),
         reusable: head.persistence == Persistence::Keep && head.framing != Framing::UntilClose,
     }

@@ -1,4 +1,5 @@
-//! The `Date` of our answers and of relayed ones without it (RFC 9110 §6.6.1), written anew each second.
+//! The `Date` of our answers and of relayed ones without it (RFC 9110 §6.6.1), written anew each
+//! second.
 
 use crate::base::text::http_date;
 use crate::base::time::{Time, Wall};

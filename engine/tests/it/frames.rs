@@ -53,7 +53,7 @@ pub(crate) fn data(stream: u32, content: &str) -> Vec<u8> {
 }
 
 /// What a peer hears.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Ear {
     decoder: Decoder,
     rest: Vec<u8>,

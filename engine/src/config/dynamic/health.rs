@@ -16,10 +16,6 @@ pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthChec
         Checked::Uplink => HealthCheck::of_uplink(),
         Checked::Server => HealthCheck::of_server(),
     };
-    if of == Checked::Server && !fields.present("path") {
-        let text = "without a path the servers are probed at /";
-        fields.warning("path", "probed-at-root", text);
-    }
     let interval = fields.lasting("interval").unwrap_or(defaults.interval);
     let status = fields.number("status", 0..=599).and_then(|status| u16::try_from(status).ok());
     if matches!(status, Some(1..=99)) {
@@ -27,10 +23,16 @@ pub(super) fn health_check(fields: Fields<'_>, of: Checked) -> Option<HealthChec
     }
     let modes = [("http", CheckMode::Http), ("grpc", CheckMode::Grpc)];
     let mode = fields.word("mode", &modes).unwrap_or(defaults.mode);
-    if mode == CheckMode::Grpc {
-        fields.error("mode", "unsupported", "gRPC probes are not supported by this version");
+    match mode {
+        CheckMode::Grpc => warn_of_grpc(&fields),
+        CheckMode::Http if of == Checked::Server && !fields.present("path") => {
+            let text = "without a path the servers are probed at /";
+            fields.warning("path", "probed-at-root", text);
+        }
+        CheckMode::Http => {}
     }
-    let scheme = fields.word("scheme", &[("http", Scheme::Http), ("https", Scheme::Https)]);
+    let schemes = [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c)];
+    let scheme = fields.word("scheme", &schemes);
     let check = HealthCheck {
         path: fields.parsed("path", probe_path).unwrap_or_default(),
         scheme,
@@ -60,6 +62,16 @@ pub(super) fn passive_check(fields: Fields<'_>) -> PassiveCheck {
     };
     fields.close();
     check
+}
+
+/// The protocol says what is asked, and what the answer means.
+fn warn_of_grpc(fields: &Fields<'_>) {
+    for key in ["path", "method", "status", "followRedirects"] {
+        if fields.present(key) {
+            let text = format!("a check in mode grpc has no {key} of its own");
+            fields.warning(key, "no-effect", text);
+        }
+    }
 }
 
 fn port(fields: &Fields<'_>) -> Option<u16> {

@@ -293,10 +293,6 @@ fn a_service_with_a_wrong_check_is_broken() {
         ),
         ("healthCheck: {path: /h, port: 70000}", "healthCheck.port: `70000`: it is above 65535"),
         (
-            "healthCheck: {path: /h, mode: grpc}",
-            "healthCheck.mode: gRPC probes are not supported by this version",
-        ),
-        (
             "healthCheck: {path: /h, mode: tcp}",
             "healthCheck.mode: `tcp`: expected one of http, grpc",
         ),
@@ -319,6 +315,24 @@ fn a_service_with_a_wrong_check_is_broken() {
             &format!("loadBalancer.{expected}"),
         );
     }
+}
+
+#[test]
+fn a_check_by_grpc_has_no_request_of_its_own() {
+    for (key, value) in
+        [("path", "/h"), ("method", "GET"), ("status", "200"), ("followRedirects", "false")]
+    {
+        let lines =
+            format!("servers: [{{url: h2c://a}}], healthCheck: {{mode: grpc, {key}: {value}}}");
+        let expected = format!(
+            "warning: loadBalancer.healthCheck.{key}: a check in mode grpc has no {key} of its own"
+        );
+        let kind = service(&format!("loadBalancer: {{{lines}}}"), &expected);
+        assert!(matches!(kind, ServiceKind::Balancer(_)), "{kind:?}");
+    }
+    let lines =
+        "loadBalancer: {servers: [{url: https://a}], healthCheck: {mode: grpc, scheme: h2c}}";
+    assert!(matches!(service(lines, ""), ServiceKind::Balancer(_)));
 }
 
 #[test]

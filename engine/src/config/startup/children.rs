@@ -89,15 +89,6 @@ fn address(fields: &Fields<'_>) -> Option<Url> {
         fields.error_with_help("address", "missing", "a child has an address", help);
     }
     let url = fields.parsed("address", Url::parse)?;
-    let problem = match url.authority.scheme {
-        Scheme::Http | Scheme::Https => None,
-        Scheme::H2c => Some("HTTP/2 to children is not supported by this version"),
-    };
-    if let Some(text) = problem {
-        let help = "the child is not used; an address that begins with http:// is";
-        fields.error_with_help("address", "unsupported", text, help);
-        return None;
-    }
     if !matches!(url.path.as_str(), "" | "/") {
         let text = format!("the path {} is not used", url.path);
         fields.warning("address", "no-effect", text);

@@ -1,6 +1,7 @@
 //! A driver for one control machine, with a virtual clock and everybody it talks to. It keeps the
 //! contract between machine and driver, and checks that the machine does.
 
+use crate::frames::{Ear, frame};
 use engine::base::id::{ConnId, JobId};
 use engine::base::limits::ControlLimits;
 use engine::base::mark::Mark;
@@ -12,6 +13,7 @@ use engine::boundary::{
 };
 use engine::config::fixed::Fixed;
 use engine::control::Control;
+use engine::h2::frame::{Kind, PREFACE};
 use engine::view::View;
 use engine::view::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +41,9 @@ pub(crate) enum Host {
     },
     /// Answers by request target; everything else is 404.
     Site(BTreeMap<String, String>),
+    /// Speaks HTTP/2: answers what it hears of a request with frames for stream 1, which go to
+    /// the stream of the request.
+    Streams(fn(&str) -> Vec<Vec<u8>>),
 }
 
 #[derive(Debug)]
@@ -50,6 +55,9 @@ struct Conn {
     answer: VecDeque<u8>,
     ended: bool,
     closing: bool,
+    ear: Ear,
+    /// What was heard of a request so far.
+    heard: String,
 }
 
 pub(crate) struct Desk {
@@ -261,6 +269,8 @@ impl Desk {
             answer: VecDeque::new(),
             ended: false,
             closing: false,
+            ear: Ear::default(),
+            heard: String::new(),
         };
         let old = self.conns.insert(id, conn);
         assert!(old.is_none(), "{id:?} was used twice");
@@ -290,6 +300,11 @@ impl Desk {
         let taken = bytes.len().min(self.write_max);
         let conn = self.conns.get_mut(&id).expect("an open connection");
         conn.received.extend_from_slice(&bytes[..taken]);
+        if let Some(Host::Streams(answer)) = self.hosts.get(&conn.to) {
+            let answer = *answer;
+            self.done(id, OpKind::Send, Outcome::Sent(u32::try_from(taken).expect("small")));
+            return self.serve_stream(id, answer);
+        }
         let complete = conn.received.ends_with(b"\r\n\r\n");
         self.done(id, OpKind::Send, Outcome::Sent(u32::try_from(taken).expect("small")));
         if complete {
@@ -303,7 +318,9 @@ impl Desk {
         let host = self.hosts.get(&conn.to).cloned().unwrap_or(Host::HangUp);
         self.requests.push((self.now, conn.to, request.clone()));
         let (answer, ends) = match host {
-            Host::Refuse | Host::BlackHole | Host::HangUp => (String::new(), true),
+            Host::Refuse | Host::BlackHole | Host::HangUp | Host::Streams(_) => {
+                (String::new(), true)
+            }
             Host::Silent => (String::new(), false),
             Host::Says(answer) => (answer, false),
             Host::SaysAndEnds(answer) => (answer, true),
@@ -326,6 +343,45 @@ impl Desk {
         conn.answer.extend(answer.as_bytes());
         conn.ended |= ends;
         self.feed(id);
+    }
+
+    fn serve_stream(&mut self, id: ConnId, answer: fn(&str) -> Vec<Vec<u8>>) {
+        let conn = self.conns.get_mut(&id).expect("an open connection");
+        if conn.received.starts_with(PREFACE) {
+            conn.received.drain(..PREFACE.len());
+            conn.answer.extend(frame(Kind::Settings, 0, 0, &[]));
+        } else if PREFACE.starts_with(&conn.received) {
+            return;
+        }
+        for line in conn.ear.hear(&std::mem::take(&mut conn.received)) {
+            conn.heard.push_str(&line);
+            let Some(heard) = conn.heard.strip_suffix(" end") else { continue };
+            let (stream, _) = heard.split_once(' ').expect("a stream and what it says");
+            let stream = stream.parse::<u32>().expect("a number").to_be_bytes();
+            self.requests.push((self.now, conn.to, heard.to_owned()));
+            for mut frame in answer(heard) {
+                if frame[5..9] == 1u32.to_be_bytes() {
+                    frame[5..9].copy_from_slice(&stream);
+                }
+                conn.answer.extend(frame);
+            }
+            conn.heard.clear();
+        }
+        self.feed(id);
+    }
+
+    /// Somebody says these bytes on every connection to `address`.
+    pub(crate) fn says(&mut self, address: &str, bytes: &[u8]) {
+        let address: SocketAddr = address.parse().expect("an address");
+        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        for id in ids {
+            let conn = self.conns.get_mut(&id).expect("it was just listed");
+            if conn.to == address {
+                conn.answer.extend(bytes);
+                self.feed(id);
+            }
+        }
+        self.settle();
     }
 
     /// Completes a read if there is something to read.

@@ -45,11 +45,11 @@ pub(super) fn uplinks(etag: &str, body: &str) -> Host {
     Host::Uplinks { etag: format!("\"{etag}\""), body: body.into() }
 }
 
-fn phase(desk: &Desk, child: u32) -> ChildPhase {
+pub(super) fn phase(desk: &Desk, child: u32) -> ChildPhase {
     desk.view().status.children.get(child).expect("every child has a status").phase
 }
 
-fn error(desk: &Desk, child: u32) -> String {
+pub(super) fn error(desk: &Desk, child: u32) -> String {
     desk.view().status.children.get(child).expect("every child has a status").error.clone()
 }
 

@@ -7,3 +7,4 @@ mod flux;
 mod health;
 mod material;
 mod names;
+mod streams;
