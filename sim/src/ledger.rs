@@ -32,6 +32,8 @@ pub struct Probe {
     pub oldest_epoch: u64,
     /// Deliberate rudeness of the client.
     pub rude: Option<Kind>,
+    /// The status of an answer that was on its way to the client in full when a reset overtook it.
+    pub taken_back: Option<u16>,
 }
 
 /// What the client asked for.
@@ -154,6 +156,7 @@ impl Ledger {
             oldest: 0,
             oldest_epoch: 0,
             rude: None,
+            taken_back: None,
         });
         self.probes.last_mut().expect("just pushed")
     }

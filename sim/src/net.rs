@@ -441,6 +441,12 @@ impl Net {
         }
     }
 
+    /// Takes what was written to `end` and lost on its way there.
+    pub fn take_dropped(&mut self, end: EndId) -> Vec<u8> {
+        self.link(end)
+            .map_or_else(Vec::new, |link| std::mem::take(&mut link.incoming(end.side).dropped))
+    }
+
     // Listening.
 
     pub fn listen(&mut self, addr: SocketAddr, actor: u16) {
@@ -457,9 +463,11 @@ impl Net {
         self.listeners.contains_key(&addr)
     }
 
-    /// Cuts every link that would never move again or far too slowly, and lets go of held hosts.
+    /// Cuts every link that would never move again or far too slowly, and lets go of held hosts and
+    /// of paused machines.
     pub fn clear_the_air(&mut self) {
         self.held.clear();
+        self.resume();
         let odd = |pipe: &Pipe| pipe.stalled || pipe.window < 1_000 || pipe.temper == Temper::Slow;
         for number in 0..self.links.len() {
             let Some(link) = &self.links[number] else { continue };

@@ -188,6 +188,16 @@ impl Net {
         }
     }
 
+    /// Machines that are paused are called again.
+    pub(crate) fn resume(&mut self) {
+        for host in 0..self.ports.len() {
+            if self.ports[host].paused > self.now {
+                self.ports[host].paused = self.now;
+                self.wake_at(u16::try_from(host).expect("a run has few hosts"), self.now);
+            }
+        }
+    }
+
     fn broken_rule(&mut self, host: u16, what: &str, effect: &Effect) {
         self.verdict.add(Oracle::D1, self.now, || format!("machine {host}: {what}: {effect:?}"));
     }

@@ -87,7 +87,8 @@ impl World {
         if how == Kind::Drain {
             self.drain(number, grace);
             // The process is gone soon after its grace is over, and is started again.
-            self.send(grace + Span::millis(20), Parcel::Kill { gateway: number });
+            let life = self.gateways[number].lives;
+            self.send(grace + Span::millis(20), Parcel::Kill { gateway: number, life });
         } else {
             self.crash(number);
         }

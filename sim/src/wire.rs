@@ -68,6 +68,8 @@ pub struct Pipe {
     pub reset: bool,
     /// What is still under way will be lost.
     pub lost: bool,
+    /// What was under way and lost.
+    pub dropped: Vec<u8>,
     pub stalled: bool,
     pub window: usize,
     pub latency: Span,
@@ -110,6 +112,7 @@ impl Pipe {
             eof: false,
             reset: false,
             lost: false,
+            dropped: Vec::new(),
             stalled: false,
             window,
             latency,
@@ -145,7 +148,7 @@ impl Pipe {
             Flight::Bytes(count) if self.lost => {
                 let keep = self.data.len() - count as usize;
                 let from = self.ready;
-                self.data.drain(from..from + count as usize);
+                self.dropped.extend(self.data.drain(from..from + count as usize));
                 debug_assert_eq!(self.data.len(), keep);
             }
             Flight::Bytes(count) => self.ready += count as usize,

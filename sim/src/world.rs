@@ -96,7 +96,7 @@ pub(crate) enum Parcel {
     Changed { gateway: usize },
     Weather,
     Restart { gateway: usize },
-    Kill { gateway: usize },
+    Kill { gateway: usize, life: u64 },
     Revive { server: usize },
     Heal { server: usize },
 }
@@ -383,9 +383,8 @@ impl World {
         let gateway = host.gateway;
         let now = self.net.now;
         self.gateways[gateway].note_view(&view, now, &mut self.net.verdict);
-        if self.are_probes_judged() {
-            self.gateways[gateway].probes.judge_view(&view, now, &mut self.net.verdict);
-        }
+        let judged = self.are_probes_judged();
+        self.gateways[gateway].probes.judge_view(&view, judged, now, &mut self.net.verdict);
         self.note_unresolved(gateway, &view);
         for worker in self.gateways[gateway].hosts.clone().into_iter().skip(1) {
             let delay = self.cross_delay();
@@ -423,7 +422,12 @@ impl World {
             }
             Parcel::Weather => self.weather(),
             Parcel::Restart { gateway } => self.restart(gateway),
-            Parcel::Kill { gateway } => self.crash(gateway),
+            Parcel::Kill { gateway, life } => {
+                // A later life is spared.
+                if self.gateways[gateway].lives == life {
+                    self.crash(gateway);
+                }
+            }
             Parcel::Revive { server } => self.revive(server),
             Parcel::Heal { server } => {
                 self.servers[server].health = crate::actors::server::Health::Good;

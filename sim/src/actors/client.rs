@@ -327,6 +327,7 @@ impl Client {
                     return self.over(scene, conn, Ended::Closed);
                 }
                 Read::Reset => {
+                    note_taken_back(scene, conn);
                     scene.net.close(conn.end, Close::Gentle);
                     return self.over(scene, conn, Ended::Reset);
                 }
@@ -502,6 +503,38 @@ fn on_tunnel(scene: &mut Scene<'_>, conn: &mut Conn, bytes: &[u8]) -> Result<(),
         answer.expect("a tunnel has its answer").body_bytes = tunnel.back;
     }
     Ok(())
+}
+
+/// Answers that were on their way in full when a reset overtook them.
+fn note_taken_back(scene: &mut Scene<'_>, conn: &mut Conn) {
+    let dropped = scene.net.take_dropped(conn.end);
+    if conn.tunnel.is_some() {
+        return;
+    }
+    let mut reader = conn.reader.clone();
+    reader.feed(&dropped);
+    let (mut status, mut open) = (conn.status, conn.open.iter().copied());
+    let Some(mut id) = open.next() else { return };
+    while let Ok(Some(part)) = reader.next_part() {
+        match part {
+            Part::Head(head) => {
+                let method = scene.ledger.get(id).map_or("GET", |probe| probe.meant.method);
+                let (Ok(code), Ok(framing)) = (head.status(), head.response_framing(method)) else {
+                    return;
+                };
+                reader.body(framing);
+                status = if (100..200).contains(&code) { 0 } else { code };
+            }
+            Part::Data { .. } => {}
+            Part::End(_) if status == 0 => {}
+            Part::End(_) => {
+                let probe = scene.ledger.get_mut(id).expect("an open probe");
+                probe.taken_back = Some(std::mem::take(&mut status));
+                let Some(next) = open.next() else { return };
+                id = next;
+            }
+        }
+    }
 }
 
 fn note_sent(scene: &mut Scene<'_>, conn: &mut Conn) {

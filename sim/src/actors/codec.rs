@@ -50,7 +50,7 @@ enum State {
 }
 
 /// Turns bytes into parts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
     at: usize,

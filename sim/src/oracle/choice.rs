@@ -79,8 +79,8 @@ type Drawer = (String, u64, String);
 #[derive(Debug, Default)]
 pub struct Choices {
     pub records: BTreeMap<ProbeId, Vec<Record>>,
-    /// By gateway, life and service, and by the epoch since which that service has existed: one
-    /// that was withdrawn and comes back begins anew.
+    /// By gateway, life and service, and by the epoch since which that service has existed and has
+    /// been of its kind: one that was withdrawn and comes back begins anew.
     tickets: BTreeMap<(Drawer, u64), BTreeMap<u64, (u64, u16)>>,
     /// By instance and life.
     mirrors_due: BTreeMap<(String, u64), u64>,
@@ -326,13 +326,15 @@ impl Choices {
     }
 }
 
-/// The first epoch of those without a gap up to `epoch` in which `service` could choose.
+/// The first epoch of those without a gap up to `epoch` in which `service` was what it is then. A
+/// position goes with the kind: an alias and the service of an uplink may have one name in turn.
 fn born(views: &BTreeMap<u64, Arc<View>>, epoch: u64, service: &str) -> u64 {
-    let chooses = |view: &View| {
+    let kind = |view: &View| {
         let node = view.services.iter().find(|node| *node.name == *service);
-        node.is_some_and(|node| !matches!(node.kind, NodeKind::Unavailable(_)))
+        node.map(|node| std::mem::discriminant(&node.kind))
     };
-    let back = views.range(..=epoch).rev().take_while(|(_, view)| chooses(view));
+    let now = views.get(&epoch).and_then(|view| kind(view));
+    let back = views.range(..=epoch).rev().take_while(|(_, view)| kind(view) == now);
     back.last().map_or(epoch, |(epoch, _)| *epoch)
 }
 

@@ -198,8 +198,9 @@ impl Probes {
         story.outcomes.extend(outcome.map(|outcome| (now, outcome)));
     }
 
-    /// A view was published: what it shows of every server is what its last probe said.
-    pub fn judge_view(&mut self, view: &View, now: Time, verdict: &mut Verdict) {
+    /// A view was published: what it shows of every server is what its last probe said, where that
+    /// is `judged`.
+    pub fn judge_view(&mut self, view: &View, judged: bool, now: Time, verdict: &mut Verdict) {
         let seen = checked(view);
         let mut subjects = BTreeMap::new();
         for (whom, mut subject, server) in seen {
@@ -214,7 +215,7 @@ impl Probes {
                     (subject.after, subject.sure) = (old.after, old.sure);
                 }
             }
-            if !self.shared.contains(&whom) {
+            if judged && !self.shared.contains(&whom) {
                 let health = view.status.servers.get(server).map(|status| status.health);
                 self.judge_one(&whom, &subject, health, now, verdict);
             }

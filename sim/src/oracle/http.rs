@@ -26,8 +26,8 @@ pub enum Excused {
     /// The answer came before the request had ended and the server closed: the rest of the request
     /// meets a reset that may overtake the answer.
     EarlyClose,
-    /// Its server had answered in full when the reset of a later request of its connection, which
-    /// has an excuse, overtook the answer.
+    /// Its answer was on the way in full when the reset of a later request of its connection, which
+    /// has an excuse, overtook it.
     Overtaken(ProbeId),
     /// A worker turned a request away with this very answer meanwhile, because a bound drawn for
     /// this run was reached.
@@ -452,12 +452,13 @@ fn shared(scene: &Scene<'_>, probe: &Probe) -> Option<Excused> {
     let others = scene.ledger.probes.iter().filter(|other| {
         other.client == probe.client && other.started < end && other.end.is_some_and(broke)
     });
-    let answered = probe.arrivals.iter().any(|arrival| arrival.whole && arrival.answered);
     let mut excused = others.filter_map(|other| match other.id {
         id if id < probe.id && probe.arrivals.is_empty() => {
             excuse(scene, id).map(|_| Excused::Behind(id))
         }
-        id if id > probe.id && answered => own_excuse(other).map(|_| Excused::Overtaken(id)),
+        id if id > probe.id && probe.taken_back.is_some() => {
+            own_excuse(other).map(|_| Excused::Overtaken(id))
+        }
         _ => None,
     });
     excused.next()
