@@ -29,6 +29,10 @@ pub struct Tally {
 /// and none has a password.
 const ELSEWHERE: &[Mark] = &[
     Mark::ClientSecured,
+    Mark::ConsultFailed,
+    Mark::ConsultRefused,
+    Mark::ConsultTimedOut,
+    Mark::Consulted,
     Mark::ControlHandshakeRefused,
     Mark::ControlSpokeHttp2,
     Mark::HandshakeRefused,

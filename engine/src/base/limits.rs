@@ -77,6 +77,8 @@ pub struct Limits {
     pub retries_stock: u32,
     /// Requests of one service that may be sent again in a second, whatever its answers.
     pub retries_per_second: u32,
+    /// Bytes of what another server answers about a request: a page for a person to sign in.
+    pub consult_bytes: u32,
 }
 
 impl Limits {
@@ -141,6 +143,7 @@ impl Default for Limits {
             proofs_max: 64,
             retries_stock: 500,
             retries_per_second: 10,
+            consult_bytes: 1024 * 1024,
         }
     }
 }

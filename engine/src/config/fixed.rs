@@ -199,7 +199,7 @@ pub enum OnStale {
 }
 
 /// Scheme, host and port of a URL.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Authority {
     pub scheme: Scheme,
     /// A name or an address, without brackets.
@@ -207,8 +207,9 @@ pub struct Authority {
     pub port: u16,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Scheme {
+    #[default]
     Http,
     Https,
     H2c,

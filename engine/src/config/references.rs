@@ -172,6 +172,7 @@ impl Middlewares {
                 | MiddlewareKind::InFlightReq(_)
                 | MiddlewareKind::BasicAuth(_)
                 | MiddlewareKind::DigestAuth(_)
+                | MiddlewareKind::ForwardAuth(_)
                 | MiddlewareKind::Headers(_)
                 | MiddlewareKind::Retry(_) => steps.push(middleware),
             }

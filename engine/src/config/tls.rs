@@ -283,7 +283,11 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     let children = || fixed.multicluster.iter().flat_map(|provider| &provider.children);
     let of_children = children().map(|child| &child.transport);
     let named = dynamic.transports.iter().map(|named| &named.transport);
-    let transports = || of_children.clone().chain(named.clone()).chain([&fixed.servers_transport]);
+    let judges = || dynamic.middlewares.iter().filter_map(|it| it.kind.transport());
+    let transports = || {
+        let of_judges = judges().map(|(_, transport)| transport);
+        of_children.clone().chain(named.clone()).chain([&fixed.servers_transport]).chain(of_judges)
+    };
     let mut pems: Vec<&Pem> = Vec::new();
     for settings in transports().filter_map(|transport| transport.tls.as_ref()) {
         match &settings.trust {
@@ -306,13 +310,14 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
         | ServiceKind::Mirroring(_)
         | ServiceKind::Broken(_) => false,
     });
+    let secure_judge = judges().any(|(scheme, _)| scheme == Scheme::Https);
     let by_system = |settings: Option<&Arc<ClientTls>>| match settings.map(|it| &it.trust) {
         None | Some(Trust::System) => true,
         Some(Trust::AnyName(roots)) => roots.is_empty(),
         Some(Trust::Roots(_) | Trust::DangerAnybody) => false,
     };
     let trusts_system = transports().any(|transport| by_system(transport.tls.as_ref()));
-    if (secure_child || secure_server) && trusts_system {
+    if (secure_child || secure_server || secure_judge) && trusts_system {
         files.extend(SYSTEM_ROOTS.into_iter().map(Arc::from));
     }
     files

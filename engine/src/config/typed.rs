@@ -2,10 +2,12 @@
 //! Values are in range; references are names, not yet resolved.
 
 mod bodies;
+mod forward;
 mod manner;
 mod middleware;
 
 pub use bodies::*;
+pub use forward::*;
 pub use manner::*;
 pub use middleware::*;
 

@@ -17,7 +17,6 @@ mod names;
 mod passive;
 mod probe;
 mod publish;
-mod reference;
 mod reload;
 
 pub use machine::Control;

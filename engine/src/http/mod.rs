@@ -6,6 +6,7 @@ pub mod framing;
 pub mod head;
 pub mod method;
 pub mod options;
+pub mod reference;
 pub mod request;
 pub mod status;
 pub mod target;

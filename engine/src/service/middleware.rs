@@ -3,6 +3,7 @@
 
 pub mod basic;
 pub mod digest;
+pub mod forward;
 mod headers;
 pub mod passing;
 pub mod path;
@@ -16,9 +17,10 @@ use crate::config::typed::{AllowList, Redirect, Retry, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use digest::{Digest, Outcome};
+use forward::Forward;
 pub use headers::{
     Headers, Told, decides_request, decides_response, names_origin, put_response, request_fields,
-    request_host, varies,
+    request_host, takes_line, varies,
 };
 use passing::Passing;
 use rate::{Gauge, Grant, Limiter};
@@ -39,6 +41,7 @@ pub enum Step {
     InFlight(Arc<Gauge>),
     BasicAuth(Arc<Basic>),
     DigestAuth(Arc<Digest>),
+    ForwardAuth(Arc<Forward>),
     Headers(Arc<Headers>),
     Retry(Arc<Retry>),
 }
@@ -56,7 +59,8 @@ impl Step {
             | Self::RateLimit(_)
             | Self::InFlight(_)
             | Self::BasicAuth(_)
-            | Self::DigestAuth(_) => true,
+            | Self::DigestAuth(_)
+            | Self::ForwardAuth(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -103,7 +107,8 @@ impl Step {
     fn owns(&self, name: &[u8]) -> bool {
         let hides = matches!(self, Self::BasicAuth(basic) if basic.remove_header)
             || matches!(self, Self::DigestAuth(digest) if digest.remove_header);
-        self.user_field().is_some_and(|field| field.as_bytes().eq_ignore_ascii_case(name))
+        matches!(self, Self::ForwardAuth(forward) if forward.owns(name))
+            || self.user_field().is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(name))
             || hides && AUTHORIZATION.as_bytes().eq_ignore_ascii_case(name)
     }
 }
@@ -134,6 +139,8 @@ pub enum Verdict {
     Stale,
     /// Who asks may be who it says: [`Basic::present`].
     Verify,
+    /// Another server decides: [`Forward`].
+    Consult,
 }
 
 /// Memory for judging, kept by the caller for the next request.
@@ -178,6 +185,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
             Outcome::Wrong => Verdict::Unauthorized,
             Outcome::Stale => Verdict::Stale,
         },
+        Step::ForwardAuth(_) => Verdict::Consult,
         Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
             Verdict::Bare(400)
         }

@@ -248,6 +248,9 @@ impl Worker {
                 self.mark(Mark::LingeredLong);
                 self.end(id, Close::Gentle);
             }
+            (Due::Dial, Talk::Busy(key)) if self.is_consulting(key) => {
+                self.give_up_consulting(key);
+            }
             (Due::Dial, Talk::Busy(key)) if self.is_held(key) => self.pass_on(key),
             (Due::Dial, Talk::Busy(key)) => {
                 self.mark(Mark::WaitedTooLong);

@@ -319,6 +319,7 @@ impl Worker {
             instance: &view.fixed.tieline.instance,
             steps,
             noted: &out.noted,
+            grants: &exchange.grants,
             server,
             host: aim.filter(|_| !passes_host(view, exchange)).map(|aim| aim.host_field.as_str()),
             framing: exchange.framing,
@@ -339,6 +340,12 @@ impl Worker {
 
     /// Composes the head for the chosen server once more. False if the request was answered.
     pub(super) fn recompose(&mut self, key: Key) -> bool {
+        let exchange = self.exchanges.get(key).expect("an exchange to send exists");
+        if exchange.errand.is_some() {
+            self.scratch.head.clear();
+            self.scratch.head.extend_from_slice(exchange.asking.head.bytes());
+            return true;
+        }
         self.with_head(key, |worker, head, target| worker.compose(key, head, target))
     }
 

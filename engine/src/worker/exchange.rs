@@ -1,15 +1,18 @@
 //! The life of one request, from its complete head to its last byte.
 
 use super::body::Body;
+use super::consult::Errand;
 use super::record::{Choice, Session};
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::page::{Chunk, Slice};
+use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::config::fixed::Scheme;
 use crate::config::typed::Retry;
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
+use crate::service::middleware::forward::Grant;
 use crate::service::middleware::{GAUGES_MAX, Told};
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
@@ -30,6 +33,10 @@ pub(super) const CHOICES_MAX: usize = 16;
 pub(super) enum Phase {
     /// A middleware, which lets it pass later.
     Held,
+    /// The rest of its body, which a middleware wants whole.
+    Gathering,
+    /// Another server, which a middleware asks whether it may pass.
+    Consulting,
     /// A connection to the server.
     Waiting,
     /// The address to answer.
@@ -217,7 +224,7 @@ pub(super) enum Multiplex {
 
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// None for a mirrored request.
+    /// None for a mirrored request and for an errand.
     pub(super) client: Option<ConnId>,
     pub(super) upstream: Option<ConnId>,
     pub(super) phase: Phase,
@@ -229,6 +236,12 @@ pub(super) struct Exchange {
     pub(super) passed: u16,
     /// Where middlewares count it until it is over.
     pub(super) entered: Entered,
+    /// What other servers said of it.
+    pub(super) grants: Vec<Grant>,
+    /// The errand that it waits for.
+    pub(super) consulting: Option<Key>,
+    /// Set if this is a question about another request.
+    pub(super) errand: Option<Box<Errand>>,
     pub(super) asking: Asking,
     pub(super) choices: Choices,
     /// The innermost service reached.
@@ -304,6 +317,9 @@ impl Exchange {
             route: None,
             passed: 0,
             entered: Entered::default(),
+            grants: Vec::new(),
+            consulting: None,
+            errand: None,
             asking,
             choices: Choices::default(),
             service: None,
@@ -360,14 +376,18 @@ impl Exchange {
     }
 
     pub(super) fn target(&self) -> Option<&Target> {
-        self.view.targets.get(self.server()?.target.0).map(|target| &**target)
+        self.view.targets.get(self.target_id()?.0).map(|target| &**target)
     }
 
     /// What its response depends on.
     pub(super) fn told(&self) -> Told<'_> {
         let origin = self.asking.origin.start as usize..self.asking.origin.end as usize;
         let origin = Some(origin).filter(|range| !range.is_empty());
-        Told { origin: origin.map(|at| &self.asking.head.bytes()[at]), secure: self.asking.secure }
+        Told {
+            origin: origin.map(|at| &self.asking.head.bytes()[at]),
+            secure: self.asking.secure,
+            grants: &self.grants,
+        }
     }
 
     /// How the server is spoken to. Who asks to switch protocols does so over HTTP/1.1, unless it

@@ -7,6 +7,7 @@ use crate::http::framing::Framing;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::options::is_websocket;
 use crate::http::websocket;
+use crate::service::middleware::forward::{Grant, granted};
 use crate::service::middleware::{self, Step, Told};
 use crate::view::ServerNode;
 use std::io::Write as _;
@@ -22,7 +23,7 @@ pub(super) const HOPS: &str = "X-Tieline-Hops";
 /// Fields that say how a request reached us, or that instances say to one another: a client that is
 /// not trusted cannot set them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Managed {
+pub(super) enum Managed {
     For,
     Proto,
     Host,
@@ -37,7 +38,7 @@ enum Managed {
 }
 
 impl Managed {
-    fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         let bytes = name.as_bytes();
         if bytes.len() < 8 || bytes[0] | 0x20 != b'x' {
             return None;
@@ -88,6 +89,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) steps: &'a [Step],
     /// What path middlewares tell the server, as finished field lines.
     pub(super) noted: &'a [u8],
+    /// What other servers said of it.
+    pub(super) grants: &'a [Grant],
     pub(super) server: &'a ServerNode,
     /// The server's own name, where the client's is not passed on.
     pub(super) host: Option<&'a str>,
@@ -123,6 +126,15 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     for (name, value) in middleware::request_fields(request.steps) {
         if Managed::of(name) != Some(Managed::For) && fields::is_value(value.as_bytes()) {
             put_field(out, name, value.as_bytes());
+        }
+    }
+    for (name, value) in granted(request.steps, request.grants) {
+        let own = matches!(
+            Managed::of(name),
+            Some(Managed::For | Managed::Server | Managed::UplinkName | Managed::Hops)
+        );
+        if !own && fields::is_value(value) {
+            put_field(out, name, value);
         }
     }
     if let Some(uplink) = &request.server.uplink {
@@ -299,7 +311,7 @@ fn put_values(out: &mut Vec<u8>, values: usize, all: &[Field<'_>], kind: Managed
     }
 }
 
-fn put_element(out: &mut Vec<u8>, values: usize, element: &[u8]) {
+pub(super) fn put_element(out: &mut Vec<u8>, values: usize, element: &[u8]) {
     if !element.is_empty() {
         if out.len() > values {
             out.extend_from_slice(b", ");
@@ -323,7 +335,7 @@ pub(super) fn forwarded_for<'a>(
 }
 
 /// The port a client named, or the usual one.
-fn port_of<'a>(authority: &'a str, usual: &'a str) -> &'a str {
+pub(super) fn port_of<'a>(authority: &'a str, usual: &'a str) -> &'a str {
     let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
     match after_brackets.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() => port,
@@ -429,13 +441,14 @@ pub(super) fn write_response(
     persist: Persist,
 ) -> bool {
     write_status_line(out, head.status, head.reason);
-    let edits = steps.iter().any(|step| matches!(step, Step::Headers(_)));
+    let edits =
+        !told.grants.is_empty() || steps.iter().any(|step| matches!(step, Step::Headers(_)));
     let mut varies = edits && middleware::varies(steps);
     let mut lines = Lines::of(bytes);
     let mut dated = edits && middleware::decides_response(steps, told, b"date");
     for field in head.end_to_end() {
         dated |= field.name.eq_ignore_ascii_case("date");
-        let decided = edits && middleware::decides_response(steps, told, field.name.as_bytes());
+        let decided = edits && middleware::takes_line(steps, told, field.name, field.value);
         if !decided {
             varies &=
                 !(field.name.eq_ignore_ascii_case("vary") && middleware::names_origin(field.value));

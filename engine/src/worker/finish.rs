@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::conn::{Talk, Usage};
+use super::consult::Concluded;
 use super::exchange::{Exchange, Phase};
 use super::key_of;
 use super::record::AccessRecord;
@@ -83,6 +84,13 @@ impl Worker {
         debug_assert!(exchange.upstream.is_none(), "{key:?} holds a connection to its end");
         if exchange.origin_status != 0 {
             exchange.origin_took = self.now.since(exchange.sent_at);
+        }
+        if let Some(errand) = exchange.errand.take() {
+            self.concluded.push(Concluded { key, errand });
+            return Some(exchange);
+        }
+        if let Some(errand) = exchange.consulting.take() {
+            self.abandon(errand);
         }
         if exchange.client.is_none() {
             self.mirrors -= 1;

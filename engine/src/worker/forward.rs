@@ -33,7 +33,8 @@ impl Worker {
     fn upload(&mut self, key: Key) -> Turn {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         match exchange.phase {
-            Phase::Held | Phase::Waiting => Turn::Enough,
+            Phase::Held | Phase::Consulting | Phase::Waiting => Turn::Enough,
+            Phase::Gathering => self.gather(key),
             Phase::Discarding => self.discard(key),
             Phase::Tunnel => self.tunnel(key, exchange.client, exchange.upstream),
             Phase::Dialing | Phase::AwaitingHead | Phase::Relaying => self.upload_body(key),
@@ -194,13 +195,53 @@ impl Worker {
         }
     }
 
+    /// Reads the body of a request that waits until it is whole.
+    fn gather(&mut self, key: Key) -> Turn {
+        let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
+        let id = exchange.client.expect("only a client's request has a body to come");
+        let client = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
+        match exchange.up.next(&mut client.wire.inbox) {
+            Ok(Piece::Content(slice)) => {
+                self.keep(key, &slice);
+                if self.on_gathered(key) { Turn::Again } else { Turn::Enough }
+            }
+            Ok(Piece::Over) => {
+                self.on_gathered_whole(key);
+                Turn::Again
+            }
+            Ok(Piece::Starved) if client.wire.eof && exchange.up.on_close() => {
+                if let Some(stream) = &mut client.stream {
+                    exchange.up.came = std::mem::take(&mut stream.came);
+                }
+                self.on_gathered_whole(key);
+                Turn::Again
+            }
+            Ok(Piece::Starved) => {
+                if client.wire.eof {
+                    self.mark(Mark::ClientCutUpload);
+                    self.abandon(key);
+                }
+                Turn::Enough
+            }
+            Err(misbehaved) => {
+                self.refuse_upload(key, misbehaved);
+                Turn::Enough
+            }
+        }
+    }
+
     fn download(&mut self, key: Key) -> Turn {
         let limit = self.limits.outbox_bytes as usize;
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         let (client, upstream) = (exchange.client, exchange.upstream);
         if matches!(
             exchange.phase,
-            Phase::Held | Phase::Waiting | Phase::Dialing | Phase::Discarding
+            Phase::Held
+                | Phase::Gathering
+                | Phase::Consulting
+                | Phase::Waiting
+                | Phase::Dialing
+                | Phase::Discarding
         ) {
             return Turn::Enough;
         }
@@ -217,7 +258,12 @@ impl Worker {
             Phase::AwaitingHead => self.on_no_more_head(key),
             Phase::Tunnel => self.tunnel(key, upstream, client),
             Phase::Relaying => self.download_body(key),
-            Phase::Held | Phase::Waiting | Phase::Dialing | Phase::Discarding => Turn::Enough,
+            Phase::Held
+            | Phase::Gathering
+            | Phase::Consulting
+            | Phase::Waiting
+            | Phase::Dialing
+            | Phase::Discarding => Turn::Enough,
         }
     }
 
@@ -266,6 +312,10 @@ impl Worker {
 
     fn put_down(&mut self, key: Key, chunk: Chunk) {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
+        if exchange.errand.is_some() {
+            self.collect(key, &chunk);
+            return;
+        }
         let Some(id) = exchange.client else { return };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         if exchange.down.write(chunk, &mut conn.wire.outbox, &self.pool).is_err() {
@@ -275,7 +325,10 @@ impl Worker {
     }
 
     fn on_response_over(&mut self, key: Key) -> Turn {
-        let exchange = self.exchanges.get(key).expect("checked by the caller");
+        let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
+        if let Some(errand) = &mut exchange.errand {
+            errand.complete = true;
+        }
         if let Some(id) = exchange.client {
             let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
             if let Some(stream) = &mut conn.stream {

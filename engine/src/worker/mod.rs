@@ -15,6 +15,7 @@ mod body;
 mod choose;
 mod client;
 mod conn;
+mod consult;
 mod date;
 mod dispatch;
 mod drain;
@@ -33,6 +34,7 @@ mod origin;
 mod pass;
 mod pool;
 mod prove;
+mod question;
 pub mod record;
 mod response;
 mod retry;
@@ -66,6 +68,7 @@ use crate::view::stats::{Stats, WorkerStats};
 use accept::Listener;
 use accounts::Accounts;
 use conn::Conn;
+use consult::Concluded;
 use date::Date;
 use drain::Draining;
 use exchange::{CoreView, Exchange};
@@ -106,6 +109,8 @@ pub struct Worker {
     touched: Vec<ConnId>,
     /// Exchanges that may try once more to get a connection.
     woken: Vec<Key>,
+    /// Errands that are over and not acted on yet.
+    concluded: Vec<Concluded>,
     /// Exchanges on their way to another service.
     switching: Vec<(Key, ServiceId)>,
     /// By `ServerId`: the last request to a passively checked server failed.
@@ -195,6 +200,7 @@ impl Worker {
             effects: Vec::new(),
             touched: Vec::new(),
             woken: Vec::new(),
+            concluded: Vec::new(),
             switching: Vec::new(),
             failing: Vec::new(),
             budgets: Vec::new(),

@@ -128,7 +128,7 @@ impl Worker {
         let addresses = exchange.target().map_or(0, |it| it.addrs.len());
         let by = exchange.dial_by.min(exchange.whole_by);
         let more = usize::from(exchange.address) < addresses && now < by;
-        let target = exchange.server().map(|server| server.target);
+        let target = exchange.target_id();
         match target.filter(|_| more) {
             Some(target) if self.may_dial(target) => {
                 self.mark(Mark::NextAddress);
@@ -169,8 +169,7 @@ impl Worker {
             Due::Continue => self.tell_to_continue(key),
             Due::Pages => {}
             Due::Whole => {
-                self.mark(Mark::MirrorTimedOut);
-                self.abandon(key);
+                self.on_whole_due(key);
             }
             Due::Idle
             | Due::Ping
@@ -185,6 +184,13 @@ impl Worker {
                 self.fail(key, 504);
             }
         }
+    }
+
+    /// An exchange without a client took too long.
+    pub(super) fn on_whole_due(&mut self, key: Key) {
+        let mirror = self.exchanges.get(key).is_some_and(Exchange::is_mirror);
+        self.mark(if mirror { Mark::MirrorTimedOut } else { Mark::ConsultTimedOut });
+        self.abandon(key);
     }
 
     /// The connection ended before the response did.

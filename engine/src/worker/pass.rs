@@ -15,11 +15,21 @@ use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::net::wire::Due;
 use crate::service::middleware::basic::Claim;
+use crate::service::middleware::forward::Grant;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{AUTHORIZATION, Step, Verdict, judge, path};
-use crate::view::Destination;
+use crate::view::{Destination, Route, View};
 use std::fmt::Write as _;
 use std::rc::Rc;
+
+/// How far a request has come.
+enum Came {
+    Through,
+    /// A rewritten path is not one that may be sent on.
+    Unclean,
+    /// This step has something to say.
+    To(u16, Verdict, Option<Claim>),
+}
 
 impl Worker {
     /// Goes on behind the steps that the request has passed, and to `service` behind the last.
@@ -36,61 +46,108 @@ impl Worker {
             self.send_to(key, service, head, target);
             return;
         }
-        let settings = &view.entries[usize::from(exchange.entry.0)].settings;
+        let grants = std::mem::take(&mut exchange.grants);
+        let mut asked = std::mem::take(&mut self.scratch.target);
+        let mut user = std::mem::take(&mut self.scratch.user);
+        write_target(&mut asked, target);
+        let way = Way { head, target, route, view: &view, grants: &grants };
+        let came = self.go(key, &way, &mut asked, &mut user);
+        (self.scratch.target, self.scratch.user) = (asked, user);
+        let exchange = exchange_of(&mut self.exchanges, key);
+        exchange.grants = grants;
+        match came {
+            Came::Through => {
+                exchange.passed = all;
+                self.send_to(key, service, head, target);
+            }
+            Came::Unclean => {
+                self.mark(Mark::UncleanPath);
+                self.answer(key, &Answer::empty(400));
+            }
+            Came::To(at, verdict, claim) => {
+                self.conclude(key, &steps[usize::from(at)], verdict, claim);
+            }
+        }
+    }
+
+    fn go(&mut self, key: Key, way: &Way<'_>, asked: &mut String, user: &mut String) -> Came {
+        let steps = &*way.route.steps;
+        let exchange = exchange_of(&mut self.exchanges, key);
+        let settings = &way.view.entries[usize::from(exchange.entry.0)].settings;
         let peer = exchange.peer.ip();
         let trusted = fields::is_trusted(settings, peer);
         let secure = exchange.asking.over_tls;
         let before = exchange.passed;
-        let mut asked = std::mem::take(&mut self.scratch.target);
-        let mut user = std::mem::take(&mut self.scratch.user);
-        write_target(&mut asked, target);
         for (at, step) in (0..).zip(steps) {
             let passing = Passing {
-                head,
-                target,
+                head: way.head,
+                target: way.target,
                 peer,
                 trusted,
                 secure,
                 passed: &steps[..usize::from(at)],
-                path: &asked,
-                route: &route.name,
+                path: asked,
+                route: &way.route.name,
                 now: self.now,
-                user: &user,
+                user,
+                grants: way.grants,
             };
             if at >= before {
-                if let Step::Headers(headers) = step {
-                    let asking = &mut exchange_of(&mut self.exchanges, key).asking;
-                    let origin = passing.field("Origin").unwrap_or_default();
-                    asking.origin = range_in(asking.head.bytes(), origin);
-                    asking.secure |= passing.secure || headers.is_secure(&passing);
-                }
-                let verdict = judge(step, &passing, &mut self.scratch.judging);
-                exchange_of(&mut self.exchanges, key).passed = at;
-                if let Verdict::Entered(place) = verdict {
-                    exchange_of(&mut self.exchanges, key).entered.push(at, place);
-                } else if verdict != Verdict::Pass {
-                    let decoded = &mut self.scratch.judging.decoded;
-                    let claim = (verdict == Verdict::Verify).then(|| step.claim(&passing, decoded));
-                    (self.scratch.target, self.scratch.user) = (asked, user);
-                    self.conclude(key, step, verdict, claim.flatten());
-                    return;
+                let verdict = self.judge_at(key, at, step, &passing);
+                if let Some((verdict, claim)) = verdict {
+                    return Came::To(at, verdict, claim);
                 }
             }
             if step.user_field().is_some() {
-                let authorization = http_fields::first(head.fields, AUTHORIZATION);
-                write_user(step, &mut user, authorization, &mut self.scratch.judging.decoded);
+                let authorization = http_fields::first(way.head.fields, AUTHORIZATION);
+                write_user(step, user, authorization, &mut self.scratch.judging.decoded);
             }
-            let memory = &mut self.scratch.memory;
-            if path::apply(step, &mut asked, memory, &mut |_, _| {}).is_err() {
-                (self.scratch.target, self.scratch.user) = (asked, user);
-                self.mark(Mark::UncleanPath);
-                self.answer(key, &Answer::empty(400));
-                return;
+            if path::apply(step, asked, &mut self.scratch.memory, &mut |_, _| {}).is_err() {
+                return Came::Unclean;
             }
         }
-        (self.scratch.target, self.scratch.user) = (asked, user);
-        exchange_of(&mut self.exchanges, key).passed = all;
-        self.send_to(key, service, head, target);
+        Came::Through
+    }
+
+    /// What a step has to say, unless it lets the request pass.
+    fn judge_at(
+        &mut self,
+        key: Key,
+        at: u16,
+        step: &Step,
+        passing: &Passing<'_>,
+    ) -> Option<(Verdict, Option<Claim>)> {
+        if let Step::Headers(headers) = step {
+            let asking = &mut exchange_of(&mut self.exchanges, key).asking;
+            let origin = passing.field("Origin").unwrap_or_default();
+            asking.origin = range_in(asking.head.bytes(), origin);
+            asking.secure |= passing.secure || headers.is_secure(passing);
+        }
+        let verdict = judge(step, passing, &mut self.scratch.judging);
+        let exchange = exchange_of(&mut self.exchanges, key);
+        exchange.passed = at;
+        match verdict {
+            Verdict::Pass => return None,
+            Verdict::Entered(place) => {
+                exchange.entered.push(at, place);
+                return None;
+            }
+            Verdict::Consult => self.prepare_question(key, step, passing),
+            _ => {}
+        }
+        let decoded = &mut self.scratch.judging.decoded;
+        let claim = (verdict == Verdict::Verify).then(|| step.claim(passing, decoded));
+        Some((verdict, claim.flatten()))
+    }
+
+    fn prepare_question(&mut self, key: Key, step: &Step, passing: &Passing<'_>) {
+        let Step::ForwardAuth(forward) = step else { return };
+        let exchange = exchange_of(&mut self.exchanges, key);
+        let target = exchange.view.targets.get(forward.target.0);
+        let host = target.map(|target| target.host_field.clone()).unwrap_or_default();
+        let body = exchange.kept.as_ref().filter(|_| forward.auth.forward_body);
+        let body = body.map(|kept| kept.bytes).filter(|bytes| *bytes > 0);
+        self.write_question(forward, passing, &host, body);
     }
 
     fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict, claim: Option<Claim>) {
@@ -108,6 +165,12 @@ impl Worker {
                 match claim {
                     Some(claim) => self.prove(key, basic, claim),
                     None => self.challenge(key, &basic.challenge),
+                }
+            }
+            Verdict::Consult => {
+                let Step::ForwardAuth(forward) = step else { return };
+                if !self.gathers(key, forward) {
+                    self.consult(key, forward);
                 }
             }
             Verdict::Hold(wait) => self.hold_for(key, wait),
@@ -147,6 +210,15 @@ impl Worker {
     }
 }
 
+/// What is the same for all steps on a request's way.
+struct Way<'a> {
+    head: &'a RequestHead<'a>,
+    target: &'a Target<'a>,
+    route: &'a Route,
+    view: &'a View,
+    grants: &'a [Grant],
+}
+
 impl Worker {
     /// Lets a request pass this step after a while.
     fn hold_for(&mut self, key: Key, wait: Span) {
@@ -162,7 +234,7 @@ impl Worker {
         self.exchanges.get(key).is_some_and(|exchange| exchange.phase == Phase::Held)
     }
 
-    /// The wait of a request is over.
+    /// What a request waited for is there.
     pub(super) fn pass_on(&mut self, key: Key) {
         exchange_of(&mut self.exchanges, key).phase = Phase::Waiting;
         self.with_head(key, |worker, head, target| worker.pass(key, head, target));

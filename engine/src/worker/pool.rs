@@ -30,15 +30,14 @@ impl Worker {
         let exchange = self.exchanges.get_mut(key).expect("a connecting exchange exists");
         debug_assert!(exchange.upstream.is_none(), "one connection at a time");
         if exchange.whole_by <= self.now {
-            self.mark(Mark::MirrorTimedOut);
-            self.abandon(key);
+            self.on_whole_due(key);
             return;
         }
         exchange.phase = Phase::Waiting;
         exchange.address = 0;
         exchange.replayed = 0;
         exchange.ended = false;
-        let Some(target) = exchange.server().map(|server| server.target) else {
+        let Some(target) = exchange.target_id() else {
             self.fail(key, 502);
             return;
         };
@@ -119,7 +118,7 @@ impl Worker {
         let pool = &mut self.targets[target.0 as usize];
         // A mirror has no connection whose clock could end its waiting; and where nothing is open,
         // nothing will ever be handed on.
-        let hopeless = exchange.client.is_none() || pool.open == 0;
+        let hopeless = !exchange.is_timed() || pool.open == 0;
         if hopeless || pool.waiting() >= self.limits.waiters_per_target as usize {
             self.mark(Mark::WaitersFull);
             self.counts().shed(Shed::Request);
@@ -259,7 +258,7 @@ impl Worker {
     pub(super) fn release_upstream(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let waiting = exchange.phase == Phase::Waiting;
-        let target = exchange.server().map(|server| server.target);
+        let target = exchange.target_id();
         let upstream = exchange.upstream.take();
         match (upstream, target) {
             (Some(id), _) => {

@@ -106,6 +106,7 @@ impl Worker {
         if self.retry(key, Cause::Answered, head.status) {
             return;
         }
+        self.note_answer(key, bytes);
         self.relay_head(key, head, bytes);
     }
 

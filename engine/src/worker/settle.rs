@@ -42,11 +42,12 @@ impl Worker {
             while let Some(id) = self.touched.pop() {
                 self.settle(id);
             }
+            self.run_concluded();
             self.run_switches();
             self.run_woken();
             self.arm_accepts();
             self.conclude_drain();
-            if self.touched.is_empty() {
+            if self.touched.is_empty() && self.concluded.is_empty() {
                 break;
             }
         }

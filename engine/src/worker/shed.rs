@@ -34,7 +34,7 @@ impl Worker {
         if self.mirrors == 0 {
             return false;
         }
-        let mirror = self.exchanges.iter().find(|(_, exchange)| exchange.client.is_none());
+        let mirror = self.exchanges.iter().find(|(_, exchange)| exchange.is_mirror());
         let Some((key, _)) = mirror else { return false };
         self.mark(Mark::ShedMirror);
         self.counts().shed(Shed::Mirror);

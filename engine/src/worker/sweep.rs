@@ -51,6 +51,7 @@ impl Worker {
     pub(super) fn sweep(&self) {
         assert!(self.touched.is_empty(), "every touched connection was settled");
         assert!(self.woken.is_empty() && self.switching.is_empty(), "every exchange went on");
+        assert!(self.concluded.is_empty(), "every answer was acted on");
         self.sweep_conns();
         self.sweep_exchanges();
         self.sweep_pools();
@@ -111,14 +112,21 @@ impl Worker {
     fn sweep_exchanges(&self) {
         let mut mirrors = 0;
         for (key, exchange) in self.exchanges.iter() {
-            mirrors += u32::from(exchange.client.is_none());
+            mirrors += u32::from(exchange.is_mirror());
             for id in [exchange.client, exchange.upstream].into_iter().flatten() {
                 let conn = self.conns.get(key_of(id)).expect("its connection exists");
                 assert_eq!(conn.exchange(), Some(key), "{id:?} serves it");
             }
+            let errand = exchange.consulting.and_then(|errand| self.exchanges.get(errand));
+            let consults = errand.is_some_and(|errand| errand.errand.is_some());
+            assert_eq!(exchange.phase == Phase::Consulting, consults, "{key:?} waits for advice");
             let connected = exchange.upstream.is_some();
             match exchange.phase {
-                Phase::Held | Phase::Waiting | Phase::Discarding => assert!(!connected),
+                Phase::Held
+                | Phase::Gathering
+                | Phase::Consulting
+                | Phase::Waiting
+                | Phase::Discarding => assert!(!connected),
                 Phase::Dialing | Phase::AwaitingHead | Phase::Relaying | Phase::Tunnel => {
                     assert!(connected, "{key:?} waits for a connection it has not");
                 }

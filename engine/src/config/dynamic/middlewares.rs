@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod bodies;
+mod forward;
 mod headers;
 mod limits;
 mod paths;
@@ -14,12 +15,13 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: [&str; 17] = [
+const BUILT: &[&str] = &[
     "addPrefix",
     "basicAuth",
     "chain",
     "digestAuth",
     "encodedCharacters",
+    "forwardAuth",
     "headers",
     "inFlightReq",
     "ipAllowList",
@@ -35,7 +37,7 @@ const BUILT: [&str; 17] = [
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: [&str; 15] = [
+const LATER: &[&str] = &[
     "apiKey",
     "buffering",
     "circuitBreaker",
@@ -43,7 +45,6 @@ const LATER: [&str; 15] = [
     "contentType",
     "distributedRateLimit",
     "errors",
-    "forwardAuth",
     "grpcWeb",
     "httpCache",
     "jwt",
@@ -69,7 +70,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
 }
 
 fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
-    let known = || BUILT.into_iter().chain(LATER);
+    let known = || BUILT.iter().chain(LATER).copied();
     let set: Vec<&str> = known().filter(|kind| fields.present(kind)).collect();
     for entry in fields.unasked() {
         let text = format!("there is no middleware `{}`", entry.key);
@@ -97,6 +98,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         }
         ["basicAuth"] => fields.section("basicAuth").map(auth::basic_auth),
         ["digestAuth"] => fields.section("digestAuth").map(auth::digest_auth),
+        ["forwardAuth"] => fields.section("forwardAuth").map(forward::forward_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
         ["retry"] => fields.section("retry").map(bodies::retry),

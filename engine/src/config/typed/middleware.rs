@@ -1,9 +1,10 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::{Place, Retry};
+use super::{ForwardAuth, Place, Retry};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
+use crate::config::fixed::{Scheme, Transport};
 use crate::rule::{Pattern, Replacement};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +36,7 @@ pub enum MiddlewareKind {
     InFlightReq(InFlight),
     BasicAuth(Credentials),
     DigestAuth(Credentials),
+    ForwardAuth(Box<ForwardAuth>),
     Headers(Box<HeadersEdit>),
     Retry(Retry),
     /// Qualified names.
@@ -173,4 +175,15 @@ pub struct Security {
     pub permissions_policy: String,
     /// No guarding of hosts and no word of TLS.
     pub is_development: bool,
+}
+
+impl MiddlewareKind {
+    /// How a middleware that asks somebody reaches it.
+    pub fn transport(&self) -> Option<(Scheme, &Transport)> {
+        if let Self::ForwardAuth(auth) = self {
+            Some((auth.url.authority.scheme, &auth.transport))
+        } else {
+            None
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Fields that middlewares put on requests and responses or take off, the answer to a script that
 //! asks whether it may ask, and the hosts that may be asked for.
 
+use super::forward::{Grant, granted_cookies, replaces_cookie};
 use super::passing::Passing;
 use super::{Step, Verdict, path};
 use crate::config::typed::{Cors, HeadersEdit, Security};
@@ -10,6 +11,8 @@ use crate::http::method::Method;
 const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 const ALLOW_CREDENTIALS: &str = "Access-Control-Allow-Credentials";
 const EXPOSE_HEADERS: &str = "Access-Control-Expose-Headers";
+
+const SET_COOKIE: &str = "Set-Cookie";
 
 type Fields = Vec<(String, String)>;
 
@@ -26,13 +29,14 @@ pub struct Headers {
     ssl_proxy_headers: Fields,
 }
 
-/// What a request tells of itself that its response depends on.
+/// What its response depends on of a request, and of what was found out about it.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Told<'a> {
     /// The value of `Origin`.
     pub origin: Option<&'a [u8]>,
     /// The client speaks TLS.
     pub secure: bool,
+    pub grants: &'a [Grant],
 }
 
 impl Headers {
@@ -201,15 +205,28 @@ pub fn decides_request(steps: &[Step], name: &[u8]) -> bool {
 
 /// Fields to put on the request. `Host` is not among them.
 pub fn request_fields(steps: &[Step]) -> impl Iterator<Item = (&str, &str)> {
-    let last = |at: usize, name: &str| {
-        !request_edits(steps).skip(at + 1).any(|(later, _)| later.eq_ignore_ascii_case(name))
+    let edits = (0..).zip(steps).flat_map(|(at, step)| {
+        let own = edits_of(step);
+        (0..).zip(own).map(move |(place, (name, value))| (at, place, name.as_str(), value.as_str()))
+    });
+    let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    let decided = move |at: usize, place: usize, name: &str| {
+        edits_of(&steps[at])[place + 1..].iter().any(|(later, _)| is(later, name))
+            || steps[at + 1..].iter().any(|step| {
+                edits_of(step).iter().any(|(later, _)| is(later, name))
+                    || matches!(step, Step::ForwardAuth(forward) if forward.owns(name.as_bytes()))
+            })
     };
-    request_edits(steps)
-        .enumerate()
-        .filter(move |(at, (name, value))| {
-            !value.is_empty() && !name.eq_ignore_ascii_case("host") && last(*at, name)
+    edits
+        .filter(move |(at, place, name, value)| {
+            !value.is_empty() && !is(name, "host") && !decided(*at, *place, name)
         })
-        .map(|(_, field)| field)
+        .map(|(_, _, name, value)| (name, value))
+}
+
+/// What a step puts on requests and takes off.
+pub(super) fn edits_of(step: &Step) -> &[(String, String)] {
+    if let Step::Headers(headers) = step { &headers.request } else { &[] }
 }
 
 /// The `Host` that the steps ask for.
@@ -230,6 +247,18 @@ pub fn decides_response(steps: &[Step], told: Told<'_>, name: &[u8]) -> bool {
     all(steps).any(|headers| headers.decides(name, told))
 }
 
+/// Whether the steps take a line off the response: its field is theirs to decide about, or its
+/// cookie was replaced.
+pub fn takes_line(steps: &[Step], told: Told<'_>, name: &str, value: &[u8]) -> bool {
+    decides_response(steps, told, name.as_bytes())
+        || (name.eq_ignore_ascii_case(SET_COOKIE) && replaces_cookie(steps, told.grants, value))
+}
+
+/// Whether the steps decide about cookies of the response.
+pub(super) fn decides_cookies(steps: &[Step]) -> bool {
+    decides_response(steps, Told::default(), SET_COOKIE.as_bytes())
+}
+
 /// Calls `put` with each field to put on the response. The outermost step has the last word.
 pub fn put_response(steps: &[Step], told: Told<'_>, mut put: impl FnMut(&str, &[u8])) {
     for (at, headers) in all(steps).enumerate() {
@@ -240,6 +269,7 @@ pub fn put_response(steps: &[Step], told: Told<'_>, mut put: impl FnMut(&str, &[
             }
         }
     }
+    granted_cookies(steps, told.grants).for_each(|cookie| put(SET_COOKIE, cookie));
 }
 
 /// Whether the response is to be kept for one origin alone: `Vary` then names it.
@@ -319,7 +349,7 @@ mod tests {
 
     #[track_caller]
     fn let_in(step: &Step, origin: &str, expected: &str) {
-        let told = Told { origin: Some(origin.as_bytes()), secure: false };
+        let told = Told { origin: Some(origin.as_bytes()), secure: false, grants: &[] };
         assert_eq!(put(std::slice::from_ref(step), told), expected, "{origin}");
     }
 
@@ -366,7 +396,7 @@ mod tests {
     fn guarded(security: Security, secure: bool, expected: &str) {
         let edit = HeadersEdit { security, ..HeadersEdit::default() };
         let step = Step::Headers(Arc::new(Headers::new(&edit)));
-        assert_eq!(put(&[step], Told { origin: None, secure }), expected);
+        assert_eq!(put(&[step], Told { secure, ..Told::default() }), expected);
     }
 
     #[test]

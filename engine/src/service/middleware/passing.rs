@@ -1,6 +1,8 @@
 //! A request on its way through the steps: what each finds there, as those before left it.
 
-use super::Step;
+use super::forward::Grant;
+use super::headers::edits_of;
+use super::{AUTHORIZATION, Step};
 use crate::base::time::Time;
 use crate::config::typed::{IpStrategy, Source};
 use crate::http::fields;
@@ -29,6 +31,8 @@ pub struct Passing<'a> {
     pub now: Time,
     /// Who asks, as a step before has found out.
     pub user: &'a str,
+    /// What steps before were told about the request.
+    pub grants: &'a [Grant],
 }
 
 /// What tells the senders of requests apart.
@@ -51,12 +55,26 @@ impl<'a> Passing<'a> {
 
     /// What the steps before have made of a field, if anything: the last word is the innermost's.
     fn set(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        if let Some(owner) = self.passed.iter().rev().find(|step| step.owns(name.as_bytes())) {
-            return Some(owner.user_field().map(|_| self.user.as_bytes()));
+        let mut steps = self.passed.iter().enumerate().rev();
+        steps.find_map(|(at, step)| self.set_by(at, step, name))
+    }
+
+    fn set_by(&self, at: usize, step: &'a Step, name: &str) -> Option<Option<&'a [u8]>> {
+        let edits = edits_of(step).iter();
+        if let Some((_, value)) = edits.rev().find(|(edited, _)| edited.eq_ignore_ascii_case(name))
+        {
+            return Some(Some(value.as_bytes()).filter(|value| !value.is_empty()));
         }
-        let edits = super::headers::request_edits(self.passed);
-        let named = edits.filter(|(edited, _)| edited.eq_ignore_ascii_case(name));
-        named.last().map(|(_, value)| Some(value.as_bytes()).filter(|value| !value.is_empty()))
+        if !step.owns(name.as_bytes()) {
+            return None;
+        }
+        if let Step::ForwardAuth(_) = step {
+            let grant = self.grants.iter().find(|grant| usize::from(grant.step) == at);
+            return Some(grant.and_then(|grant| grant.first(name)));
+        }
+        let names_user = step.user_field().is_some_and(|field| field.eq_ignore_ascii_case(name));
+        let shown = names_user || !name.eq_ignore_ascii_case(AUTHORIZATION);
+        Some(shown.then_some(self.user.as_bytes()))
     }
 
     /// The host that the server will be told, without port.
@@ -198,6 +216,7 @@ pub(super) mod tests {
             route: "r",
             now: Time::ZERO,
             user: "",
+            grants: &[],
         })
     }
 

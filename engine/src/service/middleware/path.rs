@@ -67,6 +67,7 @@ pub fn apply(
         | Step::InFlight(_)
         | Step::BasicAuth(_)
         | Step::DigestAuth(_)
+        | Step::ForwardAuth(_)
         | Step::Retry(_) => Ok(()),
     }
 }

@@ -40,10 +40,10 @@ impl Compiler {
             assert_eq!(self.registry.server_holds(*server), *seats, "seats of {server:?}");
         }
         let mut uses: BTreeMap<TargetId, u32> = BTreeMap::new();
-        for target in self.servers.targets() {
+        for target in self.servers.targets().chain(self.asked.iter().copied()) {
             *uses.entry(target).or_default() += 1;
         }
-        assert_eq!(targets, uses.len(), "every target has a server");
+        assert_eq!(targets, uses.len(), "every target has a server, or somebody who asks it");
         assert_eq!(self.view.targets.iter().count(), uses.len(), "every target is shown");
         for (target, uses) in uses {
             assert_eq!(self.registry.target_holds(target), uses, "servers at {target:?}");

@@ -39,7 +39,7 @@ use super::registry::Registry;
 use super::stats::{ChildStats, Scope, Stats};
 use super::table::Table;
 use super::{Internal, Model, View};
-use crate::base::id::{ChildId, ServerId, ServiceId};
+use crate::base::id::{ChildId, ServerId, ServiceId, TargetId};
 use crate::base::limits::ControlLimits;
 use crate::base::prng::Prng;
 use crate::base::sip::SipKey;
@@ -78,6 +78,8 @@ pub struct Compiler {
     routing: Routing,
     secure: Secure,
     entry_stats: Vec<Arc<Scope>>,
+    /// Held: whom middlewares ask.
+    asked: Vec<TargetId>,
     /// By weights: those laid out for the build under way.
     rotations: BTreeMap<Vec<u32>, Arc<Rotation>>,
     pending: Pending,
@@ -132,6 +134,7 @@ impl Compiler {
             dynamic: Dynamic::default(),
             routing: Routing::default(),
             secure: Secure::new(crypto),
+            asked: Vec::new(),
             rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },
             fixed,

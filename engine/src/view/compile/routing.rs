@@ -72,6 +72,7 @@ impl Compiler {
         routers.extend(self.internal_routers());
         routers.sort_by(|a, b| a.name.cmp(&b.name));
         let middlewares = self.all_middlewares();
+        let asked = std::mem::take(&mut self.asked);
         let steps = self.steps(&middlewares);
         let uplinks = self.resolve_uplinks(&self.dynamic.uplinks);
         let before = std::mem::take(&mut self.routing);
@@ -91,6 +92,7 @@ impl Compiler {
         for (name, router) in before.routers {
             self.release_router(&name, &router);
         }
+        asked.into_iter().for_each(|target| self.release_target(target));
         self.view.entries = self.entry_views();
         self.secure.dirty = true;
         self.pending.changed = true;

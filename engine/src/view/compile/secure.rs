@@ -403,6 +403,12 @@ impl Compiler {
             let path = format!("http.serversTransports.{name}");
             told.push((path, named.place.clone(), settings));
         }
+        for middleware in &self.dynamic.middlewares {
+            let Some((Scheme::Https, transport)) = middleware.kind.transport() else { continue };
+            let name = middleware.name.trim_end_matches("@file");
+            let settings = transport.tls.clone().unwrap_or_default();
+            told.push((format!("http.middlewares.{name}"), middleware.place.clone(), settings));
+        }
         let own = fixed.servers_transport.tls.clone().unwrap_or_default();
         told.push(("serversTransport".to_owned(), nowhere, own));
         for (path, place, settings) in told {

@@ -249,7 +249,7 @@ impl Compiler {
         }
     }
 
-    fn hold_target(&mut self, authority: &Authority, transport: &Transport) -> TargetId {
+    pub(super) fn hold_target(&mut self, authority: &Authority, transport: &Transport) -> TargetId {
         let id = self.registry.hold_target(authority, transport);
         if self.view.targets.get(id.0).is_none() {
             let cover = self.cover(authority, transport);
@@ -270,7 +270,7 @@ impl Compiler {
         id
     }
 
-    fn release_target(&mut self, id: TargetId) {
+    pub(super) fn release_target(&mut self, id: TargetId) {
         if !self.registry.release_target(id) {
             return;
         }

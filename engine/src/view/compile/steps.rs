@@ -4,6 +4,7 @@ use super::Compiler;
 use crate::config::typed::{Middleware, MiddlewareKind};
 use crate::service::middleware::basic::Basic;
 use crate::service::middleware::digest::Digest;
+use crate::service::middleware::forward::Forward;
 use crate::service::middleware::rate::{Gauge, Limiter};
 use crate::service::middleware::words::Words;
 use crate::service::middleware::{Headers, Step};
@@ -62,6 +63,11 @@ impl Compiler {
             // The first attempt is none.
             MiddlewareKind::Retry(retry) if retry.attempts == 1 => return None,
             MiddlewareKind::Retry(retry) => Step::Retry(Arc::new(retry.clone())),
+            MiddlewareKind::ForwardAuth(auth) => {
+                let target = self.hold_target(&auth.url.authority, &auth.transport);
+                self.asked.push(target);
+                Step::ForwardAuth(Arc::new(Forward { target, auth: (**auth).clone() }))
+            }
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })
     }

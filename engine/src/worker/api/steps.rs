@@ -3,8 +3,10 @@
 use super::list::{List, Query};
 use super::{bodies, describe, strings};
 use crate::base::cidr::Cidr;
+use crate::config::tls::{ClientTls, Trust};
 use crate::config::typed::{
-    Aim, AllowList, Credentials, HeadersEdit, IpStrategy, MiddlewareKind, Redirect, Source,
+    Aim, AllowList, Credentials, ForwardAuth, HeadersEdit, IpStrategy, MiddlewareKind, Redirect,
+    Source,
 };
 use crate::rule::Pattern;
 use crate::view::model::MiddlewareInfo;
@@ -63,6 +65,7 @@ pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
         MiddlewareKind::BasicAuth(credentials) => ("basicAuth", without_hashes(credentials)),
         MiddlewareKind::DigestAuth(credentials) => ("digestAuth", without_hashes(credentials)),
+        MiddlewareKind::ForwardAuth(auth) => ("forwardAuth", judge(auth)),
         MiddlewareKind::RateLimit(limit) => {
             let value = json!({
                 "average": limit.average,
@@ -126,6 +129,11 @@ fn headers(edit: &HeadersEdit) -> Value {
         ("permissionsPolicy", json!(security.permissions_policy)),
         ("isDevelopment", json!(security.is_development)),
     ];
+    Value::Object(said(told))
+}
+
+/// Those that say something.
+fn said<const N: usize>(told: [(&str, Value); N]) -> Map<String, Value> {
     let says = |value: &Value| match value {
         Value::Bool(value) => *value,
         Value::Number(value) => value.as_u64() != Some(0),
@@ -135,7 +143,7 @@ fn headers(edit: &HeadersEdit) -> Value {
         Value::Null => false,
     };
     let said = told.into_iter().filter(|(_, value)| says(value));
-    Value::Object(said.map(|(key, value)| (key.to_owned(), value)).collect())
+    said.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn redirection(redirect: &Redirect) -> (&'static str, Value) {
@@ -168,6 +176,47 @@ fn without_hashes(credentials: &Credentials) -> Value {
     }
     if let Some(field) = &credentials.header_field {
         value["headerField"] = json!(field);
+    }
+    value
+}
+
+/// Who is asked, and what is told and heard.
+fn judge(auth: &ForwardAuth) -> Value {
+    let pattern = auth.response_pattern.as_ref().map_or("", Pattern::source);
+    let size = |size: Option<u64>| size.map_or(json!(-1), |size| json!(size));
+    let told = [
+        ("address", json!(auth.address)),
+        ("tls", auth.transport.tls.as_ref().map_or(Value::Null, |tls| client_tls(tls))),
+        ("trustForwardHeader", json!(auth.trust_forwarded)),
+        ("authResponseHeaders", json!(auth.response_fields)),
+        ("authResponseHeadersRegex", json!(pattern)),
+        ("authRequestHeaders", json!(auth.request_fields)),
+        ("addAuthCookiesToResponse", json!(auth.cookies)),
+        ("headerField", json!(auth.header_field.as_deref().unwrap_or_default())),
+        ("forwardBody", json!(auth.forward_body)),
+        ("preserveLocationHeader", json!(auth.preserve_location)),
+        ("preserveRequestMethod", json!(auth.preserve_method)),
+        ("authSigninURL", json!(auth.signin_url)),
+    ];
+    let mut object = said(told);
+    object.insert("maxBodySize".to_owned(), size(auth.body_bytes_max));
+    object.insert("maxResponseBodySize".to_owned(), size(auth.response_bytes_max));
+    Value::Object(object)
+}
+
+/// Whom to trust and who to be; keys stay here.
+fn client_tls(tls: &ClientTls) -> Value {
+    let mut value = json!({});
+    match &tls.trust {
+        Trust::DangerAnybody => value["insecureSkipVerify"] = json!(true),
+        Trust::Roots(roots) => {
+            value["ca"] = json!(roots.first().map_or("", |root| root.label()));
+        }
+        Trust::System | Trust::AnyName(_) => {}
+    }
+    if let Some(pair) = tls.certificates.first() {
+        value["cert"] = json!(pair.cert.label());
+        value["key"] = json!("(hidden)");
     }
     value
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod auth;
+mod forward;
 mod headers;
 mod limits;
 mod paths;
@@ -55,6 +56,15 @@ impl Site {
         let build = self.compiler.build().expect("something changed");
         self.report = build.report.into_iter().filter(|line| line.contains("counts")).collect();
         Arc::new(build.view)
+    }
+
+    /// A name leads to an address from now on.
+    fn resolve(&mut self, host: &str, address: &str) {
+        self.compiler.set_addresses(host, vec![address.parse().expect("an address")]);
+    }
+
+    fn again(&mut self) -> Arc<View> {
+        Arc::new(self.compiler.build().expect("something changed").view)
     }
 
     fn report(&self) -> Vec<&str> {

@@ -118,6 +118,6 @@ fn realm(text: &str) -> Result<String, String> {
     Err("expected letters without quotes and backslashes".to_owned())
 }
 
-fn field_name(text: &str) -> Result<String, String> {
+pub(super) fn field_name(text: &str) -> Result<String, String> {
     if is_token(text) { Ok(text.to_owned()) } else { Err("expected a field name".to_owned()) }
 }

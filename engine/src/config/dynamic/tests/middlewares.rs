@@ -108,6 +108,57 @@ fn paths() {
 }
 
 #[test]
+fn who_decides() {
+    let kind = middleware(
+        "forwardAuth: {address: 'https://Judge:9000/verify?x', trustForwardHeader: true, \
+         authResponseHeaders: [X-User], authResponseHeadersRegex: ^X-A, authRequestHeaders: 'a,b', \
+         addAuthCookiesToResponse: [sid], headerField: X-User, forwardBody: true, maxBodySize: 7, \
+         maxResponseBodySize: -1, preserveLocationHeader: true, preserveRequestMethod: true, \
+         authSigninURL: 'https://sso', tls: {ca: ca.pem, cert: c.pem, key: k.pem}}",
+        "",
+    );
+    let MiddlewareKind::ForwardAuth(auth) = kind else { panic!("{kind:?}") };
+    assert_eq!(auth.url.authority.to_string(), "https://judge:9000");
+    assert_eq!(auth.url.path, "/verify?x");
+    assert_eq!((auth.body_bytes_max, auth.response_bytes_max), (Some(7), None));
+    assert_eq!((auth.request_fields.len(), auth.cookies.len()), (2, 1));
+    assert!(auth.transport.tls.is_some_and(|tls| tls.certificates.len() == 1));
+    for (lines, expected) in [
+        ("{}", "error: forwardAuth.address: forwardAuth has the address of who decides"),
+        (
+            "{address: judge}",
+            "error: forwardAuth.address: `judge`: a URL starts with http://, https:// or h2c://",
+        ),
+        (
+            "{address: 'http://a', authResponseHeaders: ['x y']}",
+            "error: forwardAuth.authResponseHeaders: `x y`: expected a field name",
+        ),
+        (
+            "{address: 'http://a', authResponseHeadersRegex: '('}",
+            "error: forwardAuth.authResponseHeadersRegex: `(`: unclosed group",
+        ),
+        (
+            "{address: 'https://a', tls: {cert: c.pem}}",
+            "error: forwardAuth.tls.cert: a certificate has a key",
+        ),
+        (
+            "{address: 'http://a', tls: {insecureSkipVerify: true}}",
+            "warning: forwardAuth.tls: the address is not one of https",
+        ),
+        (
+            "{address: 'http://a', maxBodySize: 5}",
+            "warning: forwardAuth.maxBodySize: without forwardBody no body is forwarded",
+        ),
+        (
+            "{address: 'http://a', trustHeader: true}",
+            "error: forwardAuth.trustHeader: unknown key `trustHeader`",
+        ),
+    ] {
+        middleware(&format!("forwardAuth: {lines}"), expected);
+    }
+}
+
+#[test]
 fn redirections() {
     let MiddlewareKind::Redirect(redirect) =
         middleware("redirectScheme: {scheme: HTTPS, port: 8443, permanent: true}", "")

@@ -2,18 +2,18 @@
 
 /// A reference after resolution.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Resolved {
+pub struct Resolved {
     /// Scheme as written, lower case, if there is one.
-    pub(super) scheme: Option<String>,
+    pub scheme: Option<String>,
     /// Host and port as written, if there are any.
-    pub(super) authority: Option<String>,
+    pub authority: Option<String>,
     /// Path and query, ready for a request line.
-    pub(super) target: String,
+    pub target: String,
 }
 
 /// Resolves `reference` against the path and query `base`. `None` if it cannot stand in a request
 /// line.
-pub(super) fn resolve(base: &str, reference: &str) -> Option<Resolved> {
+pub fn resolve(base: &str, reference: &str) -> Option<Resolved> {
     let reference = reference.split('#').next().unwrap_or_default();
     if !reference.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
