@@ -126,14 +126,15 @@ impl Worker {
         let verdict = judge(step, passing, &mut self.scratch.judging);
         let exchange = exchange_of(&mut self.exchanges, key);
         exchange.passed = at;
-        match verdict {
-            Verdict::Pass => return None,
-            Verdict::Entered(place) => {
-                exchange.entered.push(at, place);
-                return None;
-            }
-            Verdict::Consult => self.prepare_question(key, step, passing),
-            _ => {}
+        if verdict == Verdict::Pass {
+            return None;
+        }
+        if let Verdict::Entered(place) = verdict {
+            exchange.entered.push(at, place);
+            return None;
+        }
+        if verdict == Verdict::Consult {
+            self.prepare_question(key, step, passing);
         }
         let decoded = &mut self.scratch.judging.decoded;
         let claim = (verdict == Verdict::Verify).then(|| step.claim(passing, decoded));

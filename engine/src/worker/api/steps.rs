@@ -183,7 +183,7 @@ fn without_hashes(credentials: &Credentials) -> Value {
 /// Who is asked, and what is told and heard.
 fn judge(auth: &ForwardAuth) -> Value {
     let pattern = auth.response_pattern.as_ref().map_or("", Pattern::source);
-    let size = |size: Option<u64>| size.map_or(json!(-1), |size| json!(size));
+    let size = |size: Option<u64>| size.map_or_else(|| json!(-1), |size| json!(size));
     let told = [
         ("address", json!(auth.address)),
         ("tls", auth.transport.tls.as_ref().map_or(Value::Null, |tls| client_tls(tls))),

@@ -10,7 +10,7 @@ use crate::rule::Pattern;
 use std::sync::Arc;
 
 pub(super) fn forward_auth(fields: Fields<'_>) -> MiddlewareKind {
-    let url = fields.parsed("address", |text| Url::parse(text));
+    let url = fields.parsed("address", Url::parse);
     if !fields.present("address") {
         fields.error("address", "missing", "forwardAuth has the address of who decides");
     }
