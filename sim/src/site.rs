@@ -512,6 +512,7 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.outbox_bytes, &[1, 64, 4_096]);
     set(&mut limits.accepts_per_listener, &[1, 2]);
     set(&mut limits.kept_bytes, &[0, 100, 10_000]);
+    set(&mut limits.refused_bytes, &[0, 100, 10_000]);
     set(&mut limits.mirrors_max, &[0, 1]);
     set(&mut limits.log_bytes, &[1, 300]);
     set(&mut limits.linger_bytes, &[0, 100]);

@@ -49,6 +49,7 @@ const ELSEWHERE: &[Mark] = &[
     Mark::TlsBroken,
     Mark::TlsCut,
     Mark::PingUnanswered,
+    Mark::RetryOnRefused,
     Mark::SessionAbused,
     Mark::SessionBroken,
     Mark::SessionEnded,

@@ -50,6 +50,8 @@ pub struct Limits {
     pub conns_per_target: u32,
     /// Bytes of request bodies kept for mirrors and for failover by status.
     pub kept_bytes: u32,
+    /// Bytes of one request body kept for the case that a server refuses its stream.
+    pub refused_bytes: u32,
     /// Bytes of request heads that outgrew their page, of all clients together: each may be as
     /// long as its entry point allows, but not all of them at once.
     pub grown_head_bytes: u32,
@@ -131,6 +133,7 @@ impl Default for Limits {
             waiters_per_target: 1_024,
             conns_per_target: 1_024,
             kept_bytes: 64 * 1024 * 1024,
+            refused_bytes: 16 * 1024,
             grown_head_bytes: 64 * 1024 * 1024,
             mirrors_max: 1_024,
             mirror_timeout: Span::secs(30),

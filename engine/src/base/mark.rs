@@ -110,6 +110,7 @@ marks! {
     ResponseCut "a response was cut after it had begun",
     ResponseHeadInPieces "a response head came in several pages",
     Retried "a request was sent again because a middleware asks for it",
+    RetryOnRefused "a server did not serve a request, which was sent again elsewhere",
     RetryOnReused "a kept connection died under a request, which was sent again",
     ServerFailed "a passively checked server failed",
     ServerRecovered "a passively checked server succeeded again",

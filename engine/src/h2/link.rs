@@ -253,6 +253,17 @@ impl Link {
         self.reading = Reading::Preface(bytes);
     }
 
+    /// Streams of ours that the other side allows.
+    pub fn streams_allowed(&self) -> u32 {
+        self.theirs.streams_max
+    }
+
+    /// What is known of that before the other side has said it.
+    pub fn expect_streams(&mut self, streams_max: u32) {
+        debug_assert!(!self.greeted, "what was said counts more than what was expected");
+        self.theirs.streams_max = self.theirs.streams_max.min(streams_max);
+    }
+
     /// Gives a stream that the other side opened to whoever serves it.
     pub fn adopt(&mut self, id: u32, owner: ConnId) {
         if let Some(stream) = self.streams.get_mut(id) {

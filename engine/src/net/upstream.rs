@@ -13,6 +13,8 @@ pub struct Upstreams {
     pub sessions: Vec<ConnId>,
     /// Connections being dialed that are or may be HTTP/2.
     pub dialing: u32,
+    /// Streams that an HTTP/2 connection took when it refused one.
+    pub streams_known: Option<u32>,
     /// The server took HTTP/1.1 when it last could choose.
     pub declined: bool,
     /// Its streams took no other protocols when it last said what they take.

@@ -266,10 +266,12 @@ pub(super) struct Exchange {
     pub(super) reused: bool,
     /// A request to switch protocols may go out on a stream.
     pub(super) over_streams: bool,
-    /// The one retry of a dead kept connection was used.
-    pub(super) retried: bool,
     /// Set once a middleware has sent it again.
     pub(super) again: Option<Box<Again>>,
+    /// The one retry of a request that was lost or not served was used.
+    pub(super) retried: bool,
+    /// The session that did not serve it.
+    pub(super) refused_by: Option<ConnId>,
     /// A failover above the server judges by status.
     pub(super) judged: bool,
     /// Some mirrors want this request.
@@ -336,6 +338,7 @@ impl Exchange {
             over_streams: false,
             retried: false,
             again: None,
+            refused_by: None,
             judged: false,
             mirrored: false,
             sets_cookie: false,

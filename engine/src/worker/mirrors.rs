@@ -2,7 +2,7 @@
 //! if there were no mirrors; clones of its body's chunks are all that is kept.
 
 use super::Worker;
-use super::exchange::{Choices, Exchange, Kept, service_of};
+use super::exchange::{Choices, Exchange, Kept, Multiplex, service_of};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::base::page::{Chunk, Slice};
@@ -13,20 +13,38 @@ use crate::view::stats::MirrorSkip;
 use crate::view::{NodeKind, View};
 use std::rc::Rc;
 
+/// Memory of so many kept bodies waits for the next ones,
+const SPARE_KEPT: usize = 64;
+/// unless there are more pieces in it than this.
+const SPARE_CHUNKS: usize = 64;
+
+impl Kept {
+    fn clear(&mut self) {
+        self.chunks.clear();
+        (self.bytes, self.overgrown, self.starved) = (0, false, false);
+    }
+}
+
 impl Worker {
-    /// Settles how much of the body is to be kept for mirrors and for a failover.
+    /// Settles how much of the body is to be kept: for mirrors and for a failover as much as they
+    /// say, for a server that may refuse a stream a little.
     pub(super) fn prepare_to_keep(&mut self, key: Key) {
-        let budget = u64::from(self.limits.kept_bytes);
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        let retry = exchange.retry().map(|retry| retry.body_bytes_max.unwrap_or(u64::MAX));
-        if exchange.kept.is_some() || !(exchange.mirrored || exchange.judged || retry.is_some()) {
+        if exchange.kept.is_some() || exchange.up.is_over() {
             return;
         }
-        let view = Rc::clone(&exchange.view);
-        let wanted = kept_max(&view, &exchange.choices).max(retry.unwrap_or(0));
-        exchange.kept_max = wanted.min(budget);
-        let keeps = exchange.kept_max > 0 && !exchange.up.is_over();
-        exchange.kept = keeps.then(Rc::default);
+        let retry = exchange.retry().map(|retry| retry.body_bytes_max.unwrap_or(u64::MAX));
+        let wanted = if exchange.mirrored || exchange.judged || retry.is_some() {
+            kept_max(&exchange.view, &exchange.choices).max(retry.unwrap_or(0))
+        } else if exchange.multiplex() == Multiplex::Never {
+            0
+        } else {
+            u64::from(self.limits.refused_bytes)
+        };
+        exchange.kept_max = wanted.min(u64::from(self.limits.kept_bytes));
+        if exchange.kept_max > 0 {
+            exchange.kept = Some(self.spare_kept.pop().unwrap_or_default());
+        }
     }
 
     /// Keeps a piece of the body, if somebody may need it and there is room.
@@ -41,7 +59,8 @@ impl Worker {
         let over_own = kept.bytes + bytes > exchange.kept_max;
         if over_own || self.kept_bytes + bytes > budget {
             self.kept_bytes -= kept.bytes;
-            *kept = Kept { overgrown: true, starved: !over_own, ..Kept::default() };
+            kept.clear();
+            (kept.overgrown, kept.starved) = (true, !over_own);
             exchange.replayed = 0;
             self.mark(Mark::KeptOvergrown);
             return;
@@ -54,9 +73,12 @@ impl Worker {
 
     /// Forgets an exchange's share of what is kept; mirrors may still hold theirs.
     pub(super) fn forget_kept(&mut self, exchange: &mut Exchange) {
-        let Some(kept) = exchange.kept.take() else { return };
-        if let Ok(kept) = Rc::try_unwrap(kept) {
-            self.kept_bytes -= kept.bytes;
+        let Some(mut shared) = exchange.kept.take() else { return };
+        let Some(kept) = Rc::get_mut(&mut shared) else { return };
+        self.kept_bytes -= kept.bytes;
+        kept.clear();
+        if self.spare_kept.len() < SPARE_KEPT && kept.chunks.capacity() <= SPARE_CHUNKS {
+            self.spare_kept.push(shared);
         }
     }
 

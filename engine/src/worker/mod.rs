@@ -71,7 +71,7 @@ use conn::Conn;
 use consult::Concluded;
 use date::Date;
 use drain::Draining;
-use exchange::{CoreView, Exchange};
+use exchange::{CoreView, Exchange, Kept};
 use log::AccessLines;
 use prove::Proofs;
 use retry::Budget;
@@ -128,6 +128,8 @@ pub struct Worker {
     waiting_large: u32,
     /// Bytes of request bodies kept for mirrors and replays.
     kept_bytes: u64,
+    /// Memory of those that are not needed any more.
+    spare_kept: Vec<Rc<Kept>>,
     /// Bytes of request heads that outgrew their page.
     grown_bytes: u64,
     /// No refused handshake is reported before this.
@@ -212,6 +214,7 @@ impl Worker {
             streams: 0,
             waiting_large: 0,
             kept_bytes: 0,
+            spare_kept: Vec::new(),
             grown_bytes: 0,
             refusals_from: Time::ZERO,
             serial: 0,

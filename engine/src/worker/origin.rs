@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::answer::Answer;
-use super::conn::{Role, Usage};
+use super::conn::{Conn, Role, Usage};
 use super::exchange::{Exchange, Kept, Phase};
 use super::key_of;
 use super::retry::Cause;
@@ -195,26 +195,53 @@ impl Worker {
 
     /// The connection ended before the response did.
     pub(super) fn on_origin_lost(&mut self, key: Key, _fault: Fault) {
+        let again = self.may_send_again(key);
+        let exchange = self.exchanges.get(key).expect("a busy connection has its exchange");
+        let awaiting = exchange.phase == Phase::AwaitingHead;
+        let harmless = exchange.reused && exchange.asking.idempotent;
+        self.release_upstream(key);
+        if again && harmless {
+            self.mark(Mark::RetryOnReused);
+            self.repeat(key);
+        } else {
+            self.fail_for(key, 502, Some(Cause::Lost).filter(|_| awaiting));
+        }
+    }
+
+    /// The server said that it did nothing for a request, so that it may be sent again whatever it
+    /// asks for (RFC 9113 §8.7), as far as its content is still here: once, and not where it was
+    /// refused.
+    pub(super) fn on_not_served(&mut self, owner: ConnId) {
+        let conn = self.conn(owner).filter(|conn| conn.upstream().is_some());
+        let session = conn.and_then(|conn| conn.stream.as_ref()).map(|stream| stream.session);
+        let Some(key) = conn.and_then(Conn::exchange).filter(|key| self.may_send_again(*key))
+        else {
+            self.lose(owner, Fault::Reset);
+            return;
+        };
+        self.release_upstream(key);
+        self.mark(Mark::RetryOnRefused);
+        let exchange = self.exchanges.get_mut(key).expect("a retried exchange exists");
+        exchange.refused_by = session;
+        self.repeat(key);
+    }
+
+    /// Whether nothing of a response came, and the request can be sent as it was.
+    fn may_send_again(&self, key: Key) -> bool {
         let exchange = self.exchanges.get(key).expect("a busy connection has its exchange");
         let id = exchange.upstream.expect("an exchange that lost its connection had one");
         let silent = self.conn(id).is_some_and(|conn| {
             let partial = conn.upstream().is_some_and(|upstream| !upstream.partial.is_empty());
             conn.wire.inbox.is_empty() && !partial
         });
-        let awaiting = exchange.phase == Phase::AwaitingHead;
-        let retry = silent
-            && awaiting
+        silent
+            && exchange.phase == Phase::AwaitingHead
             && exchange.interims == 0
-            && exchange.reused
             && !exchange.retried
-            && exchange.asking.idempotent
-            && exchange.can_replay();
-        self.release_upstream(key);
-        if !retry {
-            self.fail_for(key, 502, Some(Cause::Lost).filter(|_| awaiting));
-            return;
-        }
-        self.mark(Mark::RetryOnReused);
+            && exchange.can_replay()
+    }
+
+    fn repeat(&mut self, key: Key) {
         self.counts().retries.add(1);
         let exchange = self.exchanges.get_mut(key).expect("a retried exchange exists");
         exchange.retried = true;

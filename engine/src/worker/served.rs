@@ -12,7 +12,7 @@ use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
-use crate::boundary::{Batch, Close, Fault};
+use crate::boundary::{Batch, Close};
 use crate::config::fixed::IdleConns;
 use crate::h2::link::{self, Bounds, Link};
 use crate::net::outbox::Outbox;
@@ -41,10 +41,11 @@ impl Worker {
     /// Sends the composed head on a stream to the exchange's server, or lets it wait until the
     /// server has said what its streams take. False if there is no session for it.
     pub(super) fn connect_stream(&mut self, key: Key, target: TargetId) -> bool {
+        let refused_by = self.exchanges.get(key).and_then(|exchange| exchange.refused_by);
         let upgrades = self.exchanges.get(key).is_some_and(|it| it.asking.upgrade.is_some());
         let carrier = match upgrades {
-            true => self.carrier(target),
-            false => self.open_session(target).map_or(Carrier::Nobody, Carrier::Session),
+            true => self.carrier(target, refused_by),
+            false => self.open_session(target, refused_by).map_or(Carrier::Nobody, Carrier::Session),
         };
         let session = match carrier {
             Carrier::Session(session) => session,
@@ -91,10 +92,11 @@ impl Worker {
     }
 
     /// The oldest session to a target that takes one more stream, and was made by the settings of
-    /// today.
-    fn open_session(&self, target: TargetId) -> Option<ConnId> {
+    /// today; any but `except`.
+    fn open_session(&self, target: TargetId, except: Option<ConnId>) -> Option<ConnId> {
         let sessions = &self.targets[target.0 as usize].sessions;
-        sessions.iter().copied().find(|id| match self.conn(*id).map(|conn| &conn.role) {
+        let mut others = sessions.iter().copied().filter(|id| Some(*id) != except);
+        others.find(|id| match self.conn(*id).map(|conn| &conn.role) {
             Some(Role::Session(session)) => {
                 session.link.may_open() && !session.over && self.is_current(*id, target)
             }
@@ -137,10 +139,13 @@ impl Worker {
             trailers_max: self.limits.trailer_bytes,
         };
         let outbox = &mut conn.wire.outbox;
-        let Ok(link) = Link::new(link::Role::Client, bounds, now, outbox, &self.pool) else {
+        let Ok(mut link) = Link::new(link::Role::Client, bounds, now, outbox, &self.pool) else {
             self.on_no_page(id);
             return;
         };
+        if let Some(known) = self.targets[target.0 as usize].streams_known {
+            link.expect_streams(known);
+        }
         let session = Session {
             link,
             side: Side::Server(served),
@@ -226,8 +231,17 @@ impl Worker {
         self.mark(Mark::UpstreamGoingAway);
         self.forget_session(id, served.target);
         for owner in unseen {
-            self.lose(owner, Fault::Reset);
+            self.on_not_served(owner);
         }
+    }
+
+    /// A stream was refused: the next connection to the same server begins with what this one
+    /// turned out to allow.
+    pub(super) fn learn_streams(&mut self, id: ConnId) {
+        let Some(session) = self.session_mut(id) else { return };
+        let Side::Server(served) = session.side else { return };
+        let allowed = session.link.streams_allowed();
+        self.targets[served.target.0 as usize].streams_known = Some(allowed.max(1));
     }
 
     /// Takes a session off its target's list.

@@ -137,6 +137,10 @@ impl Worker {
             Event::Data { owner, data } => self.on_stream_data(owner, data),
             Event::Trailers { owner } => self.on_stream_trailers(owner),
             Event::Ended { owner } => self.on_stream_end(owner),
+            Event::Reset { owner, code: Code::RefusedStream } => {
+                self.learn_streams(id);
+                self.on_not_served(owner);
+            }
             Event::Reset { owner, code: _ } => {
                 self.mark(Mark::StreamReset);
                 self.lose(owner, Fault::Reset);

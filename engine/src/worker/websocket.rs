@@ -46,9 +46,10 @@ impl Worker {
     }
 
     /// Who may carry a WebSocket to a target, of the sessions that take one more stream.
-    pub(super) fn carrier(&self, target: TargetId) -> Carrier {
+    pub(super) fn carrier(&self, target: TargetId, except: Option<ConnId>) -> Carrier {
         let mut silent = false;
-        for id in self.targets[target.0 as usize].sessions.iter().copied() {
+        let sessions = self.targets[target.0 as usize].sessions.iter().copied();
+        for id in sessions.filter(|id| Some(*id) != except) {
             let Some(Role::Session(session)) = self.conn(id).map(|conn| &conn.role) else {
                 continue;
             };

@@ -19,13 +19,28 @@ impl Server {
     /// Answers the dial.
     #[track_caller]
     fn new(pair: &mut Pair) -> Self {
+        let (server, lines) = Self::greet(pair);
+        assert_eq!(lines.len(), 1, "one request goes with it");
+        server
+    }
+
+    /// The same for a [`POST`].
+    #[track_caller]
+    fn of_post(pair: &mut Pair) -> Self {
+        let (server, lines) = Self::greet(pair);
+        assert_eq!((lines.len(), lines[1].as_str()), (2, "1 data body end"));
+        server
+    }
+
+    #[track_caller]
+    fn greet(pair: &mut Pair) -> (Self, Vec<String>) {
         let end = pair.dialed();
         let mut server = Self { end, ear: Ear::default() };
         let bytes = pair.got_bytes(end);
         let rest = bytes.strip_prefix(PREFACE).expect("the preface comes first");
-        assert_eq!(server.ear.hear(rest).len(), 1, "one request goes with it");
+        let lines = server.ear.hear(rest);
         pair.send(end, frame(Kind::Settings, 0, 0, &[]));
-        server
+        (server, lines)
     }
 
     #[track_caller]
@@ -232,6 +247,118 @@ fn a_server_that_goes_away_is_left_for_another_connection() {
     assert_eq!((pair.ended(server.end), pair.ended(second.end)), ("closed", ""));
     pair.got(server.end);
     pair.nothing_more();
+}
+
+const POST: &str = "POST /p HTTP/1.1\r\nHost: s\r\nContent-Length: 4\r\n\r\nbody";
+
+#[test]
+fn what_a_server_did_not_serve_is_sent_again_elsewhere_whatever_it_asks() {
+    let mut pair = Pair::new(&plan());
+    let clients = [pair.open(), pair.open()];
+    pair.send(clients[0], POST);
+    let mut first = Server::of_post(&mut pair);
+    pair.send(first.end, rst_stream(1, Code::RefusedStream));
+    let second = Server::of_post(&mut pair);
+    second.answer(&mut pair, 1, OK, "22");
+    assert!(pair.got(clients[0]).ends_with("22"));
+    assert_eq!(pair.count(Mark::RetryOnRefused), 1);
+    // The connection that refused one stream serves others.
+    pair.send(clients[1], GET);
+    pair.no_dial();
+    first.hears(&mut pair, &["3 head :method=GET :scheme=http :authority=s :path=/a"]);
+    first.answer(&mut pair, 3, OK, "11");
+    assert!(pair.got(clients[1]).ends_with("11"));
+    pair.nothing_more();
+}
+
+#[test]
+fn a_server_that_goes_away_has_not_seen_later_posts() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, POST);
+    let first = Server::of_post(&mut pair);
+    pair.send(first.end, goaway(0, Code::NoError));
+    let second = Server::of_post(&mut pair);
+    second.answer(&mut pair, 1, OK, "ok");
+    assert!(pair.got(client).ends_with("ok"));
+    assert_eq!(pair.count(Mark::RetryOnRefused), 1);
+    assert_eq!(pair.ended(first.end), "closed");
+    pair.got_bytes(first.end);
+    pair.nothing_more();
+}
+
+#[test]
+fn what_is_refused_twice_is_given_up() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, POST);
+    for _ in 0..2 {
+        let server = Server::of_post(&mut pair);
+        pair.send(server.end, rst_stream(1, Code::RefusedStream));
+    }
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    assert_eq!(pair.count(Mark::RetryOnRefused), 1);
+    pair.no_dial();
+    pair.nothing_more();
+}
+
+#[test]
+fn content_that_is_not_at_hand_any_more_cannot_be_sent_again() {
+    let limits = Limits { refused_bytes: 5, ..Limits::default() };
+    let mut pair = Pair::with(&plan(), limits);
+    let client = pair.open();
+    pair.send(client, "POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n");
+    let mut server = Server::new(&mut pair);
+    pair.send(client, "sixsix");
+    server.hears(&mut pair, &["1 data sixsix"]);
+    pair.send(server.end, rst_stream(1, Code::RefusedStream));
+    assert!(pair.got(client).starts_with("HTTP/1.1 502 "));
+    pair.no_dial();
+    assert_eq!((pair.count(Mark::RetryOnRefused), pair.count(Mark::KeptOvergrown)), (0, 1));
+}
+
+#[test]
+fn a_response_that_began_is_not_asked_for_again() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = Server::new(&mut pair);
+    pair.send(server.end, head(1, &[(":status", "103")]));
+    pair.send(server.end, rst_stream(1, Code::RefusedStream));
+    assert!(pair.got(client).contains("HTTP/1.1 502 "));
+    pair.no_dial();
+    assert_eq!(pair.count(Mark::RetryOnRefused), 0);
+}
+
+#[test]
+fn the_next_connection_begins_with_what_the_last_one_allowed() {
+    let mut pair = Pair::new(&plan());
+    pair.dial = Dial::Hang;
+    let clients = [pair.open(), pair.open()];
+    for client in clients {
+        pair.send(client, POST);
+    }
+    let first = pair.dialed();
+    pair.connect(first);
+    pair.got_bytes(first);
+    // One stream at a time; the second was under way already.
+    pair.send(first, frame(Kind::Settings, 0, 0, &[0, 3, 0, 0, 0, 1]));
+    pair.send(first, rst_stream(1, Code::RefusedStream));
+    pair.send(first, rst_stream(3, Code::RefusedStream));
+    let second = pair.dialed();
+    pair.dial = Dial::Accept;
+    pair.connect(second);
+    let third = Server::of_post(&mut pair);
+    pair.got_bytes(second);
+    pair.send(second, frame(Kind::Settings, 0, 0, &[]));
+    for end in [second, third.end] {
+        pair.send(end, head(1, OK));
+        pair.send(end, ended(data(1, "ok")));
+    }
+    for client in clients {
+        assert!(pair.got(client).ends_with("ok"));
+    }
+    assert_eq!(pair.count(Mark::RetryOnRefused), 2);
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn limits(chance: &mut Prng) -> Limits {
         waiters_per_target: of(&[0, 1, 100]),
         conns_per_target: of(&[1, 2, 100]),
         kept_bytes: of(&[0, 250, 100_000]),
+        refused_bytes: of(&[0, 50, 16_384]),
         grown_head_bytes: of(&[1, 50, 100_000]),
         mirrors_max: of(&[0, 1, 100]),
         linger_bytes: of(&[1, 100_000]),
