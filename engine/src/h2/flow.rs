@@ -40,6 +40,9 @@ impl Credit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Allowance {
     size: u32,
+    /// What it grows to while its reader keeps up: a stream that nobody reads takes no more of the
+    /// connection than it began with.
+    size_max: u32,
     left: u32,
     /// Taken by whoever reads, and not granted again yet.
     taken: u32,
@@ -51,7 +54,12 @@ pub struct Exceeded;
 
 impl Allowance {
     pub fn new(size: u32) -> Self {
-        Self { size, left: size, taken: 0 }
+        Self::growing(size, size)
+    }
+
+    pub fn growing(size: u32, size_max: u32) -> Self {
+        debug_assert!(size <= size_max, "a window does not begin above its end");
+        Self { size, size_max, left: size, taken: 0 }
     }
 
     /// Whether so much may still come.
@@ -71,7 +79,10 @@ impl Allowance {
         if self.taken < self.size.div_ceil(2) {
             return None;
         }
-        let grant = std::mem::take(&mut self.taken);
+        let keeps_up = self.held() <= self.size / 4;
+        let size = if keeps_up { (self.size * 2).min(self.size_max) } else { self.size };
+        let grant = std::mem::take(&mut self.taken) + (size - self.size);
+        self.size = size;
         self.left += grant;
         Some(grant)
     }
@@ -109,5 +120,18 @@ mod tests {
         assert_eq!(window.receive(1), Err(Exceeded));
         assert_eq!(window.release(100), Some(100));
         assert_eq!(window.held(), 0);
+    }
+
+    #[test]
+    fn a_window_grows_while_its_reader_keeps_up() {
+        let mut window = Allowance::growing(100, 300);
+        assert_eq!(window.receive(100), Ok(()));
+        assert_eq!(window.release(60), Some(60), "forty bytes wait");
+        assert_eq!(window.receive(20), Ok(()));
+        assert_eq!((window.release(50), window.held()), (Some(150), 10));
+        assert_eq!(window.receive(190), Ok(()));
+        assert_eq!((window.release(200), window.held()), (Some(300), 0));
+        assert_eq!(window.receive(300), Ok(()));
+        assert_eq!(window.release(300), Some(300), "as large as it may be");
     }
 }

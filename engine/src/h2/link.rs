@@ -24,7 +24,8 @@ pub enum Role {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
     pub streams_max: u32,
-    /// Bytes that one stream may hold here. At least what every stream begins with.
+    /// Bytes that one stream may hold here once its reader has kept up for a while. At least what
+    /// every stream begins with.
     pub stream_window: u32,
     /// Bytes that all streams together may.
     pub window: u32,
@@ -230,10 +231,7 @@ impl Link {
                 Setting::EnableConnectProtocol(1),
             ],
         };
-        let shared = [
-            Setting::InitialWindowSize(self.bounds.stream_window),
-            Setting::MaxHeaderListSize(self.bounds.list_max),
-        ];
+        let shared = [Setting::MaxHeaderListSize(self.bounds.list_max)];
         let settings = own.iter().chain(&shared);
         let length = 6 * frame::length(own.len() + shared.len());
         let head = frame::Head { length, kind: frame::Kind::Settings, flags: 0, stream: 0 };
@@ -314,7 +312,7 @@ impl Link {
             owner,
             state,
             credit: Credit::new(self.theirs.stream_window),
-            allowance: Allowance::new(self.bounds.stream_window),
+            allowance: Allowance::growing(WINDOW_INITIAL, self.bounds.stream_window),
             left,
             headed: false,
             bare: false,

@@ -45,7 +45,9 @@ impl Worker {
         let upgrades = self.exchanges.get(key).is_some_and(|it| it.asking.upgrade.is_some());
         let carrier = match upgrades {
             true => self.carrier(target, refused_by),
-            false => self.open_session(target, refused_by).map_or(Carrier::Nobody, Carrier::Session),
+            false => {
+                self.open_session(target, refused_by).map_or(Carrier::Nobody, Carrier::Session)
+            }
         };
         let session = match carrier {
             Carrier::Session(session) => session,

@@ -32,7 +32,8 @@ impl Worker {
         if exchange.asking.upgrade.is_none() {
             return;
         }
-        let takes = match self.carrier(target) {
+        let refused_by = exchange.refused_by;
+        let takes = match self.carrier(target, refused_by) {
             Carrier::Session(_) | Carrier::Silent => true,
             Carrier::Nobody => !self.targets[target.0 as usize].refuses_tunnels,
         };
