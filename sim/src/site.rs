@@ -505,6 +505,8 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
         }
     };
     set(&mut limits.small_page_bytes, &[64, 1, 200]);
+    set(&mut limits.middle_page_bytes, &[64, 20, 500]);
+    set(&mut limits.middle_pages_max, &[0, 1, 10]);
     set(&mut limits.large_page_bytes, &[64, 300, 2_000]);
     set(&mut limits.idle_large_pages, &[0, 1]);
     set(&mut limits.bulk_pages, &[1, 2]);

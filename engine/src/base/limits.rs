@@ -22,6 +22,10 @@ pub struct Limits {
     pub accepts_per_listener: u32,
     /// Bytes of a small page: what an idle connection pins. Holds a bare request.
     pub small_page_bytes: u32,
+    /// Bytes of a middle page: the head of a request with a few cookies.
+    pub middle_page_bytes: u32,
+    /// Middle pages per worker: one for the head of each stream, and some to write.
+    pub middle_pages_max: u32,
     /// Bytes of a large page: a response of 16 KiB with its head.
     pub large_page_bytes: u32,
     /// Large pages per worker.
@@ -88,12 +92,14 @@ impl Limits {
     /// What a connection or an exchange takes beside its pages is below a kibibyte each.
     pub fn memory_max(&self) -> u64 {
         let small = u64::from(self.small_pages_max()) * u64::from(self.small_page_bytes);
+        let middle = u64::from(self.middle_pages_max) * u64::from(self.middle_page_bytes);
         let large = u64::from(self.large_pages_max) * u64::from(self.large_page_bytes);
         let connections = u64::from(self.clients_max) + u64::from(self.upstreams_max);
         let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
         let streams = 2 * u64::from(self.streams_max);
         let heads = u64::from(self.grown_head_bytes);
         small
+            + middle
             + large
             + heads
             + (connections + exchanges + streams) * 1024
@@ -119,6 +125,8 @@ impl Default for Limits {
             upstreams_max: 4_096,
             accepts_per_listener: 8,
             small_page_bytes: 384,
+            middle_page_bytes: 2 * 1024,
+            middle_pages_max: 32_768,
             large_page_bytes: 17 * 1024,
             large_pages_max: 8_192,
             idle_large_pages: 32,

@@ -7,11 +7,13 @@ use std::ops::Range;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-/// The two sizes of page. How many bytes each holds is the pool's business.
+/// The sizes of page. How many bytes each holds is the pool's business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageSize {
     /// For idle connections: a few hundred bytes.
     Small,
+    /// For what outgrew a small one: the head of a stream, frames that wait to be written.
+    Middle,
     /// For heads and bodies: a response of 16 KiB fits with its head.
     Large,
 }
@@ -23,6 +25,7 @@ pub struct Pool(Rc<Shelves>);
 #[derive(Debug)]
 struct Shelves {
     small: Shelf,
+    middle: Shelf,
     large: Shelf,
 }
 
@@ -64,11 +67,31 @@ pub enum Chunk {
 }
 
 impl Pool {
+    /// A pool of two sizes.
     pub fn new(small_bytes: u32, small_max: u32, large_bytes: u32, large_max: u32) -> Self {
+        Self::of_three([(small_bytes, small_max), (large_bytes, 0), (large_bytes, large_max)])
+    }
+
+    /// For each size, from the smallest, the bytes of a page and the most pages.
+    pub fn of_three([small, middle, large]: [(u32, u32); 3]) -> Self {
         Self(Rc::new(Shelves {
-            small: Shelf::new(small_bytes, small_max),
-            large: Shelf::new(large_bytes, large_max),
+            small: Shelf::new(small.0, small.1),
+            middle: Shelf::new(middle.0, middle.1),
+            large: Shelf::new(large.0, large.1),
         }))
+    }
+
+    /// A page of the smallest size that holds so many bytes, of another one if there is none.
+    pub fn take_for(&self, bytes: usize) -> Option<Page> {
+        let fits = |size| bytes <= self.page_bytes(size) as usize;
+        let order = if fits(PageSize::Small) {
+            [PageSize::Small, PageSize::Middle, PageSize::Large]
+        } else if fits(PageSize::Middle) {
+            [PageSize::Middle, PageSize::Large, PageSize::Small]
+        } else {
+            [PageSize::Large, PageSize::Middle, PageSize::Small]
+        };
+        order.into_iter().find_map(|size| self.take(size))
     }
 
     /// An empty page, or nothing when the pool is at its limit. Allocates only until the pool has
@@ -106,7 +129,7 @@ impl Pool {
 
     /// Bytes of all pages in existence, free or held.
     pub fn resident_bytes(&self) -> u64 {
-        [&self.0.small, &self.0.large]
+        [&self.0.small, &self.0.middle, &self.0.large]
             .iter()
             .map(|shelf| u64::from(shelf.made.get()) * u64::from(shelf.page_bytes))
             .sum()
@@ -117,6 +140,7 @@ impl Shelves {
     fn shelf(&self, size: PageSize) -> &Shelf {
         match size {
             PageSize::Small => &self.small,
+            PageSize::Middle => &self.middle,
             PageSize::Large => &self.large,
         }
     }
@@ -339,6 +363,19 @@ mod tests {
         drop(part);
         assert_eq!(pool.held(PageSize::Small), 0);
         assert!(pool.take(PageSize::Small).expect("the page came back").is_empty());
+    }
+
+    #[test]
+    fn a_page_is_as_small_as_its_content_allows_and_there_are() {
+        let pool = Pool::of_three([(4, 1), (8, 1), (16, 1)]);
+        let capacity = |bytes| pool.take_for(bytes).map(|page| page.capacity());
+        assert_eq!([4, 5, 8, 9, 99].map(capacity), [4, 8, 8, 16, 16].map(Some));
+        let _middle = pool.take(PageSize::Middle).expect("one page of each size");
+        assert_eq!(capacity(5), Some(16));
+        let _large = pool.take(PageSize::Large).expect("one page of each size");
+        assert_eq!(capacity(5), Some(4));
+        let _small = pool.take(PageSize::Small).expect("one page of each size");
+        assert_eq!((capacity(1), pool.resident_bytes()), (None, 28));
     }
 
     #[test]

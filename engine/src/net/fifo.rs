@@ -49,6 +49,11 @@ impl<T> Fifo<T> {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
+    /// Entries that there is memory for beside the first.
+    pub fn room(&self) -> usize {
+        self.rest.capacity()
+    }
+
     pub fn clear(&mut self) {
         self.first = None;
         self.rest.clear();

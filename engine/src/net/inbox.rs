@@ -109,6 +109,11 @@ impl Inbox {
         self.slices = joined;
     }
 
+    /// Pieces that there is memory for.
+    pub fn room(&self) -> usize {
+        self.slices.room()
+    }
+
     pub fn clear(&mut self) {
         self.slices.clear();
         self.bytes = 0;

@@ -2,11 +2,13 @@
 //! pages they arrived in.
 
 use super::fifo::Fifo;
-use crate::base::page::{Chunk, Page, PageSize, Pool};
+use crate::base::page::{Chunk, Page, Pool};
 use crate::boundary::Batch;
 
 /// Up to this size copying costs less than one more piece in the write.
 const COPY_MAX: usize = 1024;
+/// Memory that is not asked for before it is needed.
+const MIDDLE_MAX: usize = 2048;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -34,7 +36,9 @@ impl Outbox {
         while !bytes.is_empty() {
             if self.tail.as_ref().is_none_or(|page| page.spare() == 0) {
                 self.freeze();
-                self.tail = Some(page_for(bytes.len(), pool).ok_or(NoPage)?);
+                // Where much waits already, more is to be expected.
+                let room = bytes.len().max(self.bytes.min(MIDDLE_MAX));
+                self.tail = Some(pool.take_for(room).ok_or(NoPage)?);
             }
             let tail = self.tail.as_mut().expect("a tail was just made");
             let count = tail.append(bytes);
@@ -103,6 +107,11 @@ impl Outbox {
         }
     }
 
+    /// Pieces that there is memory for.
+    pub fn room(&self) -> usize {
+        self.chunks.room()
+    }
+
     pub fn clear(&mut self) {
         self.chunks.clear();
         self.tail = None;
@@ -121,17 +130,10 @@ impl Outbox {
     }
 }
 
-/// A small page if the bytes fit, any page if need be.
-pub(super) fn page_for(bytes: usize, pool: &Pool) -> Option<Page> {
-    let small = bytes <= pool.page_bytes(PageSize::Small) as usize;
-    let (first, second) =
-        if small { (PageSize::Small, PageSize::Large) } else { (PageSize::Large, PageSize::Small) };
-    pool.take(first).or_else(|| pool.take(second))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::page::PageSize;
     use std::sync::Arc;
 
     fn gathered(outbox: &mut Outbox, limit: usize) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! A connection's TLS: the session, and what it has sealed and is not written yet.
 
 use super::inbox::Inbox;
-use super::outbox::{NoPage, Outbox, page_for};
+use super::outbox::{NoPage, Outbox};
 use crate::base::page::{Page, Pool};
 use crate::tls::{Session, Trouble};
 use std::io;
@@ -29,7 +29,7 @@ impl Secure {
             while !bytes.is_empty() {
                 if page.as_ref().is_none_or(|page| page.spare() == 0) {
                     inbox.extend(page.take());
-                    page = page_for(bytes.len(), pool);
+                    page = pool.take_for(bytes.len());
                 }
                 let Some(page) = &mut page else { return false };
                 let count = page.append(bytes);

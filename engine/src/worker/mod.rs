@@ -77,6 +77,7 @@ use prove::Proofs;
 use retry::Budget;
 use std::rc::Rc;
 use std::sync::Arc;
+use stream::Remains;
 pub use sweep::Census;
 
 /// What a worker is built with.
@@ -124,6 +125,8 @@ pub struct Worker {
     mirrors: u32,
     /// Streams of HTTP/2 connections.
     streams: u32,
+    /// Memory of those that are over.
+    remains: Vec<Remains>,
     /// Client connections that wait for bytes with a large page.
     waiting_large: u32,
     /// Bytes of request bodies kept for mirrors and replays.
@@ -184,12 +187,11 @@ impl Worker {
         let listeners = view.entries.iter().map(|_| Listener::default()).collect();
         let small_max = limits.small_pages_max();
         let mut worker = Self {
-            pool: Pool::new(
-                limits.small_page_bytes,
-                small_max,
-                limits.large_page_bytes,
-                limits.large_pages_max,
-            ),
+            pool: Pool::of_three([
+                (limits.small_page_bytes, small_max),
+                (limits.middle_page_bytes, limits.middle_pages_max),
+                (limits.large_page_bytes, limits.large_pages_max),
+            ]),
             limits,
             accounts,
             now: Time::ZERO,
@@ -212,6 +214,7 @@ impl Worker {
             upstreams: 0,
             mirrors: 0,
             streams: 0,
+            remains: Vec::new(),
             waiting_large: 0,
             kept_bytes: 0,
             spare_kept: Vec::new(),

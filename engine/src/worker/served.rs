@@ -5,7 +5,6 @@ use super::client::after;
 use super::conn::{Partial, Role, Upstream, Usage};
 use super::exchange::{Multiplex, Phase};
 use super::session::{Session, Side};
-use super::stream::Stream;
 use super::websocket::Carrier;
 use super::{Worker, key_of};
 use crate::base::id::{ConnId, TargetId};
@@ -202,7 +201,7 @@ impl Worker {
             idle_timeout: served.idle_timeout,
             multiplexed: true,
         });
-        let owner = self.insert_stream(role, Stream::new(id, 0));
+        let owner = self.insert_stream(role, id, 0);
         let mut number = 0;
         let scheme: &[u8] = if served.secure { b"https" } else { b"http" };
         self.with_link(id, |link, io| {

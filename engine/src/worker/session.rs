@@ -4,11 +4,9 @@
 use super::client::after;
 use super::conn::{Client, Conn, Partial, Role, Talk};
 use super::served::Served;
-use super::stream::Stream;
 use super::{Worker, key_of};
 use crate::base::id::{ConnId, EntryId};
 use crate::base::mark::Mark;
-use crate::base::page::PageSize;
 use crate::base::time::Time;
 use crate::boundary::{Close, Fault};
 use crate::h2::frame::{self, Code};
@@ -195,7 +193,7 @@ impl Worker {
             last: true,
             said_last: true,
         });
-        let owner = self.insert_stream(role, Stream::new(id, number));
+        let owner = self.insert_stream(role, id, number);
         let conn = self.conn_mut(owner).expect("just inserted");
         conn.wire.eof = ended;
         conn.wire.set(Due::Request, by);
@@ -213,17 +211,10 @@ impl Worker {
 
     /// Copies the head that was gathered into pages of the stream. False if there are none.
     pub(super) fn put_gathered(&mut self, owner: ConnId) -> bool {
-        let small = self.pool.page_bytes(PageSize::Small) as usize;
         let Some(conn) = self.conns.get_mut(key_of(owner)) else { return false };
         let mut rest = self.scratch.gather.text.as_slice();
         while !rest.is_empty() {
-            let fits = rest.len() <= small;
-            let (first, second) = match fits {
-                true => (PageSize::Small, PageSize::Large),
-                false => (PageSize::Large, PageSize::Small),
-            };
-            let page = self.pool.take(first).or_else(|| self.pool.take(second));
-            let Some(mut page) = page else {
+            let Some(mut page) = self.pool.take_for(rest.len()) else {
                 self.mark(Mark::PagesExhausted);
                 return false;
             };

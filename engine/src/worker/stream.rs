@@ -13,10 +13,16 @@ use crate::h2::frame::Code;
 use crate::h2::link::Io;
 use crate::h2::write::Sent;
 use crate::http::fields::{InTrailer, in_trailer};
+use crate::net::inbox::Inbox;
+use crate::net::outbox::Outbox;
 use crate::net::wire::{Due, Half, Link, Wire};
 
 /// What one stream may send before others get their turn.
 const TURN: usize = 64 * 1024;
+/// Streams whose memory waits for the next ones, and how much of it.
+const REMAINS_MAX: usize = 1_024;
+const REMAINING_LINES: usize = 1_024;
+const REMAINING_PIECES: usize = 64;
 /// Pieces in an inbox that are copied together if they are small.
 const PIECES_MAX: usize = 16;
 
@@ -48,16 +54,54 @@ impl Stream {
             trailers: Vec::new(),
         }
     }
+
+    /// A new stream in the memory of an old one.
+    fn renew(&mut self, session: ConnId, number: u32) {
+        self.came.clear();
+        self.trailers.clear();
+        let (came, trailers) = (std::mem::take(&mut self.came), std::mem::take(&mut self.trailers));
+        *self = Self { came, trailers, ..Self::new(session, number) };
+    }
+}
+
+/// What a stream that is over leaves for the next one.
+#[derive(Debug)]
+pub(super) struct Remains {
+    stream: Box<Stream>,
+    inbox: Inbox,
+    outbox: Outbox,
+}
+
+impl Remains {
+    /// Nothing if it is more than most streams need.
+    fn of(mut conn: Conn) -> Option<Self> {
+        let stream = conn.stream.take()?;
+        let lines = stream.came.capacity().max(stream.trailers.capacity());
+        let (mut inbox, mut outbox) = (conn.wire.inbox, conn.wire.outbox);
+        inbox.clear();
+        outbox.clear();
+        let pieces = inbox.room().max(outbox.room());
+        let usual = lines <= REMAINING_LINES && pieces <= REMAINING_PIECES;
+        usual.then_some(Self { stream, inbox, outbox })
+    }
 }
 
 impl Worker {
     /// Puts a stream into a slot of its own.
-    pub(super) fn insert_stream(&mut self, role: Role, stream: Stream) -> ConnId {
+    pub(super) fn insert_stream(&mut self, role: Role, session: ConnId, number: u32) -> ConnId {
         self.streams += 1;
         let id = id_of(self.conns.next_key());
         let mut wire = Wire::new(id);
         wire.link = Link::Open;
-        let key = self.conns.insert(Conn { wire, role, stream: Some(Box::new(stream)) });
+        let stream = match self.remains.pop() {
+            Some(Remains { mut stream, inbox, outbox }) => {
+                (wire.inbox, wire.outbox) = (inbox, outbox);
+                stream.renew(session, number);
+                stream
+            }
+            None => Box::new(Stream::new(session, number)),
+        };
+        let key = self.conns.insert(Conn { wire, role, stream: Some(stream) });
         debug_assert_eq!(key, key_of(id), "the next key is the next key");
         id
     }
@@ -208,6 +252,9 @@ impl Worker {
             self.mark(Mark::StreamCut);
         }
         let (session, number) = (stream.session, stream.number);
+        if self.remains.len() < REMAINS_MAX {
+            self.remains.extend(Remains::of(conn));
+        }
         self.with_link(session, |link, io| link.let_go(io, number, code));
     }
 }

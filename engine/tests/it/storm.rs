@@ -99,6 +99,8 @@ fn limits(chance: &mut Prng) -> Limits {
         accepts_per_listener: of(&[1, 8]),
         small_page_bytes: of(&[1, 16, 512]),
         large_page_bytes: of(&[1, 64, 17_408]),
+        middle_page_bytes: of(&[1, 100, 2_048]),
+        middle_pages_max: of(&[0, 3, 1_000]),
         large_pages_max: of(&[2, 40, 8_192]),
         idle_large_pages: of(&[0, 2, 128]),
         bulk_pages: of(&[1, 4, 16]),
