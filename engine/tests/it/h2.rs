@@ -7,6 +7,7 @@ use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::time::Span;
 use engine::h2::frame::{Code, END_HEADERS, END_STREAM, Kind, rst_stream, window_update};
+use engine::worker::Census;
 
 struct Client {
     end: End,
@@ -294,6 +295,23 @@ fn a_list_of_fields_that_is_too_long_is_answered() {
     let head = "1 head :status=431 content-type=text/plain; charset=utf-8 content-length=31";
     client.hears(&mut pair, &[head, &format!("1 data {text} end")]);
     pair.nothing_more();
+}
+
+#[test]
+fn a_head_holds_a_page_of_its_own_size() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = Client::new(&mut pair);
+    let before = pair.census();
+    for (stream, length) in [(1, 10), (3, 100), (5, 101), (7, 102), (9, 103)] {
+        let long = "v".repeat(length);
+        let fields = vec![("x-filler", long.as_str()); if stream == 9 { 30 } else { 4 }];
+        pair.send(client.end, ended(request(stream, "GET", "/", &fields)));
+        let origin = pair.dialed();
+        pair.got(origin);
+    }
+    let held = pair.census();
+    let more = |pick: fn(&Census) -> u32| pick(&held) - pick(&before);
+    assert_eq!((more(|it| it.middle_pages), more(|it| it.large_pages)), (3, 1));
 }
 
 #[test]
