@@ -141,7 +141,9 @@ impl Worker {
             }
             Event::Reset { owner, code: _ } => {
                 self.mark(Mark::StreamReset);
-                self.lose(owner, Fault::Reset);
+                if !self.has_answered_in_full(owner) {
+                    self.lose(owner, Fault::Reset);
+                }
             }
             Event::Granted { owner: Some(owner) } => self.touch(owner),
             Event::Granted { owner: None } => self.wake_streams(id),

@@ -140,6 +140,21 @@ impl Worker {
         self.on_stream_end(owner);
     }
 
+    /// Whether a reset merely says that the rest of a request is not wanted: what was answered in
+    /// full before is not to be discarded (RFC 9113 §8.1).
+    pub(super) fn has_answered_in_full(&mut self, owner: ConnId) -> bool {
+        let Some(conn) = self.conns.get_mut(key_of(owner)) else { return false };
+        let tunnel = conn.stream.as_ref().is_some_and(|stream| stream.tunnel);
+        if conn.upstream().is_none() || !conn.wire.eof || tunnel {
+            return false;
+        }
+        conn.wire.half = Half::Broken;
+        conn.wire.forget_unsent();
+        self.mark(Mark::UploadRefused);
+        self.touch(owner);
+        true
+    }
+
     /// A head came for a stream of ours, interim or final.
     pub(super) fn on_stream_head(&mut self, owner: ConnId, ended: bool) {
         if !self.put_gathered(owner) {

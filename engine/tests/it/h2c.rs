@@ -402,6 +402,26 @@ fn a_response_that_breaks_off_is_cut() {
 }
 
 #[test]
+fn a_response_survives_the_reset_behind_it() {
+    for code in [Code::NoError, Code::Cancel] {
+        let mut pair = Pair::new(&plan());
+        let client = pair.open();
+        pair.send(client, "POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n");
+        let mut server = Server::new(&mut pair);
+        pair.send(client, "abc");
+        server.hears(&mut pair, &["1 data abc"]);
+        let answer = [head(1, OK), ended(data(1, "no")), rst_stream(1, code).to_vec()];
+        pair.send(server.end, answer.concat());
+        assert!(pair.got(client).ends_with("\r\n\r\nno"));
+        pair.send(client, "defghi");
+        server.hears(&mut pair, &[]);
+        assert_eq!((pair.ended(client), pair.count(Mark::UploadRefused)), ("shut", 1));
+        pair.fin(client);
+        pair.nothing_more();
+    }
+}
+
+#[test]
 fn a_server_that_breaks_the_rules_is_a_bad_gateway() {
     let mut pair = Pair::new(&plan());
     let client = pair.open();
