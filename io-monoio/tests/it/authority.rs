@@ -4,10 +4,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use std::fs;
 use std::path::Path;
 
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -15,14 +15,14 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a root"))
     }
 
-    pub(super) fn issue_all(&self, folder: &Path) {
+    pub(crate) fn issue_all(&self, folder: &Path) {
         fs::write(folder.join("ca.crt"), self.0.pem()).expect("a writable folder");
         self.issue("child-1", "127.0.0.1", folder);
         self.issue("child-2", "127.0.0.1", folder);
         self.issue("parent", "parent.example", folder);
     }
 
-    pub(super) fn issue(&self, name: &str, of: &str, folder: &Path) {
+    pub(crate) fn issue(&self, name: &str, of: &str, folder: &Path) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![of.to_owned()]).expect("a name");
         let cert = params.signed_by(&key, &self.0).expect("a certificate");

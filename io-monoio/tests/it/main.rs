@@ -1,7 +1,9 @@
 //! The driver over real sockets.
 
+mod authority;
 mod command;
 mod examples;
 mod foresight;
 mod smoke;
+mod wire;
 mod world;

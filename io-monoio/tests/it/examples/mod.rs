@@ -1,10 +1,9 @@
 //! Every folder of `examples/` as it stands: real processes, real sockets, and answers counted at
 //! the origins.
 
-mod authority;
 mod stage;
 
-use authority::Authority;
+use crate::authority::Authority;
 use stage::Stage;
 
 #[test]
