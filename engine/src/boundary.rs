@@ -40,6 +40,9 @@ pub enum Input {
     Report(Report),
     /// A job that the machine asked for has finished. Exactly one per [`Effect::Job`].
     Job { job: JobId, answer: Answer },
+    /// A Workload API told who we are and whom to trust (the answer of `FetchX509SVID`), or why it
+    /// tells nothing any more.
+    Workload(Result<Secret, String>),
     /// Watched files may have changed, or the operator asked for a reload.
     Changed,
     /// Stop accepting, finish what is in flight, give up at `by`.

@@ -8,6 +8,7 @@ use crate::listen::CannotListen;
 use crate::runtime::{NoRing, Runtime};
 use crate::slot::{Mailbox, Post};
 use crate::start::Start;
+use crate::workload::Watch;
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::line::Level;
 use engine::base::time::{Span, Time};
@@ -108,6 +109,7 @@ pub struct Handle {
     pub(crate) helpers: Vec<JoinHandle<()>>,
     pub(crate) ends: Receiver<End>,
     pub(crate) watcher: Option<RecommendedWatcher>,
+    pub(crate) workload: Option<Watch>,
 }
 
 /// What can be asked of a running gateway, from any thread.
@@ -177,8 +179,8 @@ impl Handle {
     /// helpers stay as long as somebody holds a [`Remote`].
     pub fn join(self) -> Result<(), Broken> {
         self.wait()?;
-        let Self { threads, helpers, remote, watcher, .. } = self;
-        drop(watcher);
+        let Self { threads, helpers, remote, watcher, workload, .. } = self;
+        drop((watcher, workload));
         threads.into_iter().for_each(|thread| drop(thread.join()));
         // The helpers end with their last handle.
         drop(remote);

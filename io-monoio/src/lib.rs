@@ -21,3 +21,4 @@ mod seat;
 pub mod slot;
 mod start;
 mod watch;
+mod workload;

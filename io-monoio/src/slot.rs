@@ -2,6 +2,7 @@
 //! socket pair wakes the ring of the thread that owns the machine.
 
 use engine::base::id::JobId;
+use engine::base::secret::Secret;
 use engine::base::time::Time;
 use engine::boundary::{Answer, Input, Report};
 use engine::view::View;
@@ -30,6 +31,7 @@ struct Mail {
 pub enum Post {
     Report(Report),
     Answered { job: JobId, answer: Answer },
+    Workload(Result<Secret, String>),
     Changed,
     Drain { by: Time },
 }
@@ -69,6 +71,7 @@ impl Mailbox {
         batch.extend(mail.posts.drain(..).map(|post| match post {
             Post::Report(report) => Input::Report(report),
             Post::Answered { job, answer } => Input::Job { job, answer },
+            Post::Workload(told) => Input::Workload(told),
             Post::Changed => Input::Changed,
             Post::Drain { by } => Input::Drain { by },
         }));

@@ -10,10 +10,13 @@ use crate::listen;
 use crate::seat::{CONTROL_ENTRIES, Seat, WORKER_ENTRIES};
 use crate::slot::Mailbox;
 use crate::watch;
+use crate::workload::{self, Watch};
 use engine::base::line::Level;
 use engine::base::time::Span;
 use engine::config::fixed::{EntryPoint, Fixed};
+use engine::config::spiffe::Source;
 use engine::control::Control;
+use engine::tls::SPIFFE;
 use engine::view::View;
 use engine::view::stats::Stats;
 use engine::worker::{Setup, Worker};
@@ -48,6 +51,7 @@ pub(crate) struct Start {
     threads: Vec<JoinHandle<()>>,
     entries: Vec<(String, SocketAddr)>,
     watcher: Option<RecommendedWatcher>,
+    workload: Option<Watch>,
     tell: Sender<End>,
     ends: Receiver<End>,
     news: Sender<News>,
@@ -95,6 +99,7 @@ impl Start {
             threads: Vec::new(),
             entries: Vec::new(),
             watcher: None,
+            workload: None,
             tell,
             ends,
             news,
@@ -104,6 +109,11 @@ impl Start {
 
     pub(crate) fn run(&mut self) -> Result<(), CannotStart> {
         self.start_control()?;
+        if let Some(Source::Workload(api)) = &self.fixed.spiffe {
+            let (watch, thread) = workload::watch(api.clone(), self.control.clone())?;
+            self.workload = Some(watch);
+            self.helpers.push(thread);
+        }
         let view = self.first_reading()?;
         let mut sockets = Vec::new();
         for entry in &view.entries {
@@ -142,6 +152,7 @@ impl Start {
             helpers: self.helpers,
             ends: self.ends,
             watcher: self.watcher,
+            workload: self.workload,
         }
     }
 
@@ -184,7 +195,9 @@ impl Start {
 
     fn has_read(&self, view: &View) -> bool {
         let reloads = &view.status.reloads;
-        self.fixed.file.is_none() || reloads.applied + reloads.refused > 0
+        let has_files = self.fixed.file.is_none() || reloads.applied + reloads.refused > 0;
+        let known = || view.certificates.iter().any(|it| &*it.label == SPIFFE);
+        has_files && (self.workload.is_none() || known())
     }
 
     fn start_workers(

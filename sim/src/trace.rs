@@ -104,6 +104,7 @@ impl Trace {
                 self.fold(job.0);
                 self.fold_answer(answer);
             }
+            Input::Workload(told) => self.fold_debug(told),
             Input::Changed => self.fold(7),
             Input::Drain { by } => self.fold(by.nanos()),
         }
@@ -195,9 +196,11 @@ impl fmt::Display for Shown<'_> {
             }
             Input::Done { op, outcome } => write!(f, "{:?} {:?} {outcome:?}", op.conn, op.kind),
             Input::View(view) => write!(f, "View {}", view.epoch),
-            Input::Job { .. } | Input::Report(_) | Input::Changed | Input::Drain { .. } => {
-                write!(f, "{:?}", self.0)
-            }
+            Input::Job { .. }
+            | Input::Report(_)
+            | Input::Workload(_)
+            | Input::Changed
+            | Input::Drain { .. } => write!(f, "{:?}", self.0),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod prng;
 pub mod secret;
 pub mod sip;
 pub mod slab;
+pub mod spiffe;
 pub mod text;
 pub mod time;
 pub mod timers;

@@ -5,7 +5,7 @@
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic};
 use super::fixed::{EntryPoint, Fixed};
 use super::references::{self, Middlewares, Place};
-use super::tls::DEFAULT;
+use super::tls::{DEFAULT, Demand, Trust};
 use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
 use super::{document, fixed_from_file};
 use crate::base::diag::Diagnostic;
@@ -77,6 +77,7 @@ fn joined(world: Option<Fixed>, other: Fixed) -> Fixed {
     world.entry_points.extend(other.entry_points);
     world.uplink_entry_points.extend(other.uplink_entry_points);
     world.refused_entry_points.extend(other.refused_entry_points);
+    world.spiffe = world.spiffe.or(other.spiffe);
     match (&mut world.multicluster, other.multicluster) {
         (Some(all), Some(more)) => all.children.extend(more.children),
         (all @ None, more) => *all = more,
@@ -123,6 +124,7 @@ pub fn between_others(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnosti
     check.chains();
     check.uplinks();
     check.entry_points();
+    check.transports();
     check.children();
     check.found
 }
@@ -373,6 +375,37 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Transports that speak of identities, where nobody tells any.
+    fn transports(&mut self) {
+        let dynamic = self.dynamic;
+        if self.fixed.is_none_or(|fixed| fixed.spiffe.is_some()) {
+            return;
+        }
+        for named in &dynamic.transports {
+            let tls = named.transport.tls.as_ref();
+            if tls.is_some_and(|tls| matches!(tls.trust, Trust::Spiffe(_))) {
+                let path = format!("{}.spiffe", path_of("serversTransports", &named.name));
+                let text = "nothing says where identities come from";
+                let problem = Diagnostic::error("missing", path, text);
+                let help = "the root key spiffe of the static configuration";
+                self.add(&named.place, problem.help(help));
+            }
+        }
+    }
+
+    /// Callers are known by SPIFFE or by the options, not by both.
+    fn callers(&mut self, entry: &EntryPoint) {
+        let named = self.dynamic.options.iter().find(|it| Some(&it.name) == entry.tls.as_ref());
+        if entry.callers.is_some()
+            && let Some(options) = named.filter(|it| it.clients.demand != Demand::Nothing)
+        {
+            let path = format!("tls.options.{}.clientAuth", options.name.trim_end_matches("@file"));
+            let text = format!("the entry point {} knows callers by SPIFFE", entry.name);
+            let problem = Diagnostic::error("several-kinds", path, text);
+            self.add(&options.place, problem.help("leave out clientAuth"));
+        }
+    }
+
     /// Middlewares of entry points, and where the process's own pages are served.
     fn entry_points(&mut self) {
         let Some(fixed) = self.fixed else { return };
@@ -387,6 +420,7 @@ impl<'a> Check<'a> {
                 let path = format!("entryPoints.{}.http.tls", entry.name);
                 self.found.extend(self.options(&path, name));
             }
+            self.callers(entry);
         }
         let ping = fixed.ping.iter().map(|ping| ("ping", ping.manual_routing, &ping.entry_point));
         let metrics = fixed

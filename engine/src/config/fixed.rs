@@ -2,6 +2,7 @@
 //! what the reference in `docs/` says.
 
 use super::encoded::EncodedRefused;
+use super::spiffe::{Allowed, Source};
 use super::tls::ClientTls;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
@@ -29,6 +30,8 @@ pub struct Fixed {
     pub throttle: Span,
     /// Transport of every server that names no other.
     pub servers_transport: Transport,
+    /// Where SPIFFE identities come from.
+    pub spiffe: Option<Source>,
     /// Our own settings, under the root key `tieline`.
     pub tieline: Settings,
 }
@@ -48,6 +51,7 @@ impl Default for Fixed {
             log: Log::default(),
             throttle: Span::secs(2),
             servers_transport: Transport::default(),
+            spiffe: None,
             tieline: Settings::default(),
         }
     }
@@ -96,6 +100,8 @@ pub struct EntryPoint {
     /// The name of the options for routers here that say nothing about TLS: they answer TLS
     /// clients only (`http.tls`).
     pub tls: Option<String>,
+    /// The SPIFFE ids that may call at this uplink entry point (`tieline.spiffe`).
+    pub callers: Option<Allowed>,
 }
 
 impl EntryPoint {
@@ -120,6 +126,7 @@ impl EntryPoint {
             encoded_refused: EncodedRefused::NONE,
             reading: Reading::default(),
             tls: None,
+            callers: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod fixed;
 pub mod references;
 mod report;
 mod sources;
+pub mod spiffe;
 mod startup;
 pub mod tls;
 mod transport;

@@ -11,7 +11,7 @@ use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, warn_of_unknown_roots};
 use super::fields::Fields;
 use super::fixed::{EntryPoint, FileProvider, Fixed, Settings};
 use super::report::Report;
-use super::sources;
+use super::{sources, spiffe};
 use crate::base::diag::Diagnostic;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -92,6 +92,8 @@ fn read(root: &Fields<'_>) -> Fixed {
         fixed.servers_transport = super::transport::transport(&transport);
         transport.close();
     }
+    fixed.spiffe = root.section("spiffe").and_then(spiffe::source);
+    children::demand_identities(root, &fixed);
     fixed.tieline = root.section("tieline").map(settings).unwrap_or_default();
     observe::read(root, &mut fixed);
     helm_only(root);
@@ -117,7 +119,7 @@ const HUB_LATER: [&str; 14] = [
     "tracing",
 ];
 
-const LATER: [&str; 11] = [
+const LATER: [&str; 10] = [
     "certificatesResolvers",
     "core",
     "experimental",
@@ -125,7 +127,6 @@ const LATER: [&str; 11] = [
     "hostResolver",
     "ocsp",
     "pilot",
-    "spiffe",
     "tcpServersTransport",
     "tls",
     "tracing",

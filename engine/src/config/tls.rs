@@ -1,6 +1,7 @@
 //! TLS settings of both sides after validation: what may be agreed on, whom to trust, who to be.
 
 use super::fixed::{Fixed, Scheme};
+use super::spiffe::{Allowed, Source};
 use super::typed::{Dynamic, Place, ServiceKind};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -146,8 +147,6 @@ impl Terms {
 pub enum San {
     Dns(String),
     Uri(String),
-    /// Any SPIFFE id of this trust domain.
-    TrustDomain(String),
 }
 
 /// How to talk TLS to servers.
@@ -175,6 +174,8 @@ pub enum Trust {
     /// As `Roots`, or the system if there are none, but the certificate may be for any name:
     /// [`ClientTls::peers`] says who it must be.
     AnyName(Vec<Pem>),
+    /// The bundle's of the server's trust domain. The own identity comes with the bundles.
+    Spiffe(Allowed),
     /// Anybody's: `insecureSkipVerify`.
     DangerAnybody,
 }
@@ -237,8 +238,9 @@ impl ServerTls {
 pub struct ClientAuth {
     pub demand: Demand,
     pub roots: Vec<Pem>,
-    /// One of these a client with a verified certificate must be. Empty is no such demand.
-    pub callers: Vec<San>,
+    /// Instead of `roots`: callers are verified by the bundle of their trust domain, and the own
+    /// SVID is what they are shown. It takes a demand to verify.
+    pub spiffe: Option<Allowed>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -292,13 +294,17 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     for settings in transports().filter_map(|transport| transport.tls.as_ref()) {
         match &settings.trust {
             Trust::Roots(roots) | Trust::AnyName(roots) => pems.extend(roots),
-            Trust::System | Trust::DangerAnybody => {}
+            Trust::System | Trust::Spiffe(_) | Trust::DangerAnybody => {}
         }
         pems.extend(settings.certificates.iter().flat_map(KeyPair::pems));
     }
     let shown = dynamic.certificates.iter().chain(&dynamic.default_certificate);
     pems.extend(shown.flat_map(|certificate| certificate.pair.pems()));
     pems.extend(dynamic.options.iter().flat_map(|options| &options.clients.roots));
+    if let Some(Source::Files { pair, bundles }) = &fixed.spiffe {
+        pems.extend(pair.pems());
+        pems.extend(bundles.iter().flat_map(|(_, roots)| roots));
+    }
     let mut files: BTreeSet<Arc<str>> = pems.iter().filter_map(|it| it.file().cloned()).collect();
     let secure_child = children().any(|child| child.address.scheme == Scheme::Https);
     let secure_server = dynamic.services.iter().any(|service| match &service.kind {
@@ -314,7 +320,7 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     let by_system = |settings: Option<&Arc<ClientTls>>| match settings.map(|it| &it.trust) {
         None | Some(Trust::System) => true,
         Some(Trust::AnyName(roots)) => roots.is_empty(),
-        Some(Trust::Roots(_) | Trust::DangerAnybody) => false,
+        Some(Trust::Roots(_) | Trust::Spiffe(_) | Trust::DangerAnybody) => false,
     };
     let trusts_system = transports().any(|transport| by_system(transport.tls.as_ref()));
     if (secure_child || secure_server || secure_judge) && trusts_system {

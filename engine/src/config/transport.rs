@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, bad_value};
 use super::fixed::{IdleConns, Transport};
+use super::spiffe::{Allowed, allowed};
 use super::tls::{ClientTls, Curve, KeyPair, Pem, San, Suite, Terms, Trust, Version};
 use std::sync::Arc;
 
@@ -38,24 +39,38 @@ fn client_tls(fields: &Fields<'_>) -> ClientTls {
     let roots = pems(fields, "rootCAs");
     let peers = peers(fields);
     let skip = fields.flag("insecureSkipVerify").unwrap_or(false);
-    let trust = match (skip, peers.is_empty()) {
-        (true, true) => Trust::DangerAnybody,
-        (true, false) => Trust::AnyName(roots),
-        (false, _) if roots.is_empty() => Trust::System,
-        (false, _) => Trust::Roots(roots),
+    let certificates = pairs(fields, "certificates");
+    let spiffe = fields.section("spiffe").map(|section| {
+        let allowed = allowed(&section, || Allowed::Any);
+        section.close();
+        refuse_beside_spiffe(fields, skip);
+        allowed.unwrap_or(Allowed::Ids(Vec::new()))
+    });
+    let trust = match (spiffe, skip, peers.is_empty()) {
+        (Some(allowed), ..) => Trust::Spiffe(allowed),
+        (None, true, true) => Trust::DangerAnybody,
+        (None, true, false) => Trust::AnyName(roots),
+        (None, false, _) if roots.is_empty() => Trust::System,
+        (None, false, _) => Trust::Roots(roots),
     };
     let server_name = fields.text("serverName").filter(|name| !name.is_empty());
-    if fields.has("spiffe") {
-        let text = "identities of SPIFFE are not supported by this version";
-        fields.error("spiffe", "unsupported", text);
-    }
     ClientTls {
         server_name,
         trust,
-        certificates: pairs(fields, "certificates"),
+        certificates,
         terms: terms(fields),
         peers,
         unusable: String::new(),
+    }
+}
+
+/// With SPIFFE it is settled whom to trust and who to be.
+fn refuse_beside_spiffe(fields: &Fields<'_>, skip: bool) {
+    let others = ["rootCAs", "certificates", "serverName", "peerCertURI", "peerCertSANs"];
+    let skipping = skip.then_some("insecureSkipVerify");
+    for key in others.into_iter().filter(|key| fields.has(key)).chain(skipping) {
+        let text = "whom to trust and who to be is settled by spiffe";
+        fields.error_with_help(key, "several-kinds", text, "leave out one of them");
     }
 }
 

@@ -227,6 +227,7 @@ impl Machine for Control {
                     file.hint(now);
                 }
             }
+            Input::Workload(told) => self.on_workload(told, now),
             Input::Drain { by } => self.drain(by, now),
             // Views come from here.
             Input::View(_) => {}

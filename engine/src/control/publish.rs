@@ -137,6 +137,11 @@ impl Publisher {
         self.dirty |= !self.compiler.is_secure_settled();
     }
 
+    pub(super) fn set_workload(&mut self, told: Result<Secret, String>) {
+        self.compiler.set_workload(told);
+        self.dirty |= !self.compiler.is_secure_settled();
+    }
+
     pub(super) fn rotate_tickets(&mut self) {
         self.compiler.rotate_tickets();
         self.dirty |= !self.compiler.is_secure_settled();

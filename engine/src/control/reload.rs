@@ -84,6 +84,19 @@ impl Control {
         self.apply_staged(now);
     }
 
+    /// Identities of SPIFFE. What was good last stays while nobody tells.
+    pub(super) fn on_workload(&mut self, told: Result<Secret, String>, now: Time) {
+        let line = match &told {
+            Ok(_) => LogLine::new(Level::Info, now, "the Workload API told identities"),
+            Err(why) => {
+                let text = "the Workload API tells nothing, the last good identity stays";
+                LogLine::new(Level::Error, now, text).field("cause", why.clone())
+            }
+        };
+        self.journal.say(line);
+        self.publisher.set_workload(told);
+    }
+
     /// A configuration takes effect once its files were read: nobody is shown another certificate
     /// in between.
     fn apply_staged(&mut self, now: Time) {

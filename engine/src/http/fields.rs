@@ -108,14 +108,25 @@ pub fn is_value(value: &[u8]) -> bool {
 /// have them removed by naming them in `Connection`.
 pub fn survives_nomination(name: &str) -> bool {
     const PREFIX: &str = "x-forwarded-";
-    let forwarded = name
-        .as_bytes()
-        .get(..PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()));
-    forwarded
-        || ["host", "content-length", "x-real-ip", "x-scheme", "x-uplink-name"]
-            .iter()
-            .any(|kept| name.eq_ignore_ascii_case(kept))
+    const KEPT: &[&str] = &[
+        "host",
+        "content-length",
+        "x-real-ip",
+        "x-scheme",
+        "x-tieline-callers",
+        "x-tieline-hops",
+        "x-uplink-name",
+    ];
+    name.get(..PREFIX.len()).is_some_and(|start| is_spelled(start, PREFIX))
+        || KEPT.iter().any(|kept| is_spelled(name, kept))
+}
+
+/// Some servers take an underscore for a hyphen.
+fn is_spelled(name: &str, wanted: &str) -> bool {
+    let alike = |(got, wanted): (u8, u8)| {
+        got.eq_ignore_ascii_case(&wanted) || (got, wanted) == (b'_', b'-')
+    };
+    name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(alike)
 }
 
 /// What `Trailer` may not announce and a trailer section may not carry.
@@ -227,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_client_cannot_nominate_what_the_gateway_answers_for() {
-        for name in ["Host", "X-Forwarded-For", "x-real-ip", "X-Uplink-Name", "content-length"] {
+        for name in ["Host", "X-Forwarded-For", "x_real-ip", "X-Uplink-Name", "X_Tieline_Callers"] {
             assert!(survives_nomination(name), "{name}");
         }
         for name in ["X-Custom", "x-forwarded", "Cookie", ""] {

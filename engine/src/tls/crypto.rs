@@ -31,11 +31,15 @@ impl Clock {
     pub fn seconds(&self) -> u64 {
         self.0.load(Relaxed)
     }
+
+    pub(super) fn now(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(self.seconds()))
+    }
 }
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.seconds())))
+        Some(self.now())
     }
 }
 

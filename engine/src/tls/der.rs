@@ -1,6 +1,7 @@
 //! What people and choices need to know of a certificate, read from its DER encoding (X.690; RFC
 //! 5280 §4.1). It decides nothing about trust.
 
+use crate::base::spiffe::SpiffeId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a certificate says about itself.
@@ -106,13 +107,22 @@ impl CertificateInfo {
                 let text = || std::str::from_utf8(name).ok().map(str::to_owned);
                 match tag {
                     0x82 => self.dns_names.extend(text()),
-                    0x86 => self.uris.extend(text()),
+                    // One that is no text still counts.
+                    0x86 => self.uris.push(String::from_utf8_lossy(name).into_owned()),
                     0x87 => self.addresses.extend(address(name)),
                     _ => {}
                 }
             }
         }
         Some(())
+    }
+
+    /// An X.509 SVID has exactly one URI, and it is an id.
+    pub fn spiffe_id(&self) -> Option<SpiffeId> {
+        match self.uris.as_slice() {
+            [uri] => SpiffeId::parse(uri).ok(),
+            _ => None,
+        }
     }
 
     /// Names that a client may ask for: those that it vouches for, else the common name.
@@ -125,6 +135,19 @@ impl CertificateInfo {
         names.iter_mut().for_each(|name| name.make_ascii_lowercase());
         names
     }
+}
+
+/// The encodings of values one after another, each whole.
+pub(super) fn split(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let mut rest = Der(bytes);
+        rest.want(SEQUENCE)?;
+        let (whole, behind) = bytes.split_at(bytes.len() - rest.0.len());
+        found.push(whole);
+        bytes = behind;
+    }
+    Some(found)
 }
 
 fn common_name(subject: &[u8]) -> String {

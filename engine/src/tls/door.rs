@@ -1,14 +1,15 @@
 //! What TLS clients find at an entry point: options by the host they ask for.
 
-use super::crypto::{Crypto, versions};
+use super::crypto::{Clock, Crypto, versions};
 use super::keys::Roots;
 use super::shelf::{Chooser, Shelf};
 use super::tickets::Tickets;
 use super::verify::{Callers, DangerAnyCaller};
 use crate::config::tls::{Demand, ServerTls};
-use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{Error, ServerConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ pub struct Policy {
     pub name: Arc<str>,
     /// Absent if they cannot be honoured: handshakes are refused.
     pub(super) config: Option<Arc<ServerConfig>>,
+    /// Who judges clients that come back by a ticket: what was good then may not be now.
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Certificates of clients are verified, not only asked for.
+    pub(super) verifies: bool,
+    clock: Arc<Clock>,
 }
 
 #[derive(Debug)]
@@ -46,21 +52,41 @@ pub fn policy(
     shelf: &Arc<Shelf>,
     tickets: Option<&Tickets>,
 ) -> Result<Policy, String> {
-    let config = config(crypto, options, roots, shelf, tickets)?;
-    Ok(Policy { name: options.name.as_str().into(), config: Some(Arc::new(config)) })
+    let verifier = verifier(crypto, options, roots)?;
+    let config = config(crypto, options, Arc::clone(&verifier), shelf, tickets)?;
+    Ok(Policy {
+        name: options.name.as_str().into(),
+        config: Some(Arc::new(config)),
+        verifier,
+        verifies: options.clients.demand.verifies(),
+        clock: Arc::clone(&crypto.clock),
+    })
 }
 
 impl Policy {
     /// Refuses every handshake.
     pub fn refusing(name: &str) -> Self {
-        Self { name: name.into(), config: None }
+        let verifier = WebPkiClientVerifier::no_client_auth();
+        let clock = Arc::default();
+        Self { name: name.into(), config: None, verifier, verifies: false, clock }
+    }
+
+    /// Judges the certificate that a client showed in an earlier session.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
+        match chain.split_first() {
+            Some((end, rest)) => {
+                self.verifier.verify_client_cert(end, rest, self.clock.now()).map(drop)
+            }
+            None if self.verifier.client_auth_mandatory() => Err(Error::NoCertificatesPresented),
+            None => Ok(()),
+        }
     }
 }
 
 fn config(
     crypto: &Crypto,
     options: &ServerTls,
-    roots: Option<&Roots>,
+    verifier: Arc<dyn ClientCertVerifier>,
     shelf: &Arc<Shelf>,
     tickets: Option<&Tickets>,
 ) -> Result<ServerConfig, String> {
@@ -69,7 +95,7 @@ fn config(
     let mut config = ServerConfig::builder_with_details(provider, crypto.time())
         .with_protocol_versions(&versions(&options.terms))
         .map_err(|error| error.to_string())?
-        .with_client_cert_verifier(verifier(crypto, options, roots)?)
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(chooser));
     config.alpn_protocols = options.protocols.iter().map(|it| it.name().into()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -87,10 +113,15 @@ fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let algorithms = crypto.provider.signature_verification_algorithms;
     let any = |mandatory| Arc::new(DangerAnyCaller { algorithms, mandatory });
-    let verified = |mandatory| -> Result<Arc<dyn ClientCertVerifier>, String> {
-        let roots = roots.ok_or("nobody is named who signs the certificates of clients")?;
-        let allowed = options.clients.callers.clone();
-        Ok(Arc::new(Callers::new(crypto, Arc::clone(&roots.store), mandatory, allowed)?))
+    let roots = || roots.ok_or("nobody is named who signs the certificates of clients");
+    if let Some(allowed) = &options.clients.spiffe {
+        return Ok(Arc::new(Callers::new(crypto, roots()?, allowed.clone())?));
+    }
+    let verified = |mandatory: bool| {
+        let (store, provider) = (Arc::clone(&roots()?.store), Arc::clone(&crypto.provider));
+        let builder = WebPkiClientVerifier::builder_with_provider(store, provider);
+        let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
+        builder.build().map_err(|error| error.to_string())
     };
     match options.clients.demand {
         Demand::Nothing => Ok(WebPkiClientVerifier::no_client_auth()),

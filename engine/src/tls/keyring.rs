@@ -2,8 +2,11 @@
 
 use super::crypto::Crypto;
 use super::der::CertificateInfo;
-use super::keys::{Identity, Roots};
+use super::keys::{Identity, Roots, certificates};
+use super::workload::{SPIFFE, Svid};
 use crate::base::secret::Secret;
+use crate::base::spiffe::TrustDomain;
+use crate::config::spiffe::Source;
 use crate::config::tls::{KeyPair, Pem, SYSTEM_ROOTS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +18,9 @@ pub struct Keyring {
     pairs: BTreeMap<KeyPair, Held<Identity>>,
     roots: BTreeMap<Vec<Pem>, Held<Roots>>,
     system: Held<Roots>,
+    /// What the Workload API said last.
+    workload: Option<Result<Secret, String>>,
+    svid: Held<Svid>,
     generated: Option<Identity>,
 }
 
@@ -95,6 +101,8 @@ impl Keyring {
             pairs: BTreeMap::new(),
             roots: BTreeMap::new(),
             system: Held::default(),
+            workload: None,
+            svid: Held::default(),
             generated: None,
         }
     }
@@ -107,6 +115,19 @@ impl Keyring {
         }
         self.files.insert(Arc::clone(path), content);
         true
+    }
+
+    /// Takes over what the Workload API told, or why it tells nothing; true if that is news.
+    pub fn set_workload(&mut self, told: Result<Secret, String>) -> bool {
+        let told = Some(told);
+        let news = self.workload != told;
+        self.workload = told;
+        news
+    }
+
+    /// Whether the Workload API has told anything, good or bad.
+    pub fn has_heard(&self) -> bool {
+        self.workload.is_some()
     }
 
     /// Whether some of these files were never read.
@@ -163,6 +184,49 @@ impl Keyring {
         })
     }
 
+    /// Who we are by SPIFFE, and whose bundles are known.
+    pub fn svid(&mut self, source: &Source) -> Found<Svid> {
+        match source {
+            Source::Workload(_) => {
+                let unheard = || Err("the Workload API has not told yet".to_owned());
+                let told = self.workload.clone().unwrap_or_else(unheard);
+                self.svid.refresh(vec![told.clone().ok()], || {
+                    let what = |why| format!("what the Workload API told is of no use: {why}");
+                    Svid::read(&self.crypto, told?.reveal()).map_err(what)
+                })
+            }
+            Source::Files { pair, bundles } => {
+                let contents =
+                    bundles.iter().flat_map(|(_, pems)| pems).chain([&pair.cert, &pair.key]);
+                let from = contents.map(|pem| self.content(pem).ok()).collect();
+                let read = self.read_svid(pair, bundles);
+                self.svid.refresh(from, || read)
+            }
+        }
+    }
+
+    fn read_svid(
+        &self,
+        pair: &KeyPair,
+        bundles: &[(TrustDomain, Vec<Pem>)],
+    ) -> Result<Svid, String> {
+        let (cert, key) = (self.content(&pair.cert)?, self.content(&pair.key)?);
+        let told = |why| format!("{} and {}: {why}", pair.cert.label(), pair.key.label());
+        let identity = Identity::read(&self.crypto, cert.reveal(), key.reveal()).map_err(told)?;
+        if identity.info.spiffe_id().is_none() {
+            return Err(format!("{}: it has not exactly one SPIFFE id", pair.cert.label()));
+        }
+        let mut all = Vec::new();
+        for (domain, pems) in bundles {
+            for pem in pems {
+                let roots = certificates(self.content(pem)?.reveal());
+                let roots = roots.map_err(|why| format!("{}: {why}", pem.label()))?;
+                all.push((domain.clone(), roots));
+            }
+        }
+        Ok(Svid { identity, bundles: Roots::of_bundles(all.into_iter())? })
+    }
+
     /// The certificate for clients that no other is for.
     pub fn generated(&mut self) -> Result<Identity, String> {
         if let Some(identity) = &self.generated {
@@ -205,6 +269,17 @@ impl Keyring {
             all.extend(infos.map(|info| Listed {
                 label: Arc::clone(&label),
                 role: Role::Root,
+                info,
+            }));
+        }
+        if let Some(svid) = &self.svid.found.good {
+            let label: Arc<str> = SPIFFE.into();
+            let of = |role| move |info| (role, info);
+            let own = std::iter::once(Arc::clone(&svid.identity.info)).map(of(Role::Identity));
+            let roots = svid.bundles.infos.iter().cloned().map(of(Role::Root));
+            all.extend(own.chain(roots).map(|(role, info)| Listed {
+                label: Arc::clone(&label),
+                role,
                 info,
             }));
         }

@@ -2,10 +2,12 @@
 
 use super::crypto::Crypto;
 use super::der::CertificateInfo;
+use crate::base::spiffe::TrustDomain;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A certificate chain with its private key, ready to be shown.
@@ -53,7 +55,10 @@ impl Identity {
 /// Whose signatures are trusted.
 #[derive(Clone, Debug)]
 pub struct Roots {
+    /// All of them, of whatever trust domain.
     pub(super) store: Arc<RootCertStore>,
+    /// For identities of one trust domain only those of its bundle count.
+    pub(super) bundles: Arc<BTreeMap<TrustDomain, Arc<RootCertStore>>>,
     pub infos: Vec<Arc<CertificateInfo>>,
 }
 
@@ -73,7 +78,30 @@ impl Roots {
                 infos.push(Arc::new(info));
             }
         }
-        Ok(Self { store: Arc::new(store), infos })
+        Ok(Self { store: Arc::new(store), bundles: Arc::default(), infos })
+    }
+
+    /// Of trust domains; those of one that stands here twice add up.
+    pub(super) fn of_bundles<'a>(
+        bundles: impl Iterator<Item = (TrustDomain, Vec<CertificateDer<'a>>)>,
+    ) -> Result<Self, String> {
+        let mut all = RootCertStore::empty();
+        let mut by_domain: BTreeMap<TrustDomain, RootCertStore> = BTreeMap::new();
+        let mut infos = Vec::new();
+        for (domain, roots) in bundles {
+            let own = by_domain.entry(domain.clone()).or_insert_with(RootCertStore::empty);
+            for root in roots {
+                let told = |what: &str| format!("the bundle of {domain}: {what}");
+                let info = CertificateInfo::read(&root);
+                let info = info.ok_or_else(|| told("a certificate is malformed"))?;
+                let refused = |_| told("a certificate cannot be a root");
+                own.add(root.clone()).map_err(refused)?;
+                all.add(root).map_err(refused)?;
+                infos.push(Arc::new(info));
+            }
+        }
+        let bundles = by_domain.into_iter().map(|(domain, store)| (domain, Arc::new(store)));
+        Ok(Self { store: Arc::new(all), bundles: Arc::new(bundles.collect()), infos })
     }
 
     /// What the system trusts: entries that nobody can use are common there, and passed over.
@@ -83,11 +111,11 @@ impl Roots {
         if good == 0 {
             return Err("no certificate in it can be a root".to_owned());
         }
-        Ok(Self { store: Arc::new(store), infos: Vec::new() })
+        Ok(Self { store: Arc::new(store), bundles: Arc::default(), infos: Vec::new() })
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match list {
         Ok(list) if list.is_empty() => Err("there is no certificate in it".to_owned()),

@@ -3,6 +3,7 @@
 //! libraries underneath: the rest of the engine sees a [`Session`], the [`Door`] that clients enter
 //! by, and the [`Connector`] that servers are reached with.
 
+mod caller;
 mod connector;
 mod crypto;
 mod der;
@@ -15,6 +16,7 @@ mod session;
 mod shelf;
 mod tickets;
 mod verify;
+mod workload;
 
 /// The names of the application protocols (RFC 7301 §6, RFC 9113 §3.1).
 pub const H2: &[u8] = b"h2";
@@ -31,3 +33,4 @@ pub use refusal::Refusal;
 pub use session::{Session, Sink, Trouble};
 pub use shelf::Shelf;
 pub use tickets::Tickets;
+pub use workload::{SPIFFE, Svid};

@@ -1,8 +1,9 @@
 //! Why a handshake or a connection was given up, in words for the operator and a stable word for
 //! machines.
 
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! refusals {
     ($($name:ident $code:literal $text:literal)*) => {
@@ -46,17 +47,22 @@ refusals! {
     Expired "certificate-expired" "the certificate has expired"
     Garbage "not-tls" "what arrived is not TLS, or breaks its rules"
     Identity "wrong-identity" "the certificate is valid, but its identity is not an allowed one"
+    NoBundle "unknown-trust-domain" "no bundle vouches for the trust domain of the certificate"
     NoCertificate "no-client-certificate" "no certificate was presented"
     NoCipher "no-common-cipher" "no cipher suite or curve in common"
     NoProtocol "no-common-protocol" "no application protocol in common"
+    NoSvid "no-svid" "the certificate is no SVID: it has not exactly one SPIFFE id"
     NotOffered "not-offered" "no certificate or no usable options for this name"
     NotYetValid "certificate-not-yet-valid" "the certificate is not valid yet"
     Other "tls" "the handshake failed"
     TimedOut "handshake-timeout" "the handshake took too long"
+    TrustDomain "wrong-trust-domain" "the certificate is of a trust domain that is not an allowed one"
     UnknownCa "unknown-ca" "the certificate is signed by nobody that is trusted here"
     Version "no-common-version" "no version of TLS in common"
     WrongName "wrong-name" "the certificate is for another name"
 }
+
+impl std::error::Error for Refusal {}
 
 impl Refusal {
     pub(super) fn of(error: &Error) -> Self {
@@ -78,6 +84,13 @@ impl Refusal {
     }
 }
 
+/// As a verifier has to say it.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
+    }
+}
+
 fn of_certificate(error: &CertificateError) -> Refusal {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Refusal::Expired,
@@ -90,6 +103,9 @@ fn of_certificate(error: &CertificateError) -> Refusal {
         }
         CertificateError::BadSignature => Refusal::BadSignature,
         CertificateError::ApplicationVerificationFailure => Refusal::Identity,
+        CertificateError::Other(OtherError(why)) => {
+            why.downcast_ref().copied().unwrap_or(Refusal::BadCertificate)
+        }
         _ => Refusal::BadCertificate,
     }
 }

@@ -5,8 +5,10 @@
 //!      └──────────── refused ───────┴──────────────────────────────┴──────▶ Failed
 //! ```
 
-use super::connector::Connector;
+use super::caller::name_of;
+use super::connector::{Connector, Expected};
 use super::crypto::known;
+use super::der::CertificateInfo;
 use super::door::{Door, Policy};
 use super::refusal::Refusal;
 use crate::config::tls::Suite;
@@ -27,6 +29,12 @@ pub struct Session {
     policy: Option<Arc<Policy>>,
     /// Which connector it is of.
     connector: Option<u64>,
+    /// What the server has to be, until it is known what it is.
+    expected: Option<Box<Expected>>,
+    /// What the client is called, if its certificate was verified.
+    caller: Option<Arc<str>>,
+    /// It is known who the other side is.
+    settled: bool,
     closed_by_peer: bool,
     notified: bool,
     /// Refused: nothing that comes means anything.
@@ -78,9 +86,10 @@ impl Session {
 
     /// Greets a server, and offers it `protocols`, the best one first.
     pub fn client(connector: &Connector, host: &str, protocols: &[&[u8]]) -> Result<Self, Refusal> {
-        let connection = connector.connection(host, protocols)?;
+        let (connection, expected) = connector.connection(host, protocols)?;
         let mut session = Self::new(State::Open(Box::new(connection.into())));
         session.connector = Some(connector.number);
+        session.expected = Some(Box::new(expected));
         Ok(session)
     }
 
@@ -89,6 +98,9 @@ impl Session {
             state,
             policy: None,
             connector: None,
+            expected: None,
+            caller: None,
+            settled: false,
             closed_by_peer: false,
             notified: false,
             failed: false,
@@ -164,6 +176,10 @@ impl Session {
         let State::Open(connection) = &mut self.state else { return Ok(()) };
         let state = connection.process_new_packets().map_err(|error| Refusal::of(&error))?;
         self.closed_by_peer |= state.peer_has_closed();
+        if !self.settled && !connection.is_handshaking() {
+            self.settle()?;
+        }
+        let State::Open(connection) = &mut self.state else { return Ok(()) };
         let mut reader = connection.reader();
         loop {
             let bytes = match reader.fill_buf() {
@@ -176,6 +192,28 @@ impl Session {
             }
             reader.consume(count);
         }
+    }
+
+    /// Both sides have agreed. Whoever takes up an earlier session has shown no certificate again:
+    /// what it showed then is judged by what holds now.
+    fn settle(&mut self) -> Result<(), Refusal> {
+        self.settled = true;
+        let expected = self.expected.take();
+        let State::Open(connection) = &self.state else { return Ok(()) };
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        if resumed && let Some(expected) = expected {
+            expected.judge(chain).map_err(|error| Refusal::of(&error))?;
+        }
+        let Some(policy) = self.policy.as_ref().filter(|policy| policy.verifies) else {
+            return Ok(());
+        };
+        if resumed {
+            policy.judge(chain).map_err(|error| Refusal::of(&error))?;
+        }
+        let info = chain.first().and_then(|end| Some((CertificateInfo::read(end)?, end)));
+        self.caller = info.map(|(info, end)| name_of(&info, end).into());
+        Ok(())
     }
 
     /// Encrypts plaintext, at most a record of it: how many bytes were taken.
@@ -248,6 +286,11 @@ impl Session {
     /// What the client of a door got; nothing before its greeting was read.
     pub fn policy(&self) -> Option<&Arc<Policy>> {
         self.policy.as_ref()
+    }
+
+    /// What the client is called, if its certificate was verified.
+    pub fn caller(&self) -> Option<&Arc<str>> {
+        self.caller.as_ref()
     }
 
     /// The application protocol both sides agreed on.

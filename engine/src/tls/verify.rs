@@ -2,6 +2,10 @@
 
 use super::crypto::Crypto;
 use super::der::CertificateInfo;
+use super::keys::Roots;
+use super::refusal::Refusal;
+use crate::base::spiffe::TrustDomain;
+use crate::config::spiffe::Allowed;
 use crate::config::tls::San;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -13,6 +17,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// That the other side has the key of its certificate is verified by every judge alike.
@@ -57,9 +62,13 @@ pub(super) enum Judge {
     Name(Arc<RootCertStore>),
     /// Signed by one of these, for any name.
     Chain(Arc<RootCertStore>),
+    /// An SVID that is let in, signed by the bundle of its trust domain.
+    Spiffe(Bundles, Allowed),
     /// Any certificate at all.
     DangerAnybody,
 }
+
+pub(super) type Bundles = Arc<BTreeMap<TrustDomain, Arc<RootCertStore>>>;
 
 impl ServerCertVerifier for Servers {
     fn verify_server_cert(
@@ -73,6 +82,7 @@ impl ServerCertVerifier for Servers {
         let (roots, named) = match &self.judge {
             Judge::Name(roots) => (roots, true),
             Judge::Chain(roots) => (roots, false),
+            Judge::Spiffe(bundles, allowed) => (admit(end_entity, bundles, allowed)?, false),
             Judge::DangerAnybody => return Ok(ServerCertVerified::assertion()),
         };
         let parsed = ParsedCertificate::try_from(end_entity)?;
@@ -88,41 +98,34 @@ impl ServerCertVerifier for Servers {
     proves_its_key!();
 }
 
-/// Judges certificates of clients by their chain, and then by who they are.
+/// Judges SVIDs of clients: who it is, and then the chain by the bundle of its trust domain.
 #[derive(Debug)]
 pub(super) struct Callers {
     algorithms: WebPkiSupportedAlgorithms,
-    pub(super) chain: Arc<dyn ClientCertVerifier>,
-    pub(super) allowed: Vec<San>,
+    /// By trust domain.
+    chains: BTreeMap<TrustDomain, Arc<dyn ClientCertVerifier>>,
+    hints: Vec<DistinguishedName>,
+    allowed: Allowed,
 }
 
 impl Callers {
-    pub(super) fn new(
-        crypto: &Crypto,
-        roots: Arc<RootCertStore>,
-        mandatory: bool,
-        allowed: Vec<San>,
-    ) -> Result<Self, String> {
-        let provider = Arc::clone(&crypto.provider);
+    pub(super) fn new(crypto: &Crypto, roots: &Roots, allowed: Allowed) -> Result<Self, String> {
+        let provider = &crypto.provider;
+        let mut chains: BTreeMap<_, Arc<dyn ClientCertVerifier>> = BTreeMap::new();
+        let bundles = roots.bundles.iter().filter(|(_, roots)| !roots.is_empty());
+        for (domain, roots) in bundles {
+            let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
+            let chain = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            chains.insert(domain.clone(), chain.map_err(|error| error.to_string())?);
+        }
         let algorithms = provider.signature_verification_algorithms;
-        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
-        let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
-        let chain = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self { algorithms, chain, allowed })
+        Ok(Self { algorithms, chains, hints: roots.store.subjects(), allowed })
     }
 }
 
 impl ClientCertVerifier for Callers {
-    fn offer_client_auth(&self) -> bool {
-        self.chain.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.chain.client_auth_mandatory()
-    }
-
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.root_hint_subjects()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -131,9 +134,8 @@ impl ClientCertVerifier for Callers {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        identify(&self.allowed, end_entity)?;
-        Ok(verified)
+        let chain = admit(end_entity, &self.chains, &self.allowed)?;
+        chain.verify_client_cert(end_entity, intermediates, now)
     }
 
     proves_its_key!();
@@ -168,7 +170,27 @@ impl ClientCertVerifier for DangerAnyCaller {
     proves_its_key!();
 }
 
-/// Refuses a certificate, verified otherwise, that is for none of the wanted identities.
+/// What vouches for an SVID, if it is let in at all.
+fn admit<'a, T>(
+    certificate: &CertificateDer<'_>,
+    bundles: &'a BTreeMap<TrustDomain, T>,
+    allowed: &Allowed,
+) -> Result<&'a T, Refusal> {
+    let info = CertificateInfo::read(certificate).ok_or(Refusal::BadCertificate)?;
+    let id = info.spiffe_id().ok_or(Refusal::NoSvid)?;
+    match allowed {
+        Allowed::Any => {}
+        Allowed::Ids(ids) if ids.contains(&id) => {}
+        Allowed::Ids(ids) if ids.iter().any(|other| other.domain() == id.domain()) => {
+            return Err(Refusal::Identity);
+        }
+        Allowed::Domain(domain) if domain == id.domain() => {}
+        Allowed::Ids(_) | Allowed::Domain(_) => return Err(Refusal::TrustDomain),
+    }
+    bundles.get(id.domain()).ok_or(Refusal::NoBundle)
+}
+
+/// Refuses a certificate, verified otherwise, that is for none of the wanted names.
 fn identify(wanted: &[San], certificate: &CertificateDer<'_>) -> Result<(), Error> {
     if wanted.is_empty() {
         return Ok(());
@@ -183,13 +205,5 @@ fn vouches(info: &CertificateInfo, wanted: &San) -> bool {
     match wanted {
         San::Dns(name) => info.dns_names.iter().any(|found| found.eq_ignore_ascii_case(name)),
         San::Uri(uri) => info.uris.contains(uri),
-        San::TrustDomain(domain) => match info.uris.as_slice() {
-            // An X.509 SVID has exactly one URI.
-            [uri] => uri
-                .strip_prefix("spiffe://")
-                .and_then(|rest| rest.split('/').next())
-                .is_some_and(|found| found == domain),
-            _ => false,
-        },
     }
 }

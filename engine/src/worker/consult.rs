@@ -311,6 +311,9 @@ impl Asking {
             expects_continue: false,
             websocket: false,
             over_tls: false,
+            caller: None,
+            from_parent: false,
+            callers: 0..0,
             head,
         }
     }

@@ -33,7 +33,7 @@ use crate::service::choosing::Asker;
 use crate::service::load::InFlight;
 use crate::service::middleware::{AUTHORIZATION, path};
 use crate::view::stats::MirrorSkip;
-use crate::view::{Advertised, Destination, Internal, NodeKind, Offer, View};
+use crate::view::{Advertised, Cover, Destination, Internal, NodeKind, Offer, View};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,7 +83,9 @@ impl Worker {
     ) -> Key {
         let draining = self.is_draining();
         let now = self.now;
-        let over_tls = self.secure_of(id).is_some();
+        let secure = self.secure_of(id);
+        let over_tls = secure.is_some();
+        let caller = secure.and_then(|secure| secure.session.caller().map(Arc::clone));
         let conn = self.conns.get_mut(key_of(id)).expect("a client that asks has its slot");
         let Role::Client(client) = &mut conn.role else { unreachable!("only clients ask") };
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
@@ -101,12 +103,17 @@ impl Worker {
         }
         conn.wire.set(Due::Response, after(now, settings.write_timeout));
         let mut asking = asking(head, target, bytes, over_tls);
+        let offer = &self.view.entries[usize::from(client.entry.0)].offer;
+        asking.from_parent = caller.is_some() && matches!(offer, Offer::Uplinks { .. });
+        asking.caller = caller;
         if streams {
             asking.version = Version::Http2;
         }
         if self.access.is_some() {
             let claim = fields::forwarded_for(head.fields, settings, client.peer.ip());
             asking.forwarded_for = claim.map_or(0..0, |claim| range_in(asking.head.bytes(), claim));
+            let callers = asking.from_parent.then(|| fields::callers(head.fields)).flatten();
+            asking.callers = callers.map_or(0..0, |list| range_in(asking.head.bytes(), list));
         }
         let view = Rc::clone(&self.view);
         let mut exchange = Exchange::new(view, client.entry, client.peer, asking);
@@ -317,6 +324,9 @@ impl Worker {
             entry: &view.entries[usize::from(exchange.entry.0)].settings,
             secure: exchange.asking.over_tls,
             instance: &view.fixed.tieline.instance,
+            caller: exchange.asking.caller.as_deref(),
+            from_parent: exchange.asking.from_parent,
+            covered: aim.is_some_and(|aim| matches!(aim.cover, Cover::Tls(_))),
             steps,
             noted: &out.noted,
             grants: &exchange.grants,
@@ -402,6 +412,9 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes, over_tl
             _ => 0..0,
         },
         over_tls,
+        caller: None,
+        from_parent: false,
+        callers: 0..0,
         head: bytes,
     }
 }

@@ -192,6 +192,12 @@ pub(super) struct Asking {
     pub(super) key: Range<u32>,
     /// It came under TLS.
     pub(super) over_tls: bool,
+    /// What the client is called by its certificate, if that was verified.
+    pub(super) caller: Option<Arc<str>>,
+    /// The client is a parent: what it says about callers before it is believed.
+    pub(super) from_parent: bool,
+    /// `X-Tieline-Callers` of a parent.
+    pub(super) callers: Range<u32>,
 }
 
 /// Steps that count a request, and their places for it.

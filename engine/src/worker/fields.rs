@@ -20,6 +20,15 @@ pub(super) const UPLINK_NAME: &str = "X-Uplink-Name";
 /// The instances that have handled a request, from cluster to cluster.
 pub(super) const HOPS: &str = "X-Tieline-Hops";
 
+/// Who called whom, from cluster to cluster, the first caller first.
+pub(super) const CALLERS: &str = "X-Tieline-Callers";
+/// A caller that did not show who it is.
+const ANONYMOUS: &[u8] = b"anonymous";
+/// Stands for callers between the first and the last, if the list became too long.
+const OMITTED: &[u8] = b"...";
+/// Bytes of the list.
+const CALLERS_MAX: usize = 2_048;
+
 /// Fields that say how a request reached us, or that instances say to one another: a client that is
 /// not trusted cannot set them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +44,7 @@ pub(super) enum Managed {
     Passed,
     UplinkName,
     Hops,
+    Callers,
 }
 
 impl Managed {
@@ -59,6 +69,7 @@ impl Managed {
             15 if is("x-forwarded-uri") => Self::Passed,
             16 if is("x-forwarded-host") => Self::Host,
             16 if is("x-forwarded-port") => Self::Port,
+            17 if is("x-tieline-callers") => Self::Callers,
             17 if is("x-forwarded-proto") => Self::Proto,
             18 if is("x-forwarded-server") => Self::Server,
             18 if is("x-forwarded-method") || is("x-forwarded-prefix") => Self::Passed,
@@ -86,6 +97,12 @@ pub(super) struct Outgoing<'a> {
     /// The client speaks TLS.
     pub(super) secure: bool,
     pub(super) instance: &'a str,
+    /// What the client is called by its certificate, if that was verified.
+    pub(super) caller: Option<&'a str>,
+    /// The client is a parent: what it says about callers before it is believed.
+    pub(super) from_parent: bool,
+    /// The server is reached over TLS.
+    pub(super) covered: bool,
     pub(super) steps: &'a [Step],
     /// What path middlewares tell the server, as finished field lines.
     pub(super) noted: &'a [u8],
@@ -124,19 +141,27 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     write_forwarded(out, request, trusted, present);
     out.extend_from_slice(request.noted);
     for (name, value) in middleware::request_fields(request.steps) {
-        if Managed::of(name) != Some(Managed::For) && fields::is_value(value.as_bytes()) {
+        let written = matches!(Managed::of(name), Some(Managed::For | Managed::Callers));
+        if !written && fields::is_value(value.as_bytes()) {
             put_field(out, name, value.as_bytes());
         }
     }
     for (name, value) in granted(request.steps, request.grants) {
         let own = matches!(
             Managed::of(name),
-            Some(Managed::For | Managed::Server | Managed::UplinkName | Managed::Hops)
+            Some(
+                Managed::For
+                    | Managed::Server
+                    | Managed::UplinkName
+                    | Managed::Hops
+                    | Managed::Callers
+            )
         );
         if !own && fields::is_value(value) {
             put_field(out, name, value);
         }
     }
+    write_callers(out, request);
     if let Some(uplink) = &request.server.uplink {
         put_field(out, UPLINK_NAME, uplink.name.as_bytes());
         write_list(out, HOPS, request.head.fields, Managed::Hops, Some(request.instance));
@@ -199,7 +224,9 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
 fn passes(managed: Managed, field: &Field<'_>, trusted: bool, present: &mut Present) -> bool {
     let passed = trusted && !field.value.is_empty();
     match managed {
-        Managed::UplinkName | Managed::Hops | Managed::Server | Managed::For => false,
+        Managed::UplinkName | Managed::Hops | Managed::Callers | Managed::Server | Managed::For => {
+            false
+        }
         Managed::Proto => passed && !std::mem::replace(&mut present.proto, passed),
         Managed::Host => passed && !std::mem::replace(&mut present.host, passed),
         Managed::Port => passed && !std::mem::replace(&mut present.port, passed),
@@ -291,6 +318,36 @@ fn write_forwarded_for(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
     } else {
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Callers before the client as a parent told them, and the client. A child is also told that the
+/// client is nobody known, or the parent would seem to be the first.
+fn write_callers(out: &mut Vec<u8>, request: &Outgoing<'_>) {
+    let to_child = request.covered && request.server.uplink.is_some();
+    if request.caller.is_none() && !to_child {
+        return;
+    }
+    let caller = request.caller.map_or(ANONYMOUS, str::as_bytes);
+    out.extend_from_slice(CALLERS.as_bytes());
+    out.extend_from_slice(b": ");
+    let values = out.len();
+    if request.from_parent {
+        put_values(out, values, request.head.fields, Managed::Callers);
+    }
+    put_element(out, values, caller);
+    if out.len() - values > CALLERS_MAX {
+        out.truncate(values);
+        let first = callers(request.head.fields).and_then(|list| fields::list(list).next());
+        put_element(out, values, first.filter(|it| it.len() < CALLERS_MAX / 2).unwrap_or(b""));
+        put_element(out, values, OMITTED);
+        put_element(out, values, caller);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What a request says about callers before the client.
+pub(super) fn callers<'a>(all: &[Field<'a>]) -> Option<&'a [u8]> {
+    all.iter().find(|it| Managed::of(it.name) == Some(Managed::Callers)).map(|it| it.value)
 }
 
 /// One line with the values of all fields of this kind, and one more.

@@ -148,6 +148,8 @@ impl Worker {
             choices: exchange.choices.as_slice(),
             client: exchange.peer,
             forwarded_for: part(&asking.forwarded_for),
+            callers: part(&asking.callers),
+            caller: asking.caller.as_deref().unwrap_or(""),
             version: match asking.version {
                 Version::Http10 => super::record::Version::Http10,
                 Version::Http11 => super::record::Version::Http11,

@@ -120,6 +120,8 @@ pub(super) fn record<'a>(
         choices: &CHOICES,
         client: "192.0.2.7:5000".parse().expect("an address"),
         forwarded_for: b"",
+        callers: b"",
+        caller: "",
         version: Version::Http11,
         suite: None,
         protocol: Protocol::Http,

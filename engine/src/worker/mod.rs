@@ -300,7 +300,7 @@ impl Machine for Worker {
             Input::View(view) => self.on_view(view),
             Input::Drain { by } => self.on_drain(by),
             Input::Job { job, answer } => self.on_proof(job, &answer),
-            Input::Report(_) | Input::Changed => {
+            Input::Report(_) | Input::Workload(_) | Input::Changed => {
                 debug_assert!(false, "only the control machine takes reports");
             }
         }

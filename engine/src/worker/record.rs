@@ -48,6 +48,10 @@ pub struct AccessRecord<'a> {
     pub forwarded_for: &'a [u8],
     pub version: Version,
     pub protocol: Protocol,
+    /// Callers before the client, as a parent told them.
+    pub callers: &'a [u8],
+    /// What the client is called by its certificate; empty if none was verified.
+    pub caller: &'a str,
     /// What was agreed on, if it came over TLS.
     pub suite: Option<Suite>,
     pub method: &'a [u8],

@@ -1,6 +1,7 @@
 //! Behaviour of the engine through its public surface. One binary: a module per topic.
 
 mod bodies;
+mod callers;
 mod control;
 mod documents;
 mod drain;
@@ -23,6 +24,7 @@ mod secure;
 mod secure_servers;
 mod shed;
 mod smuggling;
+mod spiffe;
 mod sticky;
 mod storm;
 mod strategies;

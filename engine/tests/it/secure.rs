@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Wall time of the play's beginning: 2026.
-const NOW: Wall = Wall(1_790_000_000_000_000_000);
+pub(crate) const NOW: Wall = Wall(1_790_000_000_000_000_000);
 
 /// Who signs certificates.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -55,14 +55,24 @@ impl Ca {
     }
 
     pub(crate) fn sign(&self, like: Like<'_>) -> Pem {
-        let names: Vec<String> = like.names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("names");
-        if let Some(uri) = like.uri {
-            params.subject_alt_names.push(SanType::URI(uri.try_into().expect("a URI")));
-        }
-        let (from, to) = like.years.unwrap_or((2020, 2040));
-        params.not_before = rcgen::date_time_ymd(from, 1, 1);
-        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        self.with(|params| {
+            for name in like.names {
+                let named = CertificateParams::new([(*name).to_owned()]).expect("a name");
+                params.subject_alt_names.extend(named.subject_alt_names);
+            }
+            if let Some(uri) = like.uri {
+                params.subject_alt_names.push(SanType::URI(uri.try_into().expect("a URI")));
+            }
+            let (from, to) = like.years.unwrap_or((2020, 2040));
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        })
+    }
+
+    /// Signs whatever `shape` makes of a certificate without names.
+    pub(crate) fn with(&self, shape: impl FnOnce(&mut CertificateParams)) -> Pem {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        shape(&mut params);
         let key = key();
         let issuer: &Issuer<'_, KeyPair> = &self.0;
         let cert = params.signed_by(&key, issuer).expect("a certificate");
@@ -87,7 +97,7 @@ impl Pem {
         &self.key
     }
 
-    fn identity(&self, crypto: &Crypto) -> Identity {
+    pub(crate) fn identity(&self, crypto: &Crypto) -> Identity {
         Identity::read(crypto, self.cert.as_bytes(), self.key.as_bytes()).expect("an identity")
     }
 
@@ -145,7 +155,7 @@ pub(crate) fn pair(view: Arc<View>) -> Pair {
 /// The play's end of a TLS connection.
 pub(crate) struct Talker {
     pub(crate) end: End,
-    session: Session,
+    pub(crate) session: Session,
     pub(crate) plain: String,
     bytes: Vec<u8>,
     pub(crate) trouble: Option<Trouble>,
@@ -227,7 +237,7 @@ impl Talker {
         std::mem::take(&mut self.plain)
     }
 
-    fn refusal(&self) -> Option<Refusal> {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.trouble.map(|trouble| match trouble {
             Trouble::Refused(refusal) => refusal,
             Trouble::NoRoom => panic!("the play has room"),
@@ -235,7 +245,7 @@ impl Talker {
     }
 }
 
-fn crypto() -> Crypto {
+pub(crate) fn crypto() -> Crypto {
     let crypto = Crypto::default();
     crypto.clock.set(NOW.0 / 1_000_000_000);
     crypto

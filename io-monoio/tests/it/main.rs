@@ -6,4 +6,5 @@ mod examples;
 mod foresight;
 mod smoke;
 mod wire;
+mod workload;
 mod world;

@@ -126,5 +126,5 @@ fn client_auth(fields: &Fields<'_>) -> ClientAuth {
         let text = "to verify certificates it must be said who signs them";
         fields.error_with_help("clientAuthType", "missing", text, "name caFiles");
     }
-    ClientAuth { demand, roots, callers: Vec::new() }
+    ClientAuth { demand, roots, spiffe: None }
 }

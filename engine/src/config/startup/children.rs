@@ -4,7 +4,8 @@ use crate::base::diag::Diagnostic;
 use crate::base::time::Span;
 use crate::config::address::Url;
 use crate::config::fields::{Fields, Named};
-use crate::config::fixed::{Child, Multicluster, OnStale, Scheme};
+use crate::config::fixed::{Child, Fixed, Multicluster, OnStale, Scheme, Transport};
+use crate::config::tls::Trust;
 use crate::config::transport::transport;
 
 /// More often than this is a load of its own.
@@ -45,6 +46,35 @@ fn poll_interval(fields: &Fields<'_>) -> Option<Span> {
         return None;
     }
     Some(interval)
+}
+
+/// Whoever is to be verified by SPIFFE needs somebody to tell who is who.
+pub(super) fn demand_identities(root: &Fields<'_>, fixed: &Fixed) {
+    let speaks = |transport: &Transport| {
+        transport.tls.as_ref().is_some_and(|tls| matches!(tls.trust, Trust::Spiffe(_)))
+    };
+    let mut wanting: Vec<String> = Vec::new();
+    let children = fixed.multicluster.iter().flat_map(|provider| &provider.children);
+    for child in children.filter(|child| speaks(&child.transport)) {
+        let path = "hub.providers.multicluster.children";
+        wanting.push(format!("{path}.{}.serversTransport.spiffe", child.name));
+    }
+    if speaks(&fixed.servers_transport) {
+        wanting.push("serversTransport.spiffe".to_owned());
+    }
+    for entry in fixed.uplink_entry_points.iter().filter(|entry| entry.callers.is_some()) {
+        wanting.push(format!("hub.uplinkEntryPoints.{}.tieline.spiffe", entry.name));
+    }
+    if fixed.spiffe.is_some() || root.present("spiffe") {
+        return;
+    }
+    for path in wanting {
+        let key = if path.starts_with("hub") { "hub" } else { "serversTransport" };
+        let text = "nothing says where identities come from";
+        let problem = Diagnostic::error("missing", path, text);
+        let help = "the root key spiffe, with workloadAPIAddr or tieline";
+        root.report.add(root.place_of(key), problem.help(help));
+    }
 }
 
 /// A child with an error is left out: it is not polled and nothing is sent to it.

@@ -7,6 +7,7 @@ use crate::config::dynamic::{qualified, router_tls};
 use crate::config::encoded::EncodedRefused;
 use crate::config::fields::{Fields, Named, bad_value};
 use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded, Redirection};
+use crate::config::spiffe::callers;
 use crate::config::tls::DEFAULT;
 use crate::http::target::Semicolons;
 
@@ -17,7 +18,7 @@ pub(super) fn read(fields: &Fields<'_>, key: &'static str, fixed: &mut Fixed) ->
     let mut good = Vec::new();
     for member in &members {
         let mark = fields.report.mark();
-        let entry = one(fields, member);
+        let entry = one(fields, member, key == "uplinkEntryPoints");
         refuse_taken_name(fields, member, fixed);
         match entry.filter(|_| fields.report.errors_since(mark).is_empty()) {
             Some(entry) => good.push(entry),
@@ -71,7 +72,7 @@ fn refuse_taken_name(fields: &Fields<'_>, member: &Named<'_>, fixed: &Fixed) {
     }
 }
 
-fn one(outer: &Fields<'_>, member: &Named<'_>) -> Option<EntryPoint> {
+fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<EntryPoint> {
     let mut fields = Fields::open(outer.report, &member.path, member.value)?;
     fields.at = member.at;
     if member.name.is_empty() || member.name.contains(['@', ',']) {
@@ -99,6 +100,10 @@ fn one(outer: &Fields<'_>, member: &Named<'_>) -> Option<EntryPoint> {
         read_http(&http, &mut entry);
         http.close();
     }
+    if takes_uplinks && let Some(own) = fields.section("tieline") {
+        read_callers(&own, &mut entry);
+        own.close();
+    }
     if fields.present("proxyProtocol") {
         let text = "the PROXY protocol is not supported by this version, so this entry point is \
                     refused: its clients would not be who they seem";
@@ -115,6 +120,15 @@ fn one(outer: &Fields<'_>, member: &Named<'_>) -> Option<EntryPoint> {
     fields.without_effect(&["observability"]);
     fields.close();
     address.map(|_| entry)
+}
+
+/// Who has to show an identity speaks TLS.
+fn read_callers(own: &Fields<'_>, entry: &mut EntryPoint) {
+    let Some(section) = own.section("spiffe") else { return };
+    entry.callers = callers(section);
+    if entry.callers.is_some() {
+        entry.tls.get_or_insert_with(|| DEFAULT.to_owned());
+    }
 }
 
 fn read_transport(fields: &Fields<'_>, entry: &mut EntryPoint) {

@@ -133,7 +133,7 @@ impl Compiler {
             between: Between::new(&Dynamic::default(), &fixed),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
-            secure: Secure::new(crypto),
+            secure: Secure::new(crypto, fixed.spiffe.clone()),
             asked: Vec::new(),
             rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },

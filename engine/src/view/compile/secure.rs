@@ -9,10 +9,11 @@ use crate::base::diag::Diagnostic;
 use crate::base::id::TargetId;
 use crate::base::secret::Secret;
 use crate::config::fixed::{Authority, EntryPoint, Scheme, Transport};
-use crate::config::tls::{Certificate, ClientTls, DEFAULT, ServerTls, Trust};
+use crate::config::spiffe::{Allowed, Source};
+use crate::config::tls::{Certificate, ClientTls, DEFAULT, Demand, ServerTls, Trust};
 use crate::config::typed::{Place, Router};
 use crate::tls::{
-    Connector, Crypto, Door, Found, Identity, Keyring, Policy, Roots, Shelf, Tickets, policy,
+    Connector, Crypto, Door, Found, Identity, Keyring, Policy, Roots, Shelf, Svid, Tickets, policy,
 };
 use crate::view::{Cover, EntryView, RouteTable, SecureSide, Target};
 use std::collections::btree_map::Entry;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Secure {
     pub(super) keyring: Keyring,
+    spiffe: Option<Source>,
     /// Files of the configuration in effect.
     files: BTreeSet<Arc<str>>,
     connectors: BTreeMap<Arc<ClientTls>, Made>,
@@ -52,8 +54,9 @@ struct TicketsOf {
 }
 
 impl Secure {
-    pub(super) fn new(crypto: Crypto) -> Self {
+    pub(super) fn new(crypto: Crypto, spiffe: Option<Source>) -> Self {
         Self {
+            spiffe,
             keyring: Keyring::new(crypto),
             files: BTreeSet::new(),
             connectors: BTreeMap::new(),
@@ -82,36 +85,11 @@ impl Secure {
     }
 
     fn make_connector(&mut self, settings: &ClientTls, old: Option<Made>) -> Made {
-        let mut trouble = Vec::new();
-        let mut note = |found: String| {
-            if !found.is_empty() {
-                trouble.push(found);
-            }
-        };
-        let roots = match &settings.trust {
-            Trust::DangerAnybody => None,
-            Trust::Roots(pems) | Trust::AnyName(pems) if !pems.is_empty() => {
-                Some(self.keyring.roots(pems))
-            }
-            Trust::System | Trust::Roots(_) | Trust::AnyName(_) => {
-                Some(self.keyring.system_roots())
-            }
-        };
-        let roots = roots.and_then(|Found { good, trouble }| {
-            note(trouble);
-            good
-        });
-        let mut identities = Vec::new();
-        for pair in &settings.certificates {
-            let Found { good, trouble } = self.keyring.identity(pair);
-            note(trouble);
-            identities.extend(good);
-        }
+        let Material { roots, identities, complete, trouble } = self.material(settings);
         let trouble = trouble.join("; ");
         if let Some(old) = old.filter(|old| old.is_made_of(roots.as_ref(), &identities)) {
             return Made { trouble, ..old };
         }
-        let complete = identities.len() == settings.certificates.len();
         let result = if !settings.unusable.is_empty() {
             Err(settings.unusable.clone())
         } else if !complete {
@@ -121,6 +99,48 @@ impl Secure {
             made.map(Arc::new).map_err(|why| if trouble.is_empty() { why } else { trouble.clone() })
         };
         Made { roots, identities, result: result.map_err(Arc::from), trouble }
+    }
+
+    /// What settings need of files and of the Workload API.
+    fn material(&mut self, settings: &ClientTls) -> Material {
+        let mut material = Material { complete: true, ..Material::default() };
+        match &settings.trust {
+            Trust::DangerAnybody => {}
+            Trust::Spiffe(_) => {
+                let svid = material.note(self.svid());
+                material.complete = svid.is_some();
+                material.identities.extend(svid.iter().map(|svid| svid.identity.clone()));
+                material.roots = svid.map(|svid| svid.bundles);
+            }
+            Trust::Roots(pems) | Trust::AnyName(pems) if !pems.is_empty() => {
+                material.roots = material.note(self.keyring.roots(pems));
+            }
+            Trust::System | Trust::Roots(_) | Trust::AnyName(_) => {
+                material.roots = material.note(self.keyring.system_roots());
+            }
+        }
+        for pair in &settings.certificates {
+            let identity = material.note(self.keyring.identity(pair));
+            material.complete &= identity.is_some();
+            material.identities.extend(identity);
+        }
+        material
+    }
+
+    fn svid(&mut self) -> Found<Svid> {
+        match &self.spiffe {
+            Some(source) => self.keyring.svid(source),
+            None => {
+                let trouble = "nothing says where SPIFFE identities come from".to_owned();
+                Found { good: None, trouble }
+            }
+        }
+    }
+
+    /// Whether something that was asked for is still on its way.
+    fn awaits(&self) -> bool {
+        let workload = matches!(self.spiffe, Some(Source::Workload(_)));
+        self.keyring.awaits(&self.files) || workload && !self.keyring.has_heard()
     }
 
     /// Makes connectors anew whose inputs changed: the settings of those that are different now.
@@ -169,6 +189,24 @@ impl Secure {
     }
 }
 
+#[derive(Default)]
+struct Material {
+    roots: Option<Roots>,
+    identities: Vec<Identity>,
+    /// Every identity is there.
+    complete: bool,
+    trouble: Vec<String>,
+}
+
+impl Material {
+    fn note<T>(&mut self, found: Found<T>) -> Option<T> {
+        if !found.trouble.is_empty() {
+            self.trouble.push(found.trouble);
+        }
+        found.good
+    }
+}
+
 impl Made {
     fn is_made_of(&self, roots: Option<&Roots>, identities: &[Identity]) -> bool {
         let same_roots = match (&self.roots, roots) {
@@ -187,6 +225,11 @@ impl Compiler {
     /// What reading a file of certificates, keys or roots gave.
     pub fn set_file(&mut self, path: &Arc<str>, content: Result<Secret, String>) {
         self.secure.dirty |= self.secure.keyring.set_file(path, content);
+    }
+
+    /// What the Workload API told, or why it tells nothing any more.
+    pub fn set_workload(&mut self, told: Result<Secret, String>) {
+        self.secure.dirty |= self.secure.keyring.set_workload(told);
     }
 
     /// Files that are read for the configuration in effect.
@@ -278,7 +321,7 @@ impl Compiler {
     /// Tells of files that cannot be used.
     fn complain(&mut self, path: &str, place: &Place, trouble: &str, stands_in: bool) {
         // What was not read yet is on its way.
-        if trouble.is_empty() || self.secure.keyring.awaits(&self.secure.files) {
+        if trouble.is_empty() || self.secure.awaits() {
             return;
         }
         let kept = if stands_in { "; what was good last stays in use" } else { "" };
@@ -297,13 +340,18 @@ impl Compiler {
                     slot.insert(Arc::new(policy));
                 }
             }
+            let callers = self.entry(at).callers.clone();
+            let default = match callers {
+                Some(allowed) => Arc::new(self.policy_for(&default, at, allowed)),
+                None => Arc::clone(&policies[&default]),
+            };
             let by_host = self
                 .secure
                 .claims
                 .undisputed(at)
                 .filter_map(|(host, name)| Some((host.into(), Arc::clone(policies.get(name)?))))
                 .collect();
-            let door = Door { default: Arc::clone(&policies[&default]), by_host };
+            let door = Door { default, by_host };
             let old = &self.view.entries[at];
             let routes = old.secure.as_ref().map(|side| Arc::clone(&side.routes));
             let side = SecureSide { door: Arc::new(door), routes: routes.unwrap_or_default() };
@@ -315,16 +363,45 @@ impl Compiler {
                 secure: Some(side),
             });
         }
-        self.secure.tickets.retain(|name, _| policies.contains_key(name.as_str()));
+        let names: Vec<String> = (0..self.view.entries.len()).map(callers_of).collect();
+        let tickets = &mut self.secure.tickets;
+        tickets.retain(|name, _| policies.contains_key(name.as_str()) || names.contains(name));
+    }
+
+    /// Options of an entry point whose callers are known by SPIFFE: the own SVID is shown, and
+    /// theirs is demanded.
+    fn policy_for(&mut self, name: &str, at: usize, allowed: Allowed) -> Policy {
+        let Some(mut options) = self.options(name) else { return Policy::refusing(name) };
+        if !options.broken.is_empty() || options.clients.demand != Demand::Nothing {
+            return Policy::refusing(name);
+        }
+        options.clients.demand = Demand::RequireAndVerify;
+        options.clients.spiffe = Some(allowed);
+        let path = format!("hub.uplinkEntryPoints.{}.tieline.spiffe", self.entry(at).name);
+        let Found { good, trouble } = self.secure.svid();
+        self.complain(&path, &Place::default(), &trouble, good.is_some());
+        let Some(svid) = good else { return Policy::refusing(name) };
+        let mut shelf = Shelf::default();
+        shelf.set_default(&svid.identity);
+        let key = ServerTls { name: callers_of(at), ..options.clone() };
+        let tickets = self.secure.tickets_of(&key, Some(&svid.bundles));
+        let crypto = &self.secure.keyring.crypto;
+        let made =
+            policy(crypto, &options, Some(&svid.bundles), &Arc::new(shelf), tickets.as_ref());
+        made.unwrap_or_else(|why| {
+            self.complain(&path, &Place::default(), &why, false);
+            Policy::refusing(name)
+        })
+    }
+
+    fn options(&self, name: &str) -> Option<ServerTls> {
+        let written = self.dynamic.options.iter().find(|options| options.name == name);
+        let default = || (name == DEFAULT).then(|| ServerTls::new(DEFAULT));
+        written.map(|options| (**options).clone()).or_else(default)
     }
 
     fn policy(&mut self, name: &str, shelf: &Arc<Shelf>) -> Policy {
-        let written = self.dynamic.options.iter().find(|options| options.name == name).cloned();
-        let options = match written {
-            Some(options) => (*options).clone(),
-            None if name == DEFAULT => ServerTls::new(DEFAULT),
-            None => return Policy::refusing(name),
-        };
+        let Some(options) = self.options(name) else { return Policy::refusing(name) };
         if !options.broken.is_empty() {
             return Policy::refusing(name);
         }
@@ -417,6 +494,11 @@ impl Compiler {
             self.complain(&path, &place, &trouble, works);
         }
     }
+}
+
+/// What the tickets of an entry point go by that has a policy of its own.
+fn callers_of(at: usize) -> String {
+    format!("callers at {at}")
 }
 
 /// Which routers are for TLS clients, and by which options those must come in.

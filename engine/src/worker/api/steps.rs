@@ -212,7 +212,7 @@ fn client_tls(tls: &ClientTls) -> Value {
         Trust::Roots(roots) => {
             value["ca"] = json!(roots.first().map_or("", |root| root.label()));
         }
-        Trust::System | Trust::AnyName(_) => {}
+        Trust::System | Trust::AnyName(_) | Trust::Spiffe(_) => {}
     }
     if let Some(pair) = tls.certificates.first() {
         value["cert"] = json!(pair.cert.label());

@@ -22,6 +22,7 @@ pub(super) fn write(lines: &AccessLines, record: &AccessRecord<'_>, out: &mut Ve
 impl Json<'_> {
     fn write(mut self, record: &AccessRecord<'_>) {
         self.out.push(b'{');
+        self.callers(record);
         self.choices(record);
         self.client(record);
         self.downstream(record);
@@ -45,6 +46,20 @@ impl Json<'_> {
         self.out.extend_from_slice(b"\"level\":\"info\",\"msg\":\"\",\"time\":\"");
         rfc3339(self.lines.wall.at(record.ended), self.out);
         self.out.extend_from_slice(b"\"}\n");
+    }
+
+    /// The chain as far as it is verified, this request's client last.
+    fn callers(&mut self, record: &AccessRecord<'_>) {
+        if record.caller.is_empty() || !self.begin(Field::Callers) {
+            return;
+        }
+        self.out.push(b'"');
+        json_inside(record.callers, self.out);
+        if !record.callers.is_empty() {
+            self.out.extend_from_slice(b", ");
+        }
+        json_inside(record.caller.as_bytes(), self.out);
+        self.out.push(b'"');
     }
 
     fn choices(&mut self, record: &AccessRecord<'_>) {

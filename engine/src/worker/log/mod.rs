@@ -24,6 +24,7 @@ macro_rules! fields {
 
 // In the order in which they are written.
 fields! {
+    Callers "Callers",
     Choices "Choices",
     ClientAddr "ClientAddr",
     ClientHost "ClientHost",

@@ -121,3 +121,29 @@ fn clients_stay_with_their_cluster() {
     stage.until("no new clients go to child 2", |stage| stage.served(20, "/", &[]) == (20, 0));
     assert_eq!(stage.served(20, "/", &[two]), (0, 20));
 }
+
+#[test]
+fn clusters_with_names_deal_with_those_they_list() {
+    let (own, partner) = (Authority::new("a"), Authority::new("b"));
+    let mut stage = Stage::prepared("spiffe", 14, "yml", |folder| {
+        own.write("a-ca.crt", folder);
+        partner.write("b-ca.crt", folder);
+        own.issue_svid("parent", "a.example", folder);
+        own.issue_svid("child-1", "a.example", folder);
+        partner.issue_svid("child-2", "b.example", folder);
+    });
+    assert_eq!(stage.served(10, "/", &["X-Tieline-Callers: spiffe://a.example/root"]), (5, 5));
+    for origin in &stage.origins {
+        let head = origin.last_head();
+        let callers = "X-Tieline-Callers: anonymous, spiffe://a.example/parent\r\n";
+        assert!(head.contains(callers) && !head.contains("root"), "{head}");
+    }
+    stage.edit("child-1.yml", &[("spiffe://a.example/parent", "spiffe://a.example/other")]);
+    stage.stop("child-1");
+    stage.start("child-1");
+    stage.until("the parent is locked out", |stage| {
+        let children = stage.api("/api/tieline/children").unwrap_or_default();
+        let error = children[0]["error"].as_str().unwrap_or_default().to_owned();
+        error.contains("the other side")
+    });
+}
