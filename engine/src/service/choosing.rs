@@ -49,6 +49,15 @@ pub struct Asker<'a> {
     pub fields: &'a [Field<'a>],
     pub ip: IpAddr,
     pub now: Time,
+    /// Only wants to know: the ticket that it is shown stays for the next.
+    pub peeks: bool,
+}
+
+impl Asker<'_> {
+    #[inline]
+    pub fn ticket(&self, ticket: &Ticket) -> u64 {
+        if self.peeks { ticket.drawn() } else { ticket.draw() }
+    }
 }
 
 /// A member and how it was found.
@@ -141,7 +150,7 @@ impl Choosing {
         let (position, ticket) = match self.strategy {
             Strategy::Hrw => (self.by_client(asker.ip, fit), 0),
             Strategy::Wrr => {
-                let ticket = ticket.draw();
+                let ticket = asker.ticket(ticket);
                 let turn = match tried {
                     Some(_) => rotation.turn_of_least(ticket, times),
                     None => rotation.turn(ticket),
@@ -149,11 +158,11 @@ impl Choosing {
                 (turn, ticket)
             }
             Strategy::P2c => {
-                let ticket = ticket.draw();
+                let ticket = asker.ticket(ticket);
                 (self.of_two(ticket, fit), ticket)
             }
             Strategy::LeastTime => {
-                let ticket = ticket.draw();
+                let ticket = asker.ticket(ticket);
                 (self.quickest(rotation.turn(ticket), asker.now, fit), ticket)
             }
         };

@@ -82,11 +82,17 @@ impl RouteTable {
         self.entries.get(number).map(|entry| &entry.route)
     }
 
+    /// All routes with their rules, best first.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = (&Rule, &Arc<Route>)> {
+        let entries = self.entries.iter();
+        let mut all: Vec<_> = entries.map(|entry| (&*entry.rule, &entry.route)).collect();
+        all.sort_by_key(|(_, route)| (Reverse(route.priority), &route.name));
+        all.into_iter()
+    }
+
     /// All routes, best first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        let mut all: Vec<&Arc<Route>> = self.entries.iter().map(|entry| &entry.route).collect();
-        all.sort_by_key(|route| (Reverse(route.priority), &route.name));
-        all.into_iter()
+        self.rules().map(|(_, route)| route)
     }
 
     /// By trying one after another; what [`RouteTable::find`] must agree with.

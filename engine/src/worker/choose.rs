@@ -88,7 +88,7 @@ pub(super) fn walk(
             NodeKind::Mirroring(node) => {
                 // A request is mirrored once, however often it is sent.
                 let drawn = again.and_then(|again| again.ticket_of(walk.service));
-                let ticket = drawn.unwrap_or_else(|| node.ticket.draw());
+                let ticket = drawn.unwrap_or_else(|| asker.ticket(&node.ticket));
                 let wanted = |percent| mirror::is_mirrored(ticket, percent);
                 walk.mirrored |= node.mirrors.iter().any(|mirror| wanted(mirror.percent));
                 member(Chosen::plain(0, ticket)).then_some(node.main)
@@ -116,7 +116,7 @@ fn choose(
     if let Some(choosing) = &node.choosing {
         return choosing.choose(&turns.rotation, &turns.ticket, asker, tried);
     }
-    let ticket = turns.ticket.draw();
+    let ticket = asker.ticket(&turns.ticket);
     let Some(tried) = tried else {
         return turns.rotation.turn(ticket).map(|position| Chosen::plain(position, ticket));
     };

@@ -39,7 +39,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Where a request leads.
-enum Routed {
+pub(super) enum Routed {
     To(RouteRef),
     /// The list of uplinks was asked for.
     Advert(Arc<Advertised>),
@@ -221,7 +221,7 @@ impl Worker {
         let depth_max = self.limits.service_depth;
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        let asker = Asker { fields: head.fields, ip: exchange.peer.ip(), now };
+        let asker = Asker { fields: head.fields, ip: exchange.peer.ip(), now, peeks: false };
         let (choices, again) = (&mut exchange.choices, exchange.again.as_deref());
         let walk = choose::walk(&exchange.view, service, choices, depth_max, &asker, again);
         exchange.service = Some(walk.service);
@@ -442,7 +442,7 @@ fn passes_host(view: &View, exchange: &Exchange) -> bool {
     }
 }
 
-fn route(
+pub(super) fn route(
     view: &View,
     entry: EntryId,
     secure: bool,

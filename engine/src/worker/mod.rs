@@ -20,6 +20,7 @@ mod date;
 mod dispatch;
 mod drain;
 mod exchange;
+pub mod explain;
 mod failover;
 mod fields;
 mod finish;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const STATIC: &str = "entryPoints: {web: {address: \":80\"}}";
 
-/// One entry point; every request goes to the service `top`.
+/// One entry point; every request goes to the service `top`, unless the document says otherwise.
 pub(crate) struct Documents {
     compiler: Compiler,
 }
@@ -21,23 +21,31 @@ impl Documents {
     /// From what stands below `http.services`.
     #[track_caller]
     pub(crate) fn new(services: &str) -> Self {
+        Self::whole(&whole(services))
+    }
+
+    /// From a whole document.
+    #[track_caller]
+    pub(crate) fn whole(text: &str) -> Self {
         let (fixed, problems) = config::fixed_from_file("static.yml", STATIC);
         assert_eq!(problems, []);
         let stats = Arc::new(Stats::new(1, 0, Wall::default()));
         let compiler =
             Compiler::new(Arc::new(fixed), ControlLimits::default(), stats, &mut Prng::new(1));
         let mut documents = Self { compiler };
-        documents.write(services);
+        documents.write_whole(text);
         documents
     }
 
     /// The document changes.
     #[track_caller]
     pub(crate) fn write(&mut self, services: &str) {
-        let text = format!(
-            "http:\n  routers: {{r: {{rule: PathPrefix(`/`), service: top}}}}\n  services:\n{services}"
-        );
-        let reading = config::dynamic(&[("d.yml", &text)]);
+        self.write_whole(&whole(services));
+    }
+
+    #[track_caller]
+    fn write_whole(&mut self, text: &str) {
+        let reading = config::dynamic(&[("d.yml", text)]);
         assert_eq!(reading.diagnostics, [], "{text}");
         self.compiler.set_dynamic(reading.dynamic);
     }
@@ -59,4 +67,10 @@ impl Documents {
         self.compiler.check();
         Arc::new(self.compiler.view().clone())
     }
+}
+
+fn whole(services: &str) -> String {
+    format!(
+        "http:\n  routers: {{r: {{rule: PathPrefix(`/`), service: top}}}}\n  services:\n{services}"
+    )
 }

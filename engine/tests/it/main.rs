@@ -5,6 +5,7 @@ mod callers;
 mod control;
 mod documents;
 mod drain;
+mod explain;
 mod failover;
 mod faults;
 mod forward;

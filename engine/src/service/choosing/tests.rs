@@ -33,7 +33,12 @@ impl World {
 
     fn asked_by(&self, ip: &str, fields: &[Field<'_>], now: Time) -> Option<Chosen> {
         let ip = ip.parse().expect("an address");
-        self.choosing.choose(&self.rotation, &self.ticket, &Asker { fields, ip, now }, None)
+        self.choosing.choose(
+            &self.rotation,
+            &self.ticket,
+            &Asker { fields, ip, now, peeks: false },
+            None,
+        )
     }
 
     fn next(&self) -> Option<u16> {

@@ -22,24 +22,33 @@ pub(super) struct List<'a> {
     pub(super) object: Box<dyn Fn(usize) -> Value + 'a>,
 }
 
+/// Names and values of a query, decoded.
+pub(super) fn pairs(query: &[u8]) -> Vec<(String, String)> {
+    let spaced = |text: &[u8]| {
+        let plain: Vec<u8> = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+        decode(&plain)
+    };
+    let halves = |pair: &[u8]| {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let mut half = || spaced(halves.next().unwrap_or_default());
+        (half(), half())
+    };
+    query.split(|byte| *byte == b'&').map(halves).collect()
+}
+
 impl Query {
     pub(super) fn of(query: &[u8]) -> Self {
         let mut all = Self::default();
-        for pair in query.split(|byte| *byte == b'&') {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let (name, value) = (halves.next(), halves.next().unwrap_or_default());
-            let spaced: Vec<u8> =
-                value.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-            let value = decode(&spaced);
-            match name {
-                Some(b"page") => all.page = Some(value),
-                Some(b"per_page") => all.per_page = Some(value),
-                Some(b"search") => all.search = value.to_lowercase(),
-                Some(b"status") => all.status = value.to_lowercase(),
-                Some(b"serviceName") => all.service = value,
-                Some(b"middlewareName") => all.middleware = value,
-                Some(b"sortBy") => all.sort_by = value,
-                Some(b"direction") => all.descending = value == "desc",
+        for (name, value) in pairs(query) {
+            match name.as_str() {
+                "page" => all.page = Some(value),
+                "per_page" => all.per_page = Some(value),
+                "search" => all.search = value.to_lowercase(),
+                "status" => all.status = value.to_lowercase(),
+                "serviceName" => all.service = value,
+                "middlewareName" => all.middleware = value,
+                "sortBy" => all.sort_by = value,
+                "direction" => all.descending = value == "desc",
                 _ => {}
             }
         }

@@ -12,6 +12,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+use super::explain::{self, explain};
 use super::internal::{Answer, Ask, Sight};
 use list::Query;
 use serde_json::{Map, Value, json};
@@ -40,8 +41,36 @@ pub(super) fn answer(ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
         ["tieline", "certificates"] => found(&certificates::certificates(sight)),
         ["tieline", "children"] => found(&children::children(sight)),
         ["tieline", "diagnostics"] => found(&children::diagnostics(sight)),
+        ["tieline", "explain"] => explained(ask.query, sight),
         _ => not_found(),
     }
+}
+
+/// What would become of a request: `request=GET https://host/path`, `header=Name: value` as often
+/// as needed, `entryPoint`, `from` with an address.
+fn explained(query: &[u8], sight: &Sight<'_>) -> Answer {
+    let asked = asked_about(query).and_then(|ask| explain(sight.view, sight.now, &ask));
+    match asked {
+        Ok(told) => found(&told),
+        Err(message) => with(400, &json!({ "message": message })),
+    }
+}
+
+fn asked_about(query: &[u8]) -> Result<explain::Ask, String> {
+    let pairs = list::pairs(query);
+    let last = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, it)| it);
+    let request = last("request").ok_or("request is missing: ?request=GET+https://host/path")?;
+    let mut ask = explain::Ask::read(request)?;
+    for (_, line) in pairs.iter().filter(|(name, _)| name == "header") {
+        ask.add_field(line)?;
+    }
+    if let Some(from) = last("from") {
+        ask.from = from.parse().map_err(|_| format!("from: {from} is no address"))?;
+    }
+    if let Some(entry) = last("entryPoint") {
+        ask.entry.clone_from(entry);
+    }
+    Ok(ask)
 }
 
 fn first(parts: &[String]) -> Option<(&str, &[String])> {

@@ -1,0 +1,238 @@
+//! Why a request goes where it goes: the decisions of the data path, taken by the same code without
+//! drawing a ticket, and told with what they rest on and what would have to change.
+
+mod ask;
+mod rules;
+mod steps;
+mod tree;
+
+pub use ask::Ask;
+
+use super::choose::{self, Pick};
+use super::dispatch::{self, Routed};
+use super::exchange::{Choices, RouteRef, route_of, server_of, table_of};
+use super::fields;
+use crate::base::id::EntryId;
+use crate::base::limits::Limits;
+use crate::base::time::Time;
+use crate::h1::parse::{self, Parsed, Progress, Scratch};
+use crate::http::blame::Misbehaved;
+use crate::http::head::{FIELDS_MAX, RequestHead};
+use crate::http::method::Method;
+use crate::http::request::RequestInfo;
+use crate::http::target::{self, Rewritten, Target};
+use crate::service::choosing::Asker;
+use crate::service::middleware::Step;
+use crate::view::{Destination, Offer, Route, View};
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+/// Routes that are told of; tables may have a hundred thousand.
+const ROUTES_MAX: usize = 1_000;
+
+/// Tells what `view` would do with a request at `now`. The document says which routes were tried
+/// and why each did or did not match (`routes`), what the middlewares do (`middlewares`), the tree
+/// of services with the health and the turns of everybody in it (`services`), what was chosen
+/// (`answer`), and what would have to change for another choice (`otherwise`).
+///
+/// # Errors
+/// What cannot be asked: an entry point that is not there, a head that is none.
+pub fn explain(view: &View, now: Time, ask: &Ask) -> Result<Value, String> {
+    let entry = ask.entry_of(view)?;
+    let settings = &view.entries[usize::from(entry.0)].settings;
+    let head = ask.head();
+    let bounds = parse::Bounds { bytes_max: usize::MAX, fields_max: FIELDS_MAX };
+    let mut scratch = Scratch::new();
+    let parsed = parse::request_head(&head, &mut Progress::default(), bounds, &mut scratch);
+    let head = match parsed {
+        Ok(Parsed::Complete { head, .. }) => head,
+        Ok(Parsed::Partial) => return Err("the head of the request does not end".to_owned()),
+        Err(wrong) => return Ok(refused(view, ask, entry, wrong)),
+    };
+    let mut rewritten = Rewritten::default();
+    match target::read_as(&head, &mut rewritten, settings.reading) {
+        Ok(target) => {
+            let asked = Asked { view, now, ask, entry, head: &head, target: &target };
+            Ok(asked.explain())
+        }
+        Err(what) => Ok(refused(view, ask, entry, Misbehaved::client(what))),
+    }
+}
+
+fn refused(view: &View, ask: &Ask, entry: EntryId, wrong: Misbehaved) -> Value {
+    let answer = json!({ "status": wrong.status(), "why": wrong.what.about() });
+    json!({ "request": request(view, ask, entry), "epoch": view.epoch, "answer": answer })
+}
+
+fn request(view: &View, ask: &Ask, entry: EntryId) -> Value {
+    json!({
+        "method": ask.method,
+        "url": ask.url(),
+        "entryPoint": view.entries[usize::from(entry.0)].settings.name,
+        "tls": ask.secure,
+        "from": ask.from.to_string(),
+    })
+}
+
+/// A request that HTTP allows, and who is asked about it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    view: &'a View,
+    now: Time,
+    ask: &'a Ask,
+    entry: EntryId,
+    head: &'a RequestHead<'a>,
+    target: &'a Target<'a>,
+}
+
+impl Asked<'_> {
+    fn peer(&self) -> IpAddr {
+        self.ask.from
+    }
+
+    fn explain(&self) -> Value {
+        let mut told = Map::new();
+        told.insert("request".to_owned(), request(self.view, self.ask, self.entry));
+        told.insert("epoch".to_owned(), json!(self.view.epoch));
+        self.tell(&mut told);
+        Value::Object(told)
+    }
+
+    fn tell(&self, told: &mut Map<String, Value>) {
+        let answer = |status: u16, why: &str| json!({ "status": status, "why": why });
+        if self.head.method == Method::Connect {
+            told.insert("answer".to_owned(), answer(501, "CONNECT is not offered"));
+            return;
+        }
+        let instance = &self.view.fixed.tieline.instance;
+        if fields::is_loop(self.head.fields, instance, Limits::default().hops_max) {
+            told.insert("answer".to_owned(), answer(508, "the request was here before"));
+            return;
+        }
+        let info = RequestInfo::new(self.head, self.target, self.peer());
+        let secure = self.ask.secure;
+        let routed = dispatch::route(self.view, self.entry, secure, &info, self.head);
+        let found = match &routed {
+            Routed::To(route) => Some(*route),
+            Routed::Advert(_) | Routed::Undiscovered | Routed::Nowhere => None,
+        };
+        self.tell_routes(told, &info, found);
+        match routed {
+            Routed::To(route) => self.tell_route(told, route),
+            Routed::Advert(advert) => {
+                let text = String::from_utf8_lossy(&advert.body);
+                told.insert("answer".to_owned(), answer(200, &format!("the uplinks: {text}")));
+            }
+            Routed::Undiscovered => {
+                told.insert("answer".to_owned(), answer(503, "no such uplink is known here"));
+            }
+            Routed::Nowhere => {
+                told.insert("answer".to_owned(), answer(404, "no rule matches"));
+            }
+        }
+    }
+
+    /// The routes of the table that counts, best first, up to the one that matches.
+    fn tell_routes(
+        &self,
+        told: &mut Map<String, Value>,
+        info: &RequestInfo<'_>,
+        found: Option<RouteRef>,
+    ) {
+        if let Offer::Uplinks { uplinks, .. } = &self.view.entries[usize::from(self.entry.0)].offer
+        {
+            let named = fields::uplink_name(self.head.fields);
+            told.insert(
+                "uplinks".to_owned(),
+                json!({
+                    "named": named.map(String::from_utf8_lossy),
+                    "offered": uplinks.iter().map(|uplink| &*uplink.name).collect::<Vec<_>>(),
+                }),
+            );
+        }
+        let table = found.map_or_else(|| self.first_table(), |found| found.table);
+        let Some(table) = table_of(self.view, self.entry, table) else { return };
+        let best = found.and_then(|found| table.at(found.position));
+        let mut reached = true;
+        let left_out = table.rules().len().saturating_sub(ROUTES_MAX);
+        let routes = table.rules().take(ROUTES_MAX).map(|(rule, route)| {
+            let here = best.is_some_and(|best| best.name == route.name);
+            let verdict = match reached {
+                true if here => "matches",
+                true => "does not match",
+                false if rule.matches(info) => "would match",
+                false => "not reached",
+            };
+            reached &= !here;
+            json!({
+                "router": &*route.name,
+                "rule": rule.text(),
+                "priority": route.priority,
+                "verdict": verdict,
+                "why": rules::why(rule.ast(), info),
+            })
+        });
+        told.insert("routes".to_owned(), routes.collect());
+    }
+
+    fn first_table(&self) -> u16 {
+        let uplinks =
+            matches!(self.view.entries[usize::from(self.entry.0)].offer, Offer::Uplinks { .. });
+        if self.ask.secure && !uplinks { super::exchange::SECURE } else { super::exchange::CLEAR }
+    }
+
+    fn tell_route(&self, told: &mut Map<String, Value>, route: RouteRef) {
+        let Some(route) = route_of(self.view, self.entry, route) else { return };
+        told.insert("router".to_owned(), json!(&*route.name));
+        let service = match &route.to {
+            Destination::Service(service) => *service,
+            Destination::Broken(why) => {
+                let why = format!("the router is broken: {why}");
+                told.insert("answer".to_owned(), json!({ "status": 503, "why": why }));
+                return;
+            }
+        };
+        let passage = steps::pass(self, route);
+        told.insert("middlewares".to_owned(), passage.told);
+        if let Some(answer) = passage.answer {
+            told.insert("answer".to_owned(), answer);
+            return;
+        }
+        self.tell_choice(told, route, service, &passage.path);
+    }
+
+    fn tell_choice(
+        &self,
+        told: &mut Map<String, Value>,
+        route: &Route,
+        service: crate::base::id::ServiceId,
+        path: &str,
+    ) {
+        let mut choices = Choices::default();
+        let depth_max = Limits::default().service_depth;
+        let asker = Asker { fields: self.head.fields, ip: self.peer(), now: self.now, peeks: true };
+        let walk = choose::walk(self.view, service, &mut choices, depth_max, &asker, None);
+        let way = tree::Way { view: self.view, choices: choices.as_slice() };
+        told.insert("services".to_owned(), way.tell(service, depth_max));
+        let answer = match walk.pick {
+            Pick::Server(server) => {
+                let node = server_of(self.view, server.service, server.position);
+                let name = way.name(server.service);
+                node.map_or(Value::Null, |node| way.answer(name, node, path))
+            }
+            Pick::Internal(internal) => {
+                json!({ "service": way.name(walk.service), "internal": format!("{internal:?}") })
+            }
+            Pick::Nobody(text) => json!({
+                "status": 503,
+                "why": format!("{}: {}", way.name(walk.service), text.trim_end()),
+            }),
+        };
+        told.insert("answer".to_owned(), answer);
+        let mut otherwise = way.otherwise();
+        if route.steps.iter().any(Step::may_answer) {
+            otherwise.push("a middleware that answers itself ends the way before".to_owned());
+        }
+        told.insert("otherwise".to_owned(), json!(otherwise));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the middlewares of a route do with a request. Those that count or ask are not disturbed:
+//! it is said by what they decide.
+
+use super::Asked;
+use crate::service::middleware::passing::Passing;
+use crate::service::middleware::{Memory, Step, Verdict, judge, path};
+use crate::view::Route;
+use crate::worker::fields;
+use crate::worker::pass::write_target;
+use serde_json::{Value, json};
+
+const ELSEWHERE: &str = "sends it elsewhere";
+
+/// What a step is called in configuration, and by what it decides unless the request alone says so.
+fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
+    match step {
+        Step::StripPrefix(_) => ("stripPrefix", None),
+        Step::StripPrefixRegex(_) => ("stripPrefixRegex", None),
+        Step::AddPrefix(_) => ("addPrefix", None),
+        Step::ReplacePath(_) => ("replacePath", None),
+        Step::ReplacePathRegex(_) => ("replacePathRegex", None),
+        Step::Redirect(_) => ("redirect", None),
+        Step::AllowList(_) => ("ipAllowList", None),
+        Step::Encoded(_) => ("encodedCharacters", None),
+        Step::Headers(_) => ("headers", None),
+        Step::RateLimit(_) => ("rateLimit", Some("lets it pass, waits or refuses by its count")),
+        Step::InFlight(_) => ("inFlightReq", Some("lets it pass unless too many are there")),
+        Step::ForwardAuth(_) => ("forwardAuth", Some("lets it pass if another server says so")),
+        Step::Retry(_) => ("retry", None),
+        Step::BasicAuth(_) => ("basicAuth", Some("lets it pass with a password that is right")),
+        Step::DigestAuth(_) => ("digestAuth", Some("lets it pass with a digest that is right")),
+    }
+}
+
+/// The status if it is answered, and what the step does.
+fn effect(verdict: Verdict) -> (Option<u16>, &'static str) {
+    match verdict {
+        Verdict::Refuse(status) | Verdict::Bare(status) => (Some(status), "refuses it"),
+        Verdict::Redirect(status) => (Some(status), ELSEWHERE),
+        Verdict::Preflight => (Some(200), "answers the preflight"),
+        Verdict::Pass
+        | Verdict::Hold(_)
+        | Verdict::TooMany(_)
+        | Verdict::Entered(_)
+        | Verdict::Full
+        | Verdict::Unauthorized
+        | Verdict::Stale
+        | Verdict::Verify
+        | Verdict::Consult => (None, "lets it pass"),
+    }
+}
+
+/// The way through the steps.
+pub(super) struct Passage {
+    pub(super) told: Value,
+    /// Given by a step that does not let the request pass.
+    pub(super) answer: Option<Value>,
+    /// Path and query behind the last step.
+    pub(super) path: String,
+}
+
+pub(super) fn pass(asked: &Asked<'_>, route: &Route) -> Passage {
+    let settings = &asked.view.entries[usize::from(asked.entry.0)].settings;
+    let mut memory = Memory::default();
+    let mut captures = path::Memory::default();
+    let mut told = Vec::new();
+    let mut path = String::new();
+    write_target(&mut path, asked.target);
+    let mut answer = None;
+    for (at, step) in route.steps.iter().enumerate() {
+        let passing = Passing {
+            head: asked.head,
+            target: asked.target,
+            peer: asked.peer(),
+            trusted: fields::is_trusted(settings, asked.peer()),
+            secure: asked.ask.secure,
+            passed: &route.steps[..at],
+            path: &path,
+            route: &route.name,
+            now: asked.now,
+            user: "",
+            grants: &[],
+        };
+        let (kind, unseen) = nature(step);
+        let (status, what) = match unseen {
+            Some(what) => (None, what),
+            None => effect(judge(step, &passing, &mut memory)),
+        };
+        if let Some(status) = status {
+            let mut given = json!({ "status": status, "why": format!("{kind} {what}") });
+            if what == ELSEWHERE {
+                given["location"] = json!(memory.location);
+            }
+            told.push(json!({ "kind": kind, "does": what }));
+            answer = Some(given);
+            break;
+        }
+        let before = path.clone();
+        if path::apply(step, &mut path, &mut captures, &mut |_, _| {}).is_err() {
+            told.push(json!({ "kind": kind, "does": "makes a path that is none" }));
+            answer = Some(json!({ "status": 400, "why": format!("{kind} makes no clean path") }));
+            break;
+        }
+        let does = match before == path {
+            true => what.to_owned(),
+            false => format!("makes {path} of {before}"),
+        };
+        told.push(json!({ "kind": kind, "does": does }));
+    }
+    Passage { told: Value::Array(told), answer, path }
+}
