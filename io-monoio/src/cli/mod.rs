@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod fetch;
 mod run;
 mod settings;
@@ -18,6 +19,8 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
        tieline check [--json] FILE...
        tieline simulate DIR|FILE... [--scenario FILE] [--seed N] [--rps R] [--for 10m]
                         [--json] [--html FILE] [--seeds N]
+       tieline explain [DIR|FILE... | --url=URL] --request='GET https://host/path'
+                       [-H 'Name: value'] [--from=IP] [--entryPoint=NAME] [--json]
        tieline status [--json] [--url=URL]
        tieline healthcheck [--url=URL | the flags of run]
        tieline demo [--once]
@@ -29,6 +32,9 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   check        Report every problem of configuration files. Exits 1 if one is an error.
   simulate     Run the documents of a parent and its children forward in virtual time under
                clients and a script of faults: who serves, what fails, what flips, and when.
+  explain      Tell where a request would go and why, of documents or of a running instance: routes
+               that match or do not, middlewares, services, health, whose turn it is, and what
+               would have to change.
   status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
   healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
   demo         A parent, two children and their origins in one process, to play with. With --once:
@@ -53,6 +59,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "" | "run" => run::run(rest),
         "check" => check::run(rest),
         "demo" => demo::run(rest),
+        "explain" => explain::run(rest),
         "simulate" => simulate::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),

@@ -5,7 +5,7 @@ use engine::config::fixed::Fixed;
 use serde_json::Value;
 use std::process::ExitCode;
 
-const API: &str = "http://127.0.0.1:8080";
+pub(super) const API: &str = "http://127.0.0.1:8080";
 
 /// The children of a parent, as a table or as the API says them.
 pub(super) fn run(arguments: &[String]) -> ExitCode {

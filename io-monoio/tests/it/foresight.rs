@@ -127,6 +127,32 @@ fn what_cannot_be_simulated_is_told_with_its_place() {
 }
 
 #[test]
+fn what_cannot_be_explained_is_told() {
+    for (arguments, told, code) in [
+        (&["explain"][..], "explain needs a request: --request='GET https://host/path'\n", 64),
+        (
+            &["explain", "--request", "ftp://x/"],
+            "ftp:// is not HTTP: write http:// or https://\n",
+            64,
+        ),
+        (&["explain", "--request=/", "-H", "X"], "`X` is no field: write `Name: value`\n", 64),
+        (&["explain", "--request=/", "--from=me"], "--from: me is no address\n", 64),
+        (
+            &["explain", "examples/foresight", "--request=/", "--entryPoint=wbe"],
+            "there is no entry point wbe: there are web\n",
+            1,
+        ),
+        (
+            &["explain", "--request=/", "--url=http://127.0.0.1:9"],
+            "127.0.0.1:9: Connection refused (os error 111)\n",
+            1,
+        ),
+    ] {
+        assert_eq!(refused(arguments), (told.to_owned(), Some(code)), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_longer_crash_costs_no_more_than_detection_and_partition_holds_what_was_sent() {
     let folder = std::env::temp_dir().join(format!("tieline-crash-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder for scripts");

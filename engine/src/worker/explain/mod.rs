@@ -173,6 +173,7 @@ impl Asked<'_> {
             })
         });
         told.insert("routes".to_owned(), routes.collect());
+        told.insert("routesLeftOut".to_owned(), json!(left_out));
     }
 
     fn first_table(&self) -> u16 {

@@ -5,12 +5,32 @@ mod stage;
 
 use crate::authority::Authority;
 use stage::Stage;
+use std::process::Command;
 
 #[test]
 fn weighted_children_share_as_their_weights_say() {
     let stage = Stage::set("weighted", 1, "yml");
     assert_eq!(stage.served(100, "/", &[]), (90, 10));
     assert_eq!(stage.requests(), [90, 10]);
+    what_is_explained_then_happens(&stage);
+}
+
+fn what_is_explained_then_happens(stage: &Stage) {
+    for _ in 0..30 {
+        let path = "/api/tieline/explain?request=http://bank.example/&header=X-A:%201";
+        let told = stage.api(path).expect("an explanation");
+        let expected = match told["answer"]["child"].as_str() {
+            Some("cluster-1") => (1, 0),
+            Some("cluster-2") => (0, 1),
+            other => panic!("{other:?}: {told:#}"),
+        };
+        assert_eq!(stage.served(1, "/", &[]), expected, "{told:#}");
+    }
+    let url = format!("--url=http://127.0.0.1:{}", stage.api_port());
+    let arguments = ["explain", &url, "--request=http://bank.example/"];
+    let output = Command::new(env!("CARGO_BIN_EXE_tieline")).args(arguments).output();
+    let told = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    assert!(told.contains("> banking@multicluster: weighted, up, ticket 1"), "{told}");
 }
 
 #[test]

@@ -86,7 +86,11 @@ impl Stage {
 
     /// What the API of the parent says.
     pub(super) fn api(&self, path: &str) -> Option<Value> {
-        serde_json::from_str(&request(self.ports + 1, path, &[])?.body).ok()
+        serde_json::from_str(&request(self.api_port(), path, &[])?.body).ok()
+    }
+
+    pub(super) fn api_port(&self) -> u16 {
+        self.ports + 1
     }
 
     pub(super) fn stop(&mut self, name: &str) {
