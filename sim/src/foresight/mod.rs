@@ -4,7 +4,8 @@
 //!
 //! `documents` reads files and finds out who is whose child; `scenario` is the script; `stage` is
 //! the world with `process`, `station` (origins and played children) and `crowd` (clients) in it;
-//! `explain` asks once everybody has found one another; `figures` counts; `watch` sees what views change; `report` tells.
+//! `explain` asks once everybody has found one another; `figures` counts; `watch` sees what views
+//! change; `report` tells.
 
 mod crowd;
 pub mod documents;
