@@ -28,11 +28,13 @@ pub struct Tally {
 /// Marks that plays of the engine reach and no run does: no actor speaks HTTP/2 or TLS,
 /// and none has a password.
 const ELSEWHERE: &[Mark] = &[
+    Mark::BodyOverLimit,
     Mark::ClientSecured,
     Mark::ConsultFailed,
     Mark::ConsultRefused,
     Mark::ConsultTimedOut,
     Mark::Consulted,
+    Mark::CollectedNoMore,
     Mark::ControlHandshakeRefused,
     Mark::ControlSpokeHttp2,
     Mark::HandshakeRefused,

@@ -36,7 +36,7 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.rateLimit.rateLimit.average=5 \
     --http.middlewares.rateLimit.rateLimit.sourceCriterion.ipStrategy \
     --http.middlewares.inFlightReq.inFlightReq.amount=1 \
-    --http.middlewares.retry.retry.attempts=2 \
+    --http.middlewares.retry.retry.attempts=2 --http.middlewares.buffering.buffering \
     --http.middlewares.basicAuth.basicAuth.users=a:$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1 \
     --http.middlewares.forwardAuth.forwardAuth.address=https://a \
     --http.middlewares.forwardAuth.forwardAuth.tls.ca=c \

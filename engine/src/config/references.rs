@@ -174,7 +174,8 @@ impl Middlewares {
                 | MiddlewareKind::DigestAuth(_)
                 | MiddlewareKind::ForwardAuth(_)
                 | MiddlewareKind::Headers(_)
-                | MiddlewareKind::Retry(_) => steps.push(middleware),
+                | MiddlewareKind::Retry(_)
+                | MiddlewareKind::Buffering(_) => steps.push(middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

@@ -11,11 +11,13 @@ mod literal;
 mod matcher;
 mod parse;
 mod pattern;
+mod repeat;
 mod replace;
 
 pub use ast::{HostPattern, Matcher, Node};
 pub use literal::Ends;
 pub use pattern::{Captures, Pattern};
+pub use repeat::{Attempt, Repeat};
 pub use replace::Replacement;
 
 use crate::http::request::RequestInfo;

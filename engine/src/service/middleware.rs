@@ -13,7 +13,7 @@ pub mod words;
 
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
-use crate::config::typed::{AllowList, Redirect, Retry, Rewrite};
+use crate::config::typed::{AllowList, Buffering, Redirect, Retry, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use digest::{Digest, Outcome};
@@ -44,6 +44,7 @@ pub enum Step {
     ForwardAuth(Arc<Forward>),
     Headers(Arc<Headers>),
     Retry(Arc<Retry>),
+    Buffering(Arc<Buffering>),
 }
 
 /// `inFlightReq` in one route.
@@ -60,7 +61,8 @@ impl Step {
             | Self::InFlight(_)
             | Self::BasicAuth(_)
             | Self::DigestAuth(_)
-            | Self::ForwardAuth(_) => true,
+            | Self::ForwardAuth(_)
+            | Self::Buffering(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -125,6 +127,8 @@ pub enum Verdict {
     Redirect(u16),
     /// Answer whether a script may ask what it wants to: [`Headers::preflight`].
     Preflight,
+    /// Let it pass once it is complete.
+    Collect,
     /// Let it pass after this time.
     Hold(Span),
     /// Too many came: there is room after this time.
@@ -196,6 +200,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         | Step::AddPrefix(_)
         | Step::ReplacePath(_)
         | Step::ReplacePathRegex(_)
-        | Step::Retry(_) => Verdict::Pass,
+        | Step::Retry(_)
+        | Step::Buffering(_) => Verdict::Pass,
     }
 }

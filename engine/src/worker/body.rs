@@ -62,6 +62,15 @@ impl Body {
         self.over
     }
 
+    /// Whether fields came behind the content.
+    pub(super) fn has_trailers(&self) -> bool {
+        let decoded = match &self.reader {
+            Reader::Chunked(decoder) => decoder.trailers().next().is_some(),
+            Reader::Length(_) | Reader::UntilClose => false,
+        };
+        decoded || !self.came.is_empty()
+    }
+
     /// Content still to come, if that is known.
     pub(super) fn left(&self) -> Option<u64> {
         match &self.reader {

@@ -8,7 +8,7 @@ use crate::base::page::{Chunk, Slice};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::config::fixed::Scheme;
-use crate::config::typed::Retry;
+use crate::config::typed::{Buffering, Retry};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
@@ -43,6 +43,8 @@ pub(super) enum Phase {
     Dialing,
     /// The head of the final response; the request is on its way.
     AwaitingHead,
+    /// Enough of the response for a middleware.
+    Collecting,
     /// The rest of the response.
     Relaying,
     /// HTTP is over: bytes flow both ways.
@@ -169,6 +171,14 @@ pub(super) struct Kept {
     pub(super) starved: bool,
 }
 
+/// A response that waits until there is enough of it.
+#[derive(Debug)]
+pub(super) struct HeldBack {
+    pub(super) head: HeadBytes,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) bytes: u64,
+}
+
 /// The request as the client sent it.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
@@ -198,6 +208,13 @@ pub(super) struct Asking {
     pub(super) from_parent: bool,
     /// `X-Tieline-Callers` of a parent.
     pub(super) callers: Range<u32>,
+}
+
+impl Asking {
+    pub(super) fn method(&self) -> &str {
+        let range = self.method.start as usize..self.method.end as usize;
+        std::str::from_utf8(&self.head.bytes()[range]).unwrap_or_default()
+    }
 }
 
 /// Steps that count a request, and their places for it.
@@ -262,6 +279,10 @@ pub(super) struct Exchange {
     /// The response's body, server to client.
     pub(super) down: Body,
     pub(super) kept: Option<Rc<Kept>>,
+    /// The request is collected before it goes on.
+    pub(super) collects: bool,
+    /// A response that is collected before it goes on.
+    pub(super) held: Option<Box<HeldBack>>,
     /// Most that is kept of the body; nothing if nobody may need it.
     pub(super) kept_max: u64,
     /// Chunks of `kept` that the present server was not sent yet begin here.
@@ -337,6 +358,8 @@ impl Exchange {
             framing: Framing::Empty,
             down: Body::none(),
             kept: None,
+            collects: false,
+            held: None,
             kept_max: 0,
             replayed: 0,
             ended: false,
@@ -377,6 +400,12 @@ impl Exchange {
         steps
             .filter_map(|step| if let Step::Retry(retry) = step { Some(retry) } else { None })
             .next()
+    }
+
+    /// The middleware that collects bodies; of several, the innermost.
+    pub(super) fn buffering(&self) -> Option<&Arc<Buffering>> {
+        let steps = self.route()?.steps.iter().rev();
+        steps.filter_map(|step| if let Step::Buffering(it) = step { Some(it) } else { None }).next()
     }
 
     pub(super) fn server(&self) -> Option<&ServerNode> {

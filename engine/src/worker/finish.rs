@@ -98,6 +98,7 @@ impl Worker {
             self.grown_bytes -= exchange.asking.head.grown();
         }
         self.leave_gauges(&mut exchange);
+        self.forget_held(&mut exchange);
         self.record(&exchange);
         Some(exchange)
     }

@@ -16,7 +16,7 @@ use crate::net::wire::{Due, Half, Link};
 
 /// What one turn of a direction came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
+pub(super) enum Turn {
     /// Something moved; there may be more.
     Again,
     /// Nothing more can move, or the exchange is over.
@@ -33,11 +33,14 @@ impl Worker {
     fn upload(&mut self, key: Key) -> Turn {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         match exchange.phase {
+            Phase::Held if exchange.collects => self.collect_request(key),
             Phase::Held | Phase::Consulting | Phase::Waiting => Turn::Enough,
             Phase::Gathering => self.gather(key),
             Phase::Discarding => self.discard(key),
             Phase::Tunnel => self.tunnel(key, exchange.client, exchange.upstream),
-            Phase::Dialing | Phase::AwaitingHead | Phase::Relaying => self.upload_body(key),
+            Phase::Dialing | Phase::AwaitingHead | Phase::Collecting | Phase::Relaying => {
+                self.upload_body(key)
+            }
         }
     }
 
@@ -83,6 +86,11 @@ impl Worker {
             return Turn::Enough;
         };
         match exchange.up.next(&mut client.wire.inbox) {
+            Ok(Piece::Content(_)) if exchange.is_too_long() => {
+                self.mark(Mark::BodyOverLimit);
+                self.refuse_upload(key, Misbehaved::client(What::BodyTooLarge));
+                Turn::Enough
+            }
             Ok(Piece::Content(slice)) => {
                 self.keep(key, &slice);
                 self.put_up(key, to, Chunk::Page(slice));
@@ -143,7 +151,7 @@ impl Worker {
     }
 
     /// The body breaks the rules: nothing more of it reaches the server, and what did is void.
-    fn refuse_upload(&mut self, key: Key, misbehaved: Misbehaved) {
+    pub(super) fn refuse_upload(&mut self, key: Key, misbehaved: Misbehaved) {
         self.mark(Mark::BodyRefused);
         self.release_upstream(key);
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
@@ -257,6 +265,7 @@ impl Worker {
             Phase::AwaitingHead if self.read_response(key) => Turn::Again,
             Phase::AwaitingHead => self.on_no_more_head(key),
             Phase::Tunnel => self.tunnel(key, upstream, client),
+            Phase::Collecting => self.collect_response(key),
             Phase::Relaying => self.download_body(key),
             Phase::Held
             | Phase::Gathering
@@ -283,6 +292,12 @@ impl Worker {
         let piece = exchange.down.next(&mut conn.wire.inbox);
         let (eof, cut) = (conn.wire.eof, conn.wire.cut);
         match piece {
+            Ok(Piece::Content(_)) if exchange.answers_too_much() => {
+                self.mark(Mark::BodyOverLimit);
+                self.release_upstream(key);
+                self.fail(key, 500);
+                Turn::Enough
+            }
             Ok(Piece::Content(slice)) => {
                 self.put_down(key, Chunk::Page(slice));
                 Turn::Again
@@ -310,7 +325,7 @@ impl Worker {
         }
     }
 
-    fn put_down(&mut self, key: Key, chunk: Chunk) {
+    pub(super) fn put_down(&mut self, key: Key, chunk: Chunk) {
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         if exchange.errand.is_some() {
             self.collect(key, &chunk);

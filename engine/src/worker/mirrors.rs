@@ -30,7 +30,7 @@ impl Worker {
     /// say, for a server that may refuse a stream a little.
     pub(super) fn prepare_to_keep(&mut self, key: Key) {
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
-        if exchange.kept.is_some() || exchange.up.is_over() {
+        if exchange.up.is_over() {
             return;
         }
         let retry = exchange.retry().map(|retry| retry.body_bytes_max.unwrap_or(u64::MAX));
@@ -41,8 +41,9 @@ impl Worker {
         } else {
             u64::from(self.limits.refused_bytes)
         };
-        exchange.kept_max = wanted.min(u64::from(self.limits.kept_bytes));
-        if exchange.kept_max > 0 {
+        let wanted = wanted.min(u64::from(self.limits.kept_bytes));
+        exchange.kept_max = exchange.kept_max.max(wanted);
+        if exchange.kept_max > 0 && exchange.kept.is_none() && exchange.up.bytes == 0 {
             exchange.kept = Some(self.spare_kept.pop().unwrap_or_default());
         }
     }
@@ -73,12 +74,28 @@ impl Worker {
 
     /// Forgets an exchange's share of what is kept; mirrors may still hold theirs.
     pub(super) fn forget_kept(&mut self, exchange: &mut Exchange) {
-        let Some(mut shared) = exchange.kept.take() else { return };
+        if let Some(kept) = exchange.kept.take() {
+            self.put_kept_back(kept);
+        }
+    }
+
+    fn put_kept_back(&mut self, mut shared: Rc<Kept>) {
         let Some(kept) = Rc::get_mut(&mut shared) else { return };
         self.kept_bytes -= kept.bytes;
         kept.clear();
         if self.spare_kept.len() < SPARE_KEPT && kept.chunks.capacity() <= SPARE_CHUNKS {
             self.spare_kept.push(shared);
+        }
+    }
+
+    /// The answer has begun: nobody will be sent the body again.
+    pub(super) fn let_kept_go(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.mirrored || !exchange.ended {
+            return;
+        }
+        if let Some(kept) = exchange.kept.take() {
+            self.put_kept_back(kept);
         }
     }
 

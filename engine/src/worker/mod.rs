@@ -14,6 +14,7 @@ mod api;
 mod body;
 mod choose;
 mod client;
+mod collect;
 mod conn;
 mod consult;
 mod date;

@@ -123,6 +123,10 @@ impl Worker {
             asking.origin = range_in(asking.head.bytes(), origin);
             asking.secure |= passing.secure || headers.is_secure(passing);
         }
+        if let Step::Buffering(limits) = step {
+            exchange_of(&mut self.exchanges, key).passed = at;
+            return self.wants_whole(key, limits).map(|verdict| (verdict, None));
+        }
         let verdict = judge(step, passing, &mut self.scratch.judging);
         let exchange = exchange_of(&mut self.exchanges, key);
         exchange.passed = at;
@@ -173,6 +177,10 @@ impl Worker {
                 if !self.gathers(key, forward) {
                     self.consult(key, forward);
                 }
+            }
+            Verdict::Collect => {
+                let Step::Buffering(limits) = step else { return };
+                self.await_whole(key, limits);
             }
             Verdict::Hold(wait) => self.hold_for(key, wait),
             Verdict::TooMany(wait) => self.answer_too_many(key, wait),

@@ -107,7 +107,9 @@ impl Worker {
             return;
         }
         self.note_answer(key, bytes);
-        self.relay_head(key, head, bytes);
+        if !self.hold_response(key, head, bytes) {
+            self.relay_head(key, head, bytes);
+        }
     }
 
     fn on_interim(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
@@ -158,7 +160,7 @@ impl Worker {
     }
 
     /// Passes the final head on; from here on the client has its answer.
-    fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
+    pub(super) fn relay_head(&mut self, key: Key, head: &ResponseHead<'_>, bytes: &HeadBytes) {
         let (draining, now) = (self.is_draining(), self.now);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let upstream = exchange.upstream.expect("an answered exchange has its connection");
@@ -203,7 +205,9 @@ impl Worker {
         if self.access.as_ref().is_some_and(AccessLines::wants_fields) {
             exchange.sent_head = Some(out.as_slice().into());
         }
-        let ends = (exchange.down.is_over() || bare) && !tunnel;
+        let held = exchange.held.take();
+        let over = exchange.down.is_over() || bare;
+        let ends = over && !tunnel && held.as_ref().is_none_or(|held| held.bytes == 0);
         if conn.stream.is_some() {
             let out = std::mem::take(&mut self.scratch.head);
             self.put_stream_head(id, &out, ends);
@@ -217,6 +221,10 @@ impl Worker {
         if tunnel {
             self.open_tunnel(key);
         }
+        if let Some(held) = held {
+            self.put_held(key, *held);
+        }
+        self.let_kept_go(key);
         self.touch(id);
     }
 
@@ -226,21 +234,16 @@ impl Worker {
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         exchange.status = head.status;
         exchange.keep = head.persistence == Persistence::Keep;
+        let tunnel = head.framing == Framing::Tunnel;
         let framing = framing_for(exchange.asking.version, head.framing);
-        let bounds = Bounds {
-            line_max: self.limits.chunk_line_bytes,
-            trailer_max: self.limits.trailer_bytes,
-        };
+        if exchange.phase != Phase::Collecting {
+            self.prepare_down(key, head);
+        }
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let id = exchange.upstream.expect("an answered exchange has its connection");
         let from = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         let streams = from.stream.is_some();
         let bare = streams && from.wire.eof && from.wire.inbox.is_empty();
-        let tunnel = head.framing == Framing::Tunnel;
-        let comes = match streams && !head.framing.is_over() && !tunnel {
-            true => Framing::UntilClose,
-            false => head.framing,
-        };
-        exchange.down = Body::new(comes, framing, || Decoder::new(Who::Origin, bounds));
         exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
         if streams && !tunnel && exchange.asking.upgrade.is_some() {
             // The tunnel that was asked for will not be: nothing more is said on its stream.
@@ -248,6 +251,23 @@ impl Worker {
             self.settle_stream(id);
         }
         (framing, bare)
+    }
+
+    /// Settles how the end of the response is found, and how its content is framed for the client.
+    pub(super) fn prepare_down(&mut self, key: Key, head: &ResponseHead<'_>) {
+        let bounds = Bounds {
+            line_max: self.limits.chunk_line_bytes,
+            trailer_max: self.limits.trailer_bytes,
+        };
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        let from = exchange.upstream.and_then(|id| self.conns.get(key_of(id)));
+        let streams = from.is_some_and(|conn| conn.stream.is_some());
+        let comes = match streams && !head.framing.is_over() && head.framing != Framing::Tunnel {
+            true => Framing::UntilClose,
+            false => head.framing,
+        };
+        let framing = framing_for(exchange.asking.version, head.framing);
+        exchange.down = Body::new(comes, framing, || Decoder::new(Who::Origin, bounds));
     }
 
     /// HTTP is over on both connections; the clocks of HTTP stop.

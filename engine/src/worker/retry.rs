@@ -2,16 +2,18 @@
 //! them than the service has earned by its answers.
 
 use super::Worker;
-use super::exchange::{Again, Phase};
+use super::exchange::{Again, Exchange, Phase};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::base::prng::Prng;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
-use crate::config::typed::Retry;
 use crate::net::wire::Due;
+use crate::rule::Attempt;
 use crate::view::Destination;
-use std::sync::Arc;
+
+/// How often an expression may have a request sent again.
+const REPEATS_MAX: u32 = 10;
 
 /// What happened to a request that got a bad answer, or none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,38 +38,29 @@ impl Worker {
     /// Sends a request again if a middleware asks for it and no harm can come of it.
     pub(super) fn retry(&mut self, key: Key, cause: Cause, status: u16) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
-        let Some(retry) = exchange.retry().filter(|_| exchange.client.is_some()) else {
-            return false;
-        };
-        if exchange.has_answered() {
+        if exchange.client.is_none() || exchange.has_answered() {
             return false;
         }
-        let retry = Arc::clone(retry);
+        let failures = exchange.again.as_ref().map_or(0, |again| again.failures) + 1;
+        let Some(asked) = asked(exchange, cause, status, failures) else { return false };
         let service = exchange.route().map(|route| &route.to);
         let Some(&Destination::Service(service)) = service else { return false };
-        let listed = retry.status.iter().any(|range| range.contains(&status));
-        let network = cause != Cause::Answered && retry.on_network_error;
-        if !listed && !network {
+        if !asked.again {
             if status < 500 {
                 self.earn(service);
             }
             return false;
         }
-        let failures = exchange.again.as_ref().map_or(0, |again| again.failures) + 1;
-        let harmless = cause == Cause::Unreached
-            || exchange.asking.idempotent
-            || listed && retry.non_idempotent;
-        if failures >= retry.attempts {
-            return false;
-        }
+        let harmless =
+            cause == Cause::Unreached || exchange.asking.idempotent || asked.non_idempotent;
         if !harmless || !exchange.can_replay() {
             self.mark(Mark::ReplayImpossible);
             return false;
         }
         let since = exchange.again.as_ref().map_or(exchange.sent_at, |again| again.since);
-        let wait = pause(&retry, failures, exchange.serial);
+        let wait = varied(asked.pause, failures, exchange.serial);
         let at = self.now + wait;
-        let late = !retry.timeout.is_zero() && at > since + retry.timeout;
+        let late = !asked.timeout.is_zero() && at > since + asked.timeout;
         if late || self.drains_by().is_some_and(|by| at >= by) {
             return false;
         }
@@ -142,13 +135,45 @@ impl Worker {
     }
 }
 
-/// As long as the middleware says, give or take half of it, so that requests that failed together
-/// do not come again together.
-fn pause(retry: &Retry, failures: u32, serial: u64) -> Span {
-    let nanos = retry.pause(failures).nanos();
-    if nanos == 0 {
-        return Span::ZERO;
+/// What the middlewares say of an attempt that failed.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    again: bool,
+    /// Even if the method cannot be repeated.
+    non_idempotent: bool,
+    pause: Span,
+    timeout: Span,
+}
+
+/// Nothing if no middleware sends requests again.
+fn asked(exchange: &Exchange, cause: Cause, status: u16, failures: u32) -> Option<Wanted> {
+    let retry = exchange.retry();
+    let repeat = exchange.buffering().and_then(|limits| limits.repeat.as_ref());
+    if let Some(retry) = retry.filter(|retry| failures < retry.attempts) {
+        let listed = retry.status.iter().any(|range| range.contains(&status));
+        let network = cause != Cause::Answered && retry.on_network_error;
+        if listed || network {
+            return Some(Wanted {
+                again: true,
+                non_idempotent: listed && retry.non_idempotent,
+                pause: retry.pause(failures),
+                timeout: retry.timeout,
+            });
+        }
+    }
+    if let Some(repeat) = repeat.filter(|_| failures <= REPEATS_MAX) {
+        let attempt = Attempt { number: failures, status, method: exchange.asking.method() };
+        return Some(Wanted { again: repeat.holds(&attempt), ..Wanted::default() });
+    }
+    (retry.is_some() || repeat.is_some()).then(Wanted::default)
+}
+
+/// As long as was said, give or take half of it, so that requests that failed together do not come
+/// again together.
+fn varied(pause: Span, failures: u32, serial: u64) -> Span {
+    if pause.is_zero() {
+        return pause;
     }
     let mut chance = Prng::new(serial ^ u64::from(failures).rotate_right(8));
-    Span::from_nanos(nanos / 2 + chance.below(nanos))
+    Span::from_nanos(pause.nanos() / 2 + chance.below(pause.nanos()))
 }

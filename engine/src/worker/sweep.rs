@@ -129,7 +129,11 @@ impl Worker {
                 | Phase::Consulting
                 | Phase::Waiting
                 | Phase::Discarding => assert!(!connected),
-                Phase::Dialing | Phase::AwaitingHead | Phase::Relaying | Phase::Tunnel => {
+                Phase::Dialing
+                | Phase::AwaitingHead
+                | Phase::Collecting
+                | Phase::Relaying
+                | Phase::Tunnel => {
                     assert!(connected, "{key:?} waits for a connection it has not");
                 }
             }

@@ -18,6 +18,7 @@ use crate::config::typed::{Middleware, MiddlewareKind};
 const BUILT: &[&str] = &[
     "addPrefix",
     "basicAuth",
+    "buffering",
     "chain",
     "digestAuth",
     "encodedCharacters",
@@ -39,7 +40,6 @@ const BUILT: &[&str] = &[
 /// Kinds of the dialect that this version knows by name only.
 const LATER: &[&str] = &[
     "apiKey",
-    "buffering",
     "circuitBreaker",
     "compress",
     "contentType",
@@ -101,6 +101,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         ["forwardAuth"] => fields.section("forwardAuth").map(forward::forward_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
+        ["buffering"] => fields.section("buffering").map(bodies::buffering),
         ["retry"] => fields.section("retry").map(bodies::retry),
         ["headers"] => fields.section("headers").map(headers::edit_headers),
         ["chain"] => fields.section("chain").map(chain),

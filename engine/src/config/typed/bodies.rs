@@ -1,6 +1,7 @@
 //! Middlewares that look at bodies, or send them again.
 
 use crate::base::time::Span;
+use crate::rule::Repeat;
 use std::ops::RangeInclusive;
 
 /// `retry`.
@@ -41,6 +42,21 @@ impl Retry {
         let nanos = u128::from(self.initial_interval.nanos()) * u128::from(factor);
         Span::from_nanos(u64::try_from(nanos >> FACTOR_BITS).unwrap_or(u64::MAX))
     }
+}
+
+/// `buffering`: bodies are collected before they are passed on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Buffering {
+    /// Longer requests are refused.
+    pub request_bytes_max: Option<u64>,
+    /// So much of a request is collected; a longer one goes on as it comes.
+    pub request_memory: u64,
+    /// Longer responses are replaced by 500.
+    pub response_bytes_max: Option<u64>,
+    /// So much of a response is collected; a longer one goes on as it comes.
+    pub response_memory: u64,
+    /// When a request is sent again.
+    pub repeat: Option<Repeat>,
 }
 
 const FACTOR_BITS: u32 = 30;

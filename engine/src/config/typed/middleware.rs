@@ -1,6 +1,6 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::{ForwardAuth, Place, Retry};
+use super::{Buffering, ForwardAuth, Place, Retry};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
@@ -39,6 +39,7 @@ pub enum MiddlewareKind {
     ForwardAuth(Box<ForwardAuth>),
     Headers(Box<HeadersEdit>),
     Retry(Retry),
+    Buffering(Buffering),
     /// Qualified names.
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.

@@ -68,7 +68,8 @@ pub fn apply(
         | Step::BasicAuth(_)
         | Step::DigestAuth(_)
         | Step::ForwardAuth(_)
-        | Step::Retry(_) => Ok(()),
+        | Step::Retry(_)
+        | Step::Buffering(_) => Ok(()),
     }
 }
 

@@ -68,6 +68,7 @@ impl Compiler {
                 self.asked.push(target);
                 Step::ForwardAuth(Arc::new(Forward { target, auth: (**auth).clone() }))
             }
+            MiddlewareKind::Buffering(it) => Step::Buffering(Arc::new(it.clone())),
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::services::{bytes, status_ranges};
 use crate::base::time::Span;
-use crate::config::typed::Retry;
+use crate::config::typed::{Buffering, Retry};
 use serde_json::{Value, json};
 
 pub(super) fn retry(retry: &Retry) -> Value {
@@ -21,6 +21,26 @@ pub(super) fn retry(retry: &Retry) -> Value {
     }
     if retry.non_idempotent {
         value["retryNonIdempotentMethod"] = json!(true);
+    }
+    value
+}
+
+pub(super) fn buffering(limits: &Buffering) -> Value {
+    let mut value = json!({
+        "memRequestBodyBytes": limits.request_memory,
+        "memResponseBodyBytes": limits.response_memory,
+    });
+    let own = [
+        ("maxRequestBodyBytes", limits.request_bytes_max),
+        ("maxResponseBodyBytes", limits.response_bytes_max),
+    ];
+    for (key, max) in own {
+        if let Some(max) = max {
+            value[key] = json!(max);
+        }
+    }
+    if let Some(repeat) = &limits.repeat {
+        value["retryExpression"] = json!(repeat.source());
     }
     value
 }
@@ -56,6 +76,18 @@ mod tests {
                 "attempts": 2, "initialInterval": "100ms", "timeout": "60s",
                 "maxRequestBodyBytes": -1, "status": ["500-504", "429"],
                 "disableRetryOnNetworkError": true, "retryNonIdempotentMethod": true,
+            }),
+        );
+    }
+
+    #[test]
+    fn collecting() {
+        check(
+            "buffering: {maxRequestBodyBytes: 9, retryExpression: Attempts() < 2}",
+            "buffering",
+            json!({
+                "maxRequestBodyBytes": 9, "memRequestBodyBytes": 1_048_576,
+                "memResponseBodyBytes": 1_048_576, "retryExpression": "Attempts() < 2",
             }),
         );
     }

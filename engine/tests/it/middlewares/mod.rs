@@ -3,6 +3,7 @@
 
 mod access;
 mod auth;
+mod buffering;
 mod forward;
 mod headers;
 mod limits;

@@ -3,7 +3,8 @@
 use crate::base::time::Span;
 use crate::config::dynamic::services::{body_bytes, statuses};
 use crate::config::fields::Fields;
-use crate::config::typed::{MiddlewareKind, Retry};
+use crate::config::typed::{Buffering, MiddlewareKind, Retry};
+use crate::rule::Repeat;
 
 const KIB: u64 = 1024;
 
@@ -34,4 +35,18 @@ pub(super) fn retry(fields: Fields<'_>) -> MiddlewareKind {
     };
     fields.close();
     MiddlewareKind::Retry(retry)
+}
+
+pub(super) fn buffering(fields: Fields<'_>) -> MiddlewareKind {
+    let bytes = |key| body_bytes(&fields, key);
+    let limit = |key| bytes(key).filter(|bytes| *bytes > 0);
+    let buffering = Buffering {
+        request_bytes_max: limit("maxRequestBodyBytes"),
+        request_memory: bytes("memRequestBodyBytes").unwrap_or(KIB * KIB),
+        response_bytes_max: limit("maxResponseBodyBytes"),
+        response_memory: bytes("memResponseBodyBytes").unwrap_or(KIB * KIB),
+        repeat: fields.parsed("retryExpression", Repeat::parse),
+    };
+    fields.close();
+    MiddlewareKind::Buffering(buffering)
 }

@@ -2,7 +2,8 @@
 
 use super::middlewares::middleware;
 use crate::base::time::Span;
-use crate::config::typed::{MiddlewareKind, Retry};
+use crate::config::typed::{Buffering, MiddlewareKind, Retry};
+use crate::rule::Repeat;
 
 #[test]
 fn how_often_a_request_is_sent() {
@@ -53,5 +54,45 @@ fn how_often_a_request_is_sent() {
         ("attempts: 2, timeuot: 1s", "timeuot: unknown key `timeuot` (did you mean timeout?)"),
     ] {
         middleware(&format!("retry: {{{lines}}}"), &format!("error: retry.{expected}"));
+    }
+}
+
+#[test]
+fn what_is_collected() {
+    let plain = Buffering {
+        request_bytes_max: None,
+        request_memory: 1 << 20,
+        response_bytes_max: None,
+        response_memory: 1 << 20,
+        repeat: None,
+    };
+    let check = |lines: &str, expected: Buffering| {
+        assert_eq!(middleware(lines, ""), MiddlewareKind::Buffering(expected), "{lines}");
+    };
+    check("buffering: {}", plain.clone());
+    check("buffering: {maxRequestBodyBytes: 0, maxResponseBodyBytes: -1}", plain);
+    let expression = "IsNetworkError() && Attempts() < 2";
+    check(
+        &format!(
+            "buffering: {{maxRequestBodyBytes: 5, memRequestBodyBytes: 4, maxResponseBodyBytes: 3, \
+                memResponseBodyBytes: 2, retryExpression: '{expression}'}}"
+        ),
+        Buffering {
+            request_bytes_max: Some(5),
+            request_memory: 4,
+            response_bytes_max: Some(3),
+            response_memory: 2,
+            repeat: Repeat::parse(expression).ok(),
+        },
+    );
+    for (lines, expected) in [
+        ("maxRequestBodyBytes: 1MB", "maxRequestBodyBytes: `1MB`: expected a whole number"),
+        ("memRequestBodyBytes: -2", "memRequestBodyBytes: `-2`: it is below -1"),
+        (
+            "retryExpression: Attempts() < x",
+            "retryExpression: `Attempts() < x`: expected a whole number at 14",
+        ),
+    ] {
+        middleware(&format!("buffering: {{{lines}}}"), &format!("error: buffering.{expected}"));
     }
 }
