@@ -27,6 +27,9 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
         Step::InFlight(_) => ("inFlightReq", Some("lets it pass unless too many are there")),
         Step::ForwardAuth(_) => ("forwardAuth", Some("lets it pass if another server says so")),
         Step::Retry(_) => ("retry", None),
+        Step::Buffering(_) => {
+            ("buffering", Some("lets it pass once its body is here, unless too large"))
+        }
         Step::BasicAuth(_) => ("basicAuth", Some("lets it pass with a password that is right")),
         Step::DigestAuth(_) => ("digestAuth", Some("lets it pass with a digest that is right")),
     }
@@ -46,6 +49,7 @@ fn effect(verdict: Verdict) -> (Option<u16>, &'static str) {
         | Verdict::Unauthorized
         | Verdict::Stale
         | Verdict::Verify
+        | Verdict::Collect
         | Verdict::Consult => (None, "lets it pass"),
     }
 }
