@@ -4,7 +4,8 @@
 mod stage;
 
 use crate::authority::Authority;
-use stage::Stage;
+use crate::wire;
+use stage::{Origin, Stage};
 use std::process::Command;
 
 #[test]
@@ -166,4 +167,28 @@ fn clusters_with_names_deal_with_those_they_list() {
         let error = children[0]["error"].as_str().unwrap_or_default().to_owned();
         error.contains("the other side")
     });
+}
+
+#[test]
+fn calls_of_one_connection_are_shared() {
+    let stage = Stage::cast("grpc", 20, |port| {
+        wire::origins::Streams::at(port);
+        Origin::default()
+    });
+    let path = "/helloworld.Greeter/SayHello";
+    let by = wire::calls(stage.address(), path, 10);
+    let first = by.iter().filter(|by| **by == "child-1").count();
+    let second = by.iter().filter(|by| **by == "child-2").count();
+    assert_eq!((first, second), (5, 5), "{by:?}");
+}
+
+#[test]
+fn websockets_are_echoed_over_either_version() {
+    let stage = Stage::cast("websocket", 21, |port| {
+        wire::origins::Plain::at(port);
+        Origin::default()
+    });
+    for _ in 0..4 {
+        wire::echo(stage.address(), "/chat");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -45,11 +45,26 @@ impl Stage {
         extension: &'static str,
         prepare: impl FnOnce(&Path),
     ) -> Self {
+        Self::with(name, number, extension, Origin::start, prepare)
+    }
+
+    /// As [`Stage::set`], with other origins at the ports of the example.
+    pub(super) fn cast(name: &str, number: u16, origin: fn(u16) -> Origin) -> Self {
+        Self::with(name, number, "yml", origin, |_| {})
+    }
+
+    fn with(
+        name: &str,
+        number: u16,
+        extension: &'static str,
+        origin: fn(u16) -> Origin,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let lock = std::env::temp_dir().join(format!("tieline-example-{name}.lock"));
         let alone = File::create(lock).expect("the folder for temporary files is writable");
         alone.lock().expect("the lock of this example");
         let ports = 18_000 + number * 100;
-        let origins = [21, 22].map(|port| Origin::start(ports + port));
+        let origins = [21, 22].map(|port| origin(ports + port));
         let mut stage = Self {
             origins,
             folder: copy(name),
@@ -78,6 +93,11 @@ impl Stage {
             .spawn()
             .expect("the binary starts");
         self.processes.push((name, process));
+    }
+
+    /// Where clients of the parent go.
+    pub(super) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports).into()
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -220,7 +240,8 @@ fn request(port: u16, path: &str, fields: &[&str]) -> Option<Response> {
     Some(Response { status, served_by: served_by.unwrap_or_default(), body: body.to_owned() })
 }
 
-/// A tiny HTTP server that counts.
+/// A tiny HTTP server that counts, if it is ours.
+#[derive(Default)]
 pub(super) struct Origin(Arc<Mutex<Vec<String>>>);
 
 impl Origin {

@@ -2,7 +2,7 @@
 //! versions: WebSocket, gRPC and events. Another implementation of HTTP/2 is client and origin.
 
 mod gateways;
-mod origins;
+pub(crate) mod origins;
 mod socket;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use http::{Method, Request, Response};
 use origins::{Plain, Streams, next, put};
 use socket::{Socket, beside, block_on};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::task::Poll;
 
 struct Stage {
@@ -24,7 +25,7 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
-        let (plain, streams) = (Plain::start(), Streams::start());
+        let (plain, streams) = (Plain::at(0), Streams::at(0));
         let gateways = Gateways::start(plain.address, streams.address);
         Self { gateways, plain, streams }
     }
@@ -38,12 +39,39 @@ impl Stage {
 
     /// Plays as a client of HTTP/2.
     fn ask<T>(&self, tls: bool, play: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
-        let socket = self.connect(tls, b"h2");
-        block_on(async {
-            let (sender, connection) = h2::client::handshake(socket).await.expect("a greeting");
-            beside(play(sender), connection).await
-        })
+        speak(self.connect(tls, b"h2"), play)
     }
+}
+
+/// Plays as a client of HTTP/2.
+fn speak<T>(socket: Socket, play: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
+    block_on(async {
+        let (sender, connection) = h2::client::handshake(socket).await.expect("a greeting");
+        beside(play(sender), connection).await
+    })
+}
+
+/// Opens a WebSocket over HTTP/1.1 and one over HTTP/2, and hears itself on both.
+pub(crate) fn echo(to: SocketAddr, path: &str) {
+    upgraded(&mut Socket::connect(to), path);
+    speak(Socket::connect(to), async |sender| connected(sender, path).await);
+}
+
+/// Calls one after another on one connection: who answered each.
+pub(crate) fn calls(to: SocketAddr, path: &str, count: u32) -> Vec<String> {
+    speak(Socket::connect(to), async |sender| {
+        let mut by = Vec::new();
+        for _ in 0..count {
+            let (response, mut out) = call(sender.clone(), path).await;
+            put(&mut out, Bytes::from_static(b"\0\0\0\0\0"), true).await.expect("sent");
+            let response = response.await.expect("an answer");
+            by.push(field(&response, "x-served-by").to_owned());
+            let mut body = response.into_body();
+            while next(&mut body).await.is_some() {}
+            assert_eq!(trailer(&mut body).await, "0");
+        }
+        by
+    })
 }
 
 /// Bytes whose place can be told.
@@ -128,13 +156,12 @@ async fn connected(mut sender: SendRequest<Bytes>, path: &str) {
 /// Calls a method of the origin that speaks gRPC.
 async fn call(
     mut sender: SendRequest<Bytes>,
-    way: &str,
-    method: &str,
+    path: &str,
 ) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
     poll_fn(|context| sender.poll_ready(context)).await.expect("a connection");
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://test/{way}/two/{method}"))
+        .uri(format!("http://test{path}"))
         .header("content-type", "application/grpc")
         .header("grpc-timeout", "7S")
         .header("te", "trailers");
@@ -158,7 +185,7 @@ fn calls_of_grpc_cross_whole_and_piece_by_piece() {
     for (way, _, _) in WAYS {
         for tls in [false, true] {
             stage.ask(tls, async |sender| {
-                let (response, mut out) = call(sender.clone(), way, "Unary").await;
+                let (response, mut out) = call(sender.clone(), &format!("/{way}/two/Unary")).await;
                 put(&mut out, Bytes::from_static(b"\0\0\0\0\x02hi"), true).await.expect("sent");
                 let response = response.await.expect("an answer");
                 assert_eq!(field(&response, "asked-te"), "trailers");
@@ -174,7 +201,7 @@ fn calls_of_grpc_cross_whole_and_piece_by_piece() {
                 );
 
                 // Each message is answered before the next one is sent.
-                let (response, mut out) = call(sender.clone(), way, "Chat").await;
+                let (response, mut out) = call(sender.clone(), &format!("/{way}/two/Chat")).await;
                 put(&mut out, Bytes::from_static(b"first"), false).await.expect("sent");
                 let mut body = response.await.expect("an answer while it is asked").into_body();
                 assert_eq!(next(&mut body).await.expect("the first"), "first");
@@ -187,7 +214,7 @@ fn calls_of_grpc_cross_whole_and_piece_by_piece() {
                 assert!(next(&mut body).await.is_none());
                 assert_eq!(trailer(&mut body).await, "0");
 
-                let (response, mut out) = call(sender, way, "Fail").await;
+                let (response, mut out) = call(sender, &format!("/{way}/two/Fail")).await;
                 let response = response.await.expect("an answer");
                 assert_eq!(
                     (field(&response, "grpc-status"), response.status().as_u16()),
@@ -205,7 +232,7 @@ fn a_call_that_is_given_up_is_given_up_at_the_origin() {
     let stage = Stage::set();
     for (way, _, _) in WAYS {
         stage.ask(false, async |sender| {
-            let (response, mut out) = call(sender, way, "Hang").await;
+            let (response, mut out) = call(sender, &format!("/{way}/two/Hang")).await;
             put(&mut out, Bytes::from_static(b"?"), false).await.expect("sent");
             let began = beside(told(&stage.streams), response).await;
             assert_eq!(began, (format!("/{way}/two/Hang"), None));

@@ -17,15 +17,16 @@ use std::task::Poll;
 use std::thread;
 
 /// An origin that speaks HTTP/1.1: echoes WebSockets, and sends one event per word it is given.
-pub(super) struct Plain {
+pub(crate) struct Plain {
     pub(super) address: SocketAddr,
     /// A word is an event.
     pub(super) events: Sender<&'static str>,
 }
 
 impl Plain {
-    pub(super) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    /// Port 0 is any.
+    pub(crate) fn at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (events, words) = channel();
         let words = std::sync::Arc::new(std::sync::Mutex::new(words));
@@ -97,15 +98,16 @@ fn serve_plain(mut stream: BufReader<TcpStream>, words: &std::sync::Mutex<Receiv
 }
 
 /// An origin that speaks HTTP/2 as another implementation of it does, and gRPC by hand.
-pub(super) struct Streams {
+pub(crate) struct Streams {
     pub(super) address: SocketAddr,
     /// Calls that are never answered, by their path: that they came, and how they were given up.
     pub(super) told: Receiver<(String, Option<Reason>)>,
 }
 
 impl Streams {
-    pub(super) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    /// Port 0 is any.
+    pub(crate) fn at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (tell, told) = channel();
         thread::spawn(move || {
