@@ -29,6 +29,7 @@ mod spiffe;
 mod sticky;
 mod storm;
 mod strategies;
+mod translation;
 mod tunnels;
 mod uplinks;
 mod websocket;
