@@ -29,6 +29,8 @@ pub struct Tally {
 /// and none has a password.
 const ELSEWHERE: &[Mark] = &[
     Mark::BodyOverLimit,
+    Mark::BreakerOpened,
+    Mark::BreakerRefused,
     Mark::ClientSecured,
     Mark::ConsultFailed,
     Mark::ConsultRefused,

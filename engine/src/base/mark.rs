@@ -29,6 +29,8 @@ marks! {
     AliasClash "two offers of children would have had one name",
     AnswerUnasked "a server spoke on an idle connection",
     BodyOverLimit "a body was longer than a middleware lets through",
+    BreakerOpened "a circuit breaker opened",
+    BreakerRefused "a circuit breaker kept a request from its service",
     BodyRefused "a request body broke the rules",
     ChildOverdue "a child's last good answer became old enough for its stale policy to act",
     ClientCutUpload "a client left in the middle of its request",

@@ -38,6 +38,7 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.inFlightReq.inFlightReq.amount=1 \
     --http.middlewares.retry.retry.attempts=2 --http.middlewares.buffering.buffering \
     --http.middlewares.basicAuth.basicAuth.users=a:$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1 \
+    --http.middlewares.circuitBreaker.circuitBreaker.expression=NetworkErrorRatio()>0.5 \
     --http.middlewares.forwardAuth.forwardAuth.address=https://a \
     --http.middlewares.forwardAuth.forwardAuth.tls.ca=c \
     --http.middlewares.digestAuth.digestAuth.users=al:traefik:939e7578ed9e3c518a452acee763bce9";

@@ -5,6 +5,7 @@
 
 pub mod address;
 mod check;
+pub mod condition;
 mod document;
 #[cfg(test)]
 mod documented;

@@ -173,6 +173,7 @@ impl Middlewares {
                 | MiddlewareKind::BasicAuth(_)
                 | MiddlewareKind::DigestAuth(_)
                 | MiddlewareKind::ForwardAuth(_)
+                | MiddlewareKind::CircuitBreaker(_)
                 | MiddlewareKind::Headers(_)
                 | MiddlewareKind::Retry(_)
                 | MiddlewareKind::Buffering(_) => steps.push(middleware),

@@ -2,11 +2,13 @@
 //! Values are in range; references are names, not yet resolved.
 
 mod bodies;
+mod breaker;
 mod forward;
 mod manner;
 mod middleware;
 
 pub use bodies::*;
+pub use breaker::*;
 pub use forward::*;
 pub use manner::*;
 pub use middleware::*;

@@ -2,6 +2,7 @@
 //! memory that the caller keeps, so that a steady stream of requests allocates nothing.
 
 pub mod basic;
+pub mod breaker;
 pub mod digest;
 pub mod forward;
 mod headers;
@@ -16,6 +17,7 @@ use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{AllowList, Buffering, Redirect, Retry, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
+use breaker::Breaker;
 use digest::{Digest, Outcome};
 use forward::Forward;
 pub use headers::{
@@ -42,6 +44,7 @@ pub enum Step {
     BasicAuth(Arc<Basic>),
     DigestAuth(Arc<Digest>),
     ForwardAuth(Arc<Forward>),
+    Breaker(Arc<Breaker>),
     Headers(Arc<Headers>),
     Retry(Arc<Retry>),
     Buffering(Arc<Buffering>),
@@ -62,6 +65,7 @@ impl Step {
             | Self::BasicAuth(_)
             | Self::DigestAuth(_)
             | Self::ForwardAuth(_)
+            | Self::Breaker(_)
             | Self::Buffering(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
@@ -143,6 +147,8 @@ pub enum Verdict {
     Stale,
     /// Who asks may be who it says: [`Basic::present`].
     Verify,
+    /// Nobody passes for now: answer with this status.
+    Open(u16),
     /// Another server decides: [`Forward`].
     Consult,
 }
@@ -190,11 +196,15 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
             Outcome::Stale => Verdict::Stale,
         },
         Step::ForwardAuth(_) => Verdict::Consult,
+        Step::Breaker(breaker) if !breaker.admits(passing.now) => {
+            Verdict::Open(breaker.settings().status)
+        }
         Step::Encoded(refused) if refused.refuses(path::path_of(passing.path)) => {
             Verdict::Bare(400)
         }
         Step::Headers(headers) => headers.judge(passing),
         Step::Encoded(_)
+        | Step::Breaker(_)
         | Step::StripPrefix(_)
         | Step::StripPrefixRegex(_)
         | Step::AddPrefix(_)

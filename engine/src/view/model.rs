@@ -5,6 +5,7 @@ use super::Internal;
 use super::table::Table;
 use crate::base::id::{ChildId, ServiceId};
 use crate::config::typed::{Middleware, Router, Service};
+use crate::service::middleware::breaker::Breaker;
 use crate::uplink::advert::Advert;
 use std::sync::Arc;
 
@@ -83,6 +84,8 @@ pub struct MiddlewareInfo {
     pub definition: Arc<Middleware>,
     pub condition: Condition,
     pub errors: Vec<String>,
+    /// If it is one.
+    pub breaker: Option<Arc<Breaker>>,
     /// Routers that name it, directly or through a chain or an entry point.
     pub used_by: Vec<Arc<str>>,
 }

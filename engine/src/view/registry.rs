@@ -11,7 +11,8 @@ use super::stats::Scope;
 use crate::base::id::{ServerId, ServiceId, TargetId};
 use crate::base::intern::Interner;
 use crate::config::fixed::{Authority, Transport};
-use crate::config::typed::{RateLimit, Source};
+use crate::config::typed::{CircuitBreaker, RateLimit, Source};
+use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::words::Words;
 use crate::uplink::materialise::ServiceNames;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Registry {
     routers: BTreeMap<Arc<str>, Arc<Scope>>,
     /// By middleware: whom its words count, and the words.
     words: BTreeMap<String, (Counted, Arc<Words>)>,
+    /// By middleware.
+    breakers: BTreeMap<String, Arc<Breaker>>,
 }
 
 /// What the words of a middleware count. Words of something else are of no use.
@@ -91,6 +94,29 @@ impl Registry {
                 (words, is_new)
             }
         }
+    }
+
+    /// The breaker that a middleware is. False if the one that it was is of no more use.
+    pub fn breaker(&mut self, name: &str, settings: &CircuitBreaker) -> (Arc<Breaker>, bool) {
+        let old = self.breakers.get(name);
+        if let Some(same) = old.filter(|old| old.settings() == settings) {
+            return (Arc::clone(same), true);
+        }
+        let (is_new, made) = (old.is_none(), Arc::new(Breaker::new(settings)));
+        self.breakers.insert(name.to_owned(), Arc::clone(&made));
+        (made, is_new)
+    }
+
+    /// The breaker that a middleware is, if it is one.
+    pub fn breaker_of(&self, name: &str) -> Option<Arc<Breaker>> {
+        self.breakers.get(name).cloned()
+    }
+
+    /// Forgets other breakers, and tells which.
+    pub fn keep_breakers(&mut self, in_use: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone = self.breakers.keys().filter(|name| !in_use(name)).cloned().collect();
+        self.breakers.retain(|name, _| in_use(name));
+        gone
     }
 
     /// Forgets the words of other middlewares, and tells which.

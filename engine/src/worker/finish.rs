@@ -99,6 +99,7 @@ impl Worker {
         }
         self.leave_gauges(&mut exchange);
         self.forget_held(&mut exchange);
+        self.count_answer(&exchange);
         self.record(&exchange);
         Some(exchange)
     }

@@ -15,6 +15,7 @@ use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::net::wire::Due;
 use crate::service::middleware::basic::Claim;
+use crate::service::middleware::breaker::Counted;
 use crate::service::middleware::forward::Grant;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{AUTHORIZATION, Step, Verdict, judge, path};
@@ -188,6 +189,10 @@ impl Worker {
                 self.mark(Mark::GaugeFull);
                 self.answer(key, &Answer::bare(429));
             }
+            Verdict::Open(status) => {
+                self.mark(Mark::BreakerRefused);
+                self.answer(key, &Answer::bare(status));
+            }
             Verdict::Refuse(status) => {
                 self.mark(Mark::MiddlewareRefused);
                 self.answer(key, &Answer::bare(status));
@@ -263,6 +268,23 @@ impl Worker {
         self.answer(key, &Answer { fields: &fields, ..Answer::bare(429) });
         self.scratch.judging.after = seconds;
         self.scratch.judging.location = exact;
+    }
+
+    /// Lets breakers know how a request ended that they let pass. Tunnels are left out: how long
+    /// one lasts says nothing about the server.
+    pub(super) fn count_answer(&self, exchange: &Exchange) {
+        if exchange.is_mirror() || exchange.status == 0 || exchange.phase == Phase::Tunnel {
+            return;
+        }
+        let steps = exchange.route().map_or(&[][..], |route| &route.steps);
+        let took = self.now.since(exchange.started);
+        for step in steps.iter().take(usize::from(exchange.passed)) {
+            if let Step::Breaker(breaker) = step
+                && breaker.count(exchange.status, took, self.now) == Counted::Opened
+            {
+                self.mark(Mark::BreakerOpened);
+            }
+        }
     }
 
     /// A request that middlewares counted is over.

@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod bodies;
+mod breaker;
 mod forward;
 mod headers;
 mod limits;
@@ -20,6 +21,7 @@ const BUILT: &[&str] = &[
     "basicAuth",
     "buffering",
     "chain",
+    "circuitBreaker",
     "digestAuth",
     "encodedCharacters",
     "forwardAuth",
@@ -40,7 +42,6 @@ const BUILT: &[&str] = &[
 /// Kinds of the dialect that this version knows by name only.
 const LATER: &[&str] = &[
     "apiKey",
-    "circuitBreaker",
     "compress",
     "contentType",
     "distributedRateLimit",
@@ -98,6 +99,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
         }
         ["basicAuth"] => fields.section("basicAuth").map(auth::basic_auth),
         ["digestAuth"] => fields.section("digestAuth").map(auth::digest_auth),
+        ["circuitBreaker"] => fields.section("circuitBreaker").and_then(breaker::circuit_breaker),
         ["forwardAuth"] => fields.section("forwardAuth").map(forward::forward_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),

@@ -1,6 +1,6 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::{Buffering, ForwardAuth, Place, Retry};
+use super::{Buffering, CircuitBreaker, ForwardAuth, Place, Retry};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
@@ -37,6 +37,7 @@ pub enum MiddlewareKind {
     BasicAuth(Credentials),
     DigestAuth(Credentials),
     ForwardAuth(Box<ForwardAuth>),
+    CircuitBreaker(Box<CircuitBreaker>),
     Headers(Box<HeadersEdit>),
     Retry(Retry),
     Buffering(Buffering),

@@ -69,6 +69,7 @@ pub fn apply(
         | Step::DigestAuth(_)
         | Step::ForwardAuth(_)
         | Step::Retry(_)
+        | Step::Breaker(_)
         | Step::Buffering(_) => Ok(()),
     }
 }

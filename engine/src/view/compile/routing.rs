@@ -298,6 +298,7 @@ impl Compiler {
                 definition: Arc::clone(definition),
                 condition: if errors.is_empty() { Condition::Enabled } else { Condition::Disabled },
                 errors,
+                breaker: self.registry.breaker_of(&definition.name),
                 used_by: users.into_iter().flatten().cloned().collect(),
             }));
         }

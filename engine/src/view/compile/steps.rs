@@ -26,6 +26,10 @@ impl Compiler {
         for name in self.registry.keep_words(counts) {
             self.pending.report.push(format!("dropped: counts of middleware {name}: it is gone"));
         }
+        let breaks = |name: &str| matches!(steps.get(name), Some(Step::Breaker(_)));
+        for name in self.registry.keep_breakers(breaks) {
+            self.pending.report.push(format!("dropped: circuit breaker {name}: it is gone"));
+        }
         steps
     }
 
@@ -63,6 +67,17 @@ impl Compiler {
             // The first attempt is none.
             MiddlewareKind::Retry(retry) if retry.attempts == 1 => return None,
             MiddlewareKind::Retry(retry) => Step::Retry(Arc::new(retry.clone())),
+            MiddlewareKind::CircuitBreaker(settings) => {
+                let (breaker, kept) = self.registry.breaker(&middleware.name, settings);
+                if !kept {
+                    let text = format!(
+                        "reset: circuit breaker {}: its definition changed",
+                        middleware.name
+                    );
+                    self.pending.report.push(text);
+                }
+                Step::Breaker(breaker)
+            }
             MiddlewareKind::ForwardAuth(auth) => {
                 let target = self.hold_target(&auth.url.authority, &auth.transport);
                 self.asked.push(target);

@@ -56,7 +56,8 @@ pub(super) fn rawdata(sight: &Sight<'_>) -> Value {
         .services_by_name
         .iter()
         .filter_map(|id| model.services.get(id.0).map(|info| services::object(*id, info, view)));
-    let middlewares = model.middlewares.iter().map(|middleware| steps::object(middleware));
+    let middlewares =
+        model.middlewares.iter().map(|middleware| steps::object(middleware, sight.now));
     json!({
         "routers": keyed(routers),
         "services": keyed(services),

@@ -3,6 +3,7 @@
 use super::list::{List, Query};
 use super::{bodies, describe, strings};
 use crate::base::cidr::Cidr;
+use crate::base::time::Time;
 use crate::config::tls::{ClientTls, Trust};
 use crate::config::typed::{
     Aim, AllowList, Credentials, ForwardAuth, HeadersEdit, IpStrategy, MiddlewareKind, Redirect,
@@ -25,21 +26,27 @@ pub(super) fn list<'a>(sight: &Sight<'a>, query: &Query) -> List<'a> {
         "status" => json!(middleware.condition.name()),
         _ => json!(middleware.definition.name),
     });
-    List { len: all.len(), object: Box::new(move |at| object(all[at])) }
+    let now = sight.now;
+    List { len: all.len(), object: Box::new(move |at| object(all[at], now)) }
 }
 
 pub(super) fn named(sight: &Sight<'_>, name: &str) -> Option<Value> {
     let all = &sight.view.model.middlewares;
     let at = all.binary_search_by(|m| m.definition.name.as_str().cmp(name)).ok()?;
-    Some(object(&all[at]))
+    Some(object(&all[at], sight.now))
 }
 
-pub(super) fn object(middleware: &MiddlewareInfo) -> Value {
+pub(super) fn object(middleware: &MiddlewareInfo, now: Time) -> Value {
     let definition = &middleware.definition;
     let mut object = Map::new();
     if let Some((kind, value)) = spelled(&definition.kind) {
         object.insert(kind.to_owned(), value);
         object.insert("type".to_owned(), json!(kind.to_lowercase()));
+    }
+    if let Some(breaker) = &middleware.breaker {
+        let state = breaker.state(now).name();
+        let own = json!({ "state": state, "opened": breaker.openings() });
+        object.insert("tieline".to_owned(), own);
     }
     object.insert("usedBy".to_owned(), strings(&middleware.used_by));
     describe(&mut object, &definition.name, middleware.condition.name(), &middleware.errors);
@@ -65,6 +72,16 @@ pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
         MiddlewareKind::IpAllowList(list) => ("ipAllowList", allow_list(list)),
         MiddlewareKind::BasicAuth(credentials) => ("basicAuth", without_hashes(credentials)),
         MiddlewareKind::DigestAuth(credentials) => ("digestAuth", without_hashes(credentials)),
+        MiddlewareKind::CircuitBreaker(breaker) => {
+            let value = json!({
+                "expression": breaker.expression.source(),
+                "checkPeriod": breaker.check_period.to_string(),
+                "fallbackDuration": breaker.fallback.to_string(),
+                "recoveryDuration": breaker.recovery.to_string(),
+                "responseCode": breaker.status,
+            });
+            ("circuitBreaker", value)
+        }
         MiddlewareKind::ForwardAuth(auth) => ("forwardAuth", judge(auth)),
         MiddlewareKind::RateLimit(limit) => {
             let value = json!({

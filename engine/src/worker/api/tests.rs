@@ -59,6 +59,7 @@ fn configured() -> View {
             definition: Arc::clone(definition),
             condition: Condition::Enabled,
             errors: Vec::new(),
+            breaker: None,
             used_by: vec!["shop@file".into()],
         })
     };

@@ -26,6 +26,7 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
         Step::RateLimit(_) => ("rateLimit", Some("lets it pass, waits or refuses by its count")),
         Step::InFlight(_) => ("inFlightReq", Some("lets it pass unless too many are there")),
         Step::ForwardAuth(_) => ("forwardAuth", Some("lets it pass if another server says so")),
+        Step::Breaker(_) => ("circuitBreaker", Some("lets it pass unless its service fails")),
         Step::Retry(_) => ("retry", None),
         Step::Buffering(_) => {
             ("buffering", Some("lets it pass once its body is here, unless too large"))
@@ -41,6 +42,7 @@ fn effect(verdict: Verdict) -> (Option<u16>, &'static str) {
         Verdict::Refuse(status) | Verdict::Bare(status) => (Some(status), "refuses it"),
         Verdict::Redirect(status) => (Some(status), ELSEWHERE),
         Verdict::Preflight => (Some(200), "answers the preflight"),
+        Verdict::Open(status) => (Some(status), "keeps it from its service"),
         Verdict::Pass
         | Verdict::Hold(_)
         | Verdict::TooMany(_)

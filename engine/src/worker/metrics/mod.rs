@@ -1,6 +1,7 @@
 //! What `/metrics` shows: Traefik's names where it has them, ours for children, workers and what
 //! was given up. All workers' shards are added up here, by whoever is asked.
 
+mod breakers;
 mod children;
 mod page;
 mod requests;
@@ -22,6 +23,7 @@ pub(super) fn answer(sight: &Sight<'_>) -> Answer {
     connections(sight, &mut page);
     requests::write(sight, &mut page);
     secure::write(sight, &mut page);
+    breakers::write(sight, &mut page);
     servers(sight, &mut page);
     children::write(sight, &mut page);
     workers::write(sight, &mut page);

@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod buffering;
+mod breaker;
 mod forward;
 mod headers;
 mod limits;
@@ -28,6 +29,8 @@ struct Site {
     compiler: Compiler,
     /// What the last build said of counts.
     report: Vec<String>,
+    /// What it said of what is reset and dropped.
+    lost: Vec<String>,
 }
 
 impl Site {
@@ -37,7 +40,7 @@ impl Site {
         let stats = Arc::new(Stats::new(1, 4, Wall(0)));
         let (limits, mut prng) = (ControlLimits::default(), Prng::new(1));
         let compiler = Compiler::new(Arc::new(fixed), limits, stats, &mut prng);
-        Self { compiler, report: Vec::new() }
+        Self { compiler, report: Vec::new(), lost: Vec::new() }
     }
 
     /// One server behind the middlewares of this mapping, which run in order of their names.
@@ -55,6 +58,8 @@ impl Site {
         assert!(reading.diagnostics.iter().all(|problem| !problem.is_error()));
         self.compiler.set_dynamic(reading.dynamic);
         let build = self.compiler.build().expect("something changed");
+        let lost = |line: &&String| line.starts_with("reset:") || line.starts_with("dropped:");
+        self.lost = build.report.iter().filter(lost).cloned().collect();
         self.report = build.report.into_iter().filter(|line| line.contains("counts")).collect();
         Arc::new(build.view)
     }
@@ -66,6 +71,10 @@ impl Site {
 
     fn again(&mut self) -> Arc<View> {
         Arc::new(self.compiler.build().expect("something changed").view)
+    }
+
+    fn all_reports(&self) -> Vec<&str> {
+        self.lost.iter().map(String::as_str).collect()
     }
 
     fn report(&self) -> Vec<&str> {

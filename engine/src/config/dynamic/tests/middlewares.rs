@@ -108,6 +108,41 @@ fn paths() {
 }
 
 #[test]
+fn who_is_spared() {
+    let kind = middleware(
+        "circuitBreaker: {expression: 'NetworkErrorRatio() > 0.30', checkPeriod: 1s}",
+        "",
+    );
+    let MiddlewareKind::CircuitBreaker(breaker) = kind else { panic!("{kind:?}") };
+    assert_eq!((breaker.check_period, breaker.fallback), (Span::secs(1), Span::secs(10)));
+    assert_eq!((breaker.recovery, breaker.status), (Span::secs(10), 503));
+    for (lines, expected) in [
+        ("{}", "expression: circuitBreaker has an expression"),
+        (
+            "{expression: NetworkErrorRatio()}",
+            "expression: `NetworkErrorRatio()`: expected a comparison such as > 0.5, not `the end`",
+        ),
+        (
+            "{expression: NetworkErrorRatio() > 1, responseCode: 99}",
+            "responseCode: `99`: it is below 200",
+        ),
+        (
+            "{expression: NetworkErrorRatio() > 1, responseCode: 304}",
+            "responseCode: expected a status that has a body",
+        ),
+        (
+            "{expression: NetworkErrorRatio() > 1, fallbackDuration: 0}",
+            "fallbackDuration: `0`: it must be above 0",
+        ),
+    ] {
+        middleware(
+            &format!("circuitBreaker: {lines}"),
+            &format!("error: circuitBreaker.{expected}"),
+        );
+    }
+}
+
+#[test]
 fn who_decides() {
     let kind = middleware(
         "forwardAuth: {address: 'https://Judge:9000/verify?x', trustForwardHeader: true, \
