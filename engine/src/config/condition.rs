@@ -14,9 +14,9 @@ pub struct Condition {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Node {
-    Any(Box<Node>, Box<Node>),
-    All(Box<Node>, Box<Node>),
-    Not(Box<Node>),
+    Any(Box<Self>, Box<Self>),
+    All(Box<Self>, Box<Self>),
+    Not(Box<Self>),
     Compare { measure: Measure, relation: Relation, bound: Decimal },
 }
 

@@ -84,8 +84,8 @@ pub struct MiddlewareInfo {
     pub definition: Arc<Middleware>,
     pub condition: Condition,
     pub errors: Vec<String>,
-    /// If it is one.
-    pub breaker: Option<Arc<Breaker>>,
+    /// If it is one: by router, each with its own state.
+    pub breakers: Vec<(Arc<str>, Arc<Breaker>)>,
     /// Routers that name it, directly or through a chain or an entry point.
     pub used_by: Vec<Arc<str>>,
 }

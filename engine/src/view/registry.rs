@@ -11,7 +11,7 @@ use super::stats::Scope;
 use crate::base::id::{ServerId, ServiceId, TargetId};
 use crate::base::intern::Interner;
 use crate::config::fixed::{Authority, Transport};
-use crate::config::typed::{CircuitBreaker, RateLimit, Source};
+use crate::config::typed::{RateLimit, Source};
 use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::words::Words;
 use crate::uplink::materialise::ServiceNames;
@@ -26,8 +26,8 @@ pub struct Registry {
     routers: BTreeMap<Arc<str>, Arc<Scope>>,
     /// By middleware: whom its words count, and the words.
     words: BTreeMap<String, (Counted, Arc<Words>)>,
-    /// By middleware.
-    breakers: BTreeMap<String, Arc<Breaker>>,
+    /// By middleware, and by the router that goes through it.
+    breakers: BTreeMap<(String, String), Arc<Breaker>>,
 }
 
 /// What the words of a middleware count. Words of something else are of no use.
@@ -96,26 +96,32 @@ impl Registry {
         }
     }
 
-    /// The breaker that a middleware is. False if the one that it was is of no more use.
-    pub fn breaker(&mut self, name: &str, settings: &CircuitBreaker) -> (Arc<Breaker>, bool) {
-        let old = self.breakers.get(name);
-        if let Some(same) = old.filter(|old| old.settings() == settings) {
+    /// The breaker that a middleware is to one router. False if the one that it was is of no more
+    /// use.
+    pub fn breaker(&mut self, template: &Breaker, user: &str) -> (Arc<Breaker>, bool) {
+        let key = (template.middleware().to_owned(), user.to_owned());
+        let old = self.breakers.get(&key);
+        if let Some(same) = old.filter(|old| old.settings() == template.settings()) {
             return (Arc::clone(same), true);
         }
-        let (is_new, made) = (old.is_none(), Arc::new(Breaker::new(settings)));
-        self.breakers.insert(name.to_owned(), Arc::clone(&made));
+        let is_new = old.is_none();
+        let made = Arc::new(Breaker::new(template.middleware(), template.settings()));
+        self.breakers.insert(key, Arc::clone(&made));
         (made, is_new)
     }
 
-    /// The breaker that a middleware is, if it is one.
-    pub fn breaker_of(&self, name: &str) -> Option<Arc<Breaker>> {
-        self.breakers.get(name).cloned()
+    /// What a middleware is to each of its routers, if it is a breaker.
+    pub fn breakers_of(&self, name: &str) -> Vec<(Arc<str>, Arc<Breaker>)> {
+        let from = (name.to_owned(), String::new());
+        let own = self.breakers.range(from..).take_while(|((middleware, _), _)| middleware == name);
+        own.map(|((_, user), breaker)| (user.as_str().into(), Arc::clone(breaker))).collect()
     }
 
-    /// Forgets other breakers, and tells which.
-    pub fn keep_breakers(&mut self, in_use: impl Fn(&str) -> bool) -> Vec<String> {
-        let gone = self.breakers.keys().filter(|name| !in_use(name)).cloned().collect();
-        self.breakers.retain(|name, _| in_use(name));
+    /// Forgets breakers that nobody uses, and tells which.
+    pub fn keep_breakers(&mut self, in_use: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
+        let used = |(middleware, user): &(String, String)| in_use(middleware, user);
+        let gone = self.breakers.keys().filter(|key| !used(key)).cloned().collect();
+        self.breakers.retain(|key, _| used(key));
         gone
     }
 

@@ -16,8 +16,11 @@ use crate::config::typed::CircuitBreaker;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// One `circuitBreaker` middleware, ready to serve. Kept by the registry under its name.
+/// One `circuitBreaker` middleware in the chain of one router, ready to serve. Kept by the registry
+/// under the names of both.
 pub struct Breaker {
+    /// The name of the middleware.
+    middleware: String,
     settings: CircuitBreaker,
     counters: Vec<Counter>,
     /// State and until when: see [`State::pack`].
@@ -145,10 +148,11 @@ pub enum Counted {
 }
 
 impl Breaker {
-    pub fn new(settings: &CircuitBreaker) -> Self {
+    pub fn new(middleware: &str, settings: &CircuitBreaker) -> Self {
         let mut wanted = Vec::new();
         counters(&settings.expression.root, &mut wanted);
         Self {
+            middleware: middleware.to_owned(),
             settings: settings.clone(),
             counters: wanted.into_iter().map(Counter::new).collect(),
             state: AtomicU64::new(State::Closed.pack()),
@@ -161,6 +165,10 @@ impl Breaker {
 
     /// The names of all states.
     pub const STATES: [&str; 3] = ["closed", "open", "recovering"];
+
+    pub fn middleware(&self) -> &str {
+        &self.middleware
+    }
 
     pub fn settings(&self) -> &CircuitBreaker {
         &self.settings
@@ -176,7 +184,7 @@ impl Breaker {
         match State::unpack(self.state.load(Relaxed)) {
             State::Open(until) if now >= until => State::Recovering(until + self.settings.recovery),
             State::Recovering(until) if now >= until => State::Closed,
-            state => state,
+            state @ (State::Closed | State::Open(_) | State::Recovering(_)) => state,
         }
     }
 
@@ -386,7 +394,7 @@ mod tests {
     /// Whether it opens by these answers, of status and milliseconds, that come at once.
     #[track_caller]
     fn check(expression: &str, answers: &[(u16, u64)], opens: bool) {
-        let breaker = Breaker::new(&settings(expression));
+        let breaker = Breaker::new("b@file", &settings(expression));
         let (last, before) = answers.split_last().expect("some answers");
         // The first answer is looked at; the others within the period are not.
         breaker.next_check.store(at(100).nanos(), Relaxed);
@@ -443,7 +451,7 @@ mod tests {
 
     #[test]
     fn it_opens_rests_recovers_and_closes() {
-        let breaker = Breaker::new(&settings("NetworkErrorRatio() > 0.5"));
+        let breaker = Breaker::new("b@file", &settings("NetworkErrorRatio() > 0.5"));
         assert!(breaker.admits(at(0)));
         assert_eq!(breaker.count(502, Span::ZERO, at(0)), Counted::Opened);
         assert_eq!(breaker.state(at(0)), State::Open(at(10_000)));
@@ -464,7 +472,7 @@ mod tests {
 
     #[test]
     fn it_opens_again_while_it_recovers() {
-        let breaker = Breaker::new(&settings("NetworkErrorRatio() > 0.5"));
+        let breaker = Breaker::new("b@file", &settings("NetworkErrorRatio() > 0.5"));
         breaker.count(502, Span::ZERO, at(0));
         breaker.admits(at(12_000));
         assert_eq!(breaker.count(504, Span::ZERO, at(13_000)), Counted::Opened);
@@ -474,7 +482,7 @@ mod tests {
 
     #[test]
     fn what_was_long_ago_does_not_count() {
-        let breaker = Breaker::new(&settings("NetworkErrorRatio() > 0.5"));
+        let breaker = Breaker::new("b@file", &settings("NetworkErrorRatio() > 0.5"));
         breaker.next_check.store(at(100).nanos(), Relaxed);
         for _ in 0..100 {
             breaker.count(200, Span::ZERO, at(50));

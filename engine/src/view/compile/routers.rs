@@ -111,12 +111,12 @@ impl Compiler {
             Some(service) if !is_broken => Destination::Service(service),
             _ => Destination::Broken(found.explanation(router).into()),
         };
-        let routes = routes
-            .into_iter()
-            .map(|(group, steps)| {
-                (group, (to.clone(), if is_broken { Arc::new([]) as Arc<[Step]> } else { steps }))
-            })
-            .collect();
+        let own = |(group, steps): (usize, Arc<[Step]>)| {
+            let none = || Arc::new([]) as Arc<[Step]>;
+            let steps = if is_broken { none() } else { self.own_breakers(steps, &router.name) };
+            (group, (to.clone(), steps))
+        };
+        let routes = routes.into_iter().map(own).collect();
         let names = self.entry_names();
         let entries: BTreeSet<usize> = mounts.iter().map(|(entry, _)| *entry).collect();
         let using = entries.into_iter().map(|entry| Arc::clone(&names[entry])).collect();

@@ -34,6 +34,11 @@ pub(super) struct Routing {
 }
 
 impl Routing {
+    /// Whether a router goes through a middleware.
+    pub(super) fn uses(&self, middleware: &str, router: &str) -> bool {
+        self.used_by.get(middleware).is_some_and(|users| users.contains(router))
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
         let routers = self.with_problems.iter().filter_map(|name| self.routers.get(name));
         self.idle.iter().chain(routers.flat_map(RouterState::problems))
@@ -87,6 +92,7 @@ impl Compiler {
             let clash = clashes.get(router.name.as_str()).map(String::as_str);
             self.add_router(router, clash);
         }
+        self.forget_breakers();
         self.show_middlewares(&middlewares, None);
         self.routing.middle.forget_lists();
         for (name, router) in before.routers {
@@ -136,6 +142,7 @@ impl Compiler {
         }
         self.routing.middle.forget_lists();
         if !touched.is_empty() {
+            self.forget_breakers();
             self.show_middlewares(&self.all_middlewares(), Some(&touched));
         }
         for (name, router) in before {
@@ -298,7 +305,7 @@ impl Compiler {
                 definition: Arc::clone(definition),
                 condition: if errors.is_empty() { Condition::Enabled } else { Condition::Disabled },
                 errors,
-                breaker: self.registry.breaker_of(&definition.name),
+                breakers: self.registry.breakers_of(&definition.name),
                 used_by: users.into_iter().flatten().cloned().collect(),
             }));
         }

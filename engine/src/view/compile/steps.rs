@@ -3,6 +3,7 @@
 use super::Compiler;
 use crate::config::typed::{Middleware, MiddlewareKind};
 use crate::service::middleware::basic::Basic;
+use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::digest::Digest;
 use crate::service::middleware::forward::Forward;
 use crate::service::middleware::rate::{Gauge, Limiter};
@@ -25,10 +26,6 @@ impl Compiler {
         };
         for name in self.registry.keep_words(counts) {
             self.pending.report.push(format!("dropped: counts of middleware {name}: it is gone"));
-        }
-        let breaks = |name: &str| matches!(steps.get(name), Some(Step::Breaker(_)));
-        for name in self.registry.keep_breakers(breaks) {
-            self.pending.report.push(format!("dropped: circuit breaker {name}: it is gone"));
         }
         steps
     }
@@ -68,15 +65,7 @@ impl Compiler {
             MiddlewareKind::Retry(retry) if retry.attempts == 1 => return None,
             MiddlewareKind::Retry(retry) => Step::Retry(Arc::new(retry.clone())),
             MiddlewareKind::CircuitBreaker(settings) => {
-                let (breaker, kept) = self.registry.breaker(&middleware.name, settings);
-                if !kept {
-                    let text = format!(
-                        "reset: circuit breaker {}: its definition changed",
-                        middleware.name
-                    );
-                    self.pending.report.push(text);
-                }
-                Step::Breaker(breaker)
+                Step::Breaker(Arc::new(Breaker::new(&middleware.name, settings)))
             }
             MiddlewareKind::ForwardAuth(auth) => {
                 let target = self.hold_target(&auth.url.authority, &auth.transport);
@@ -86,6 +75,35 @@ impl Compiler {
             MiddlewareKind::Buffering(it) => Step::Buffering(Arc::new(it.clone())),
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })
+    }
+
+    /// The same steps with breakers of their own: what fails behind one router says nothing about
+    /// what is behind another.
+    pub(super) fn own_breakers(&mut self, steps: Arc<[Step]>, user: &str) -> Arc<[Step]> {
+        if !steps.iter().any(|step| matches!(step, Step::Breaker(_))) {
+            return steps;
+        }
+        let own = |step: &Step| {
+            let Step::Breaker(template) = step else { return step.clone() };
+            let (breaker, kept) = self.registry.breaker(template, user);
+            if !kept {
+                let name = template.middleware();
+                let text =
+                    format!("reset: circuit breaker {name} of {user}: its definition changed");
+                self.pending.report.push(text);
+            }
+            Step::Breaker(breaker)
+        };
+        steps.iter().map(own).collect()
+    }
+
+    /// Forgets breakers that no router goes through any more.
+    pub(super) fn forget_breakers(&mut self) {
+        let routing = &self.routing;
+        for (name, user) in self.registry.keep_breakers(|name, user| routing.uses(name, user)) {
+            let text = format!("dropped: circuit breaker {name} of {user}: it is gone");
+            self.pending.report.push(text);
+        }
     }
 
     fn words(&mut self, name: &str, counted: Counted) -> Arc<Words> {

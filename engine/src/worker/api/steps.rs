@@ -10,6 +10,7 @@ use crate::config::typed::{
     Source,
 };
 use crate::rule::Pattern;
+use crate::service::middleware::breaker::Breaker;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
@@ -43,10 +44,11 @@ pub(super) fn object(middleware: &MiddlewareInfo, now: Time) -> Value {
         object.insert(kind.to_owned(), value);
         object.insert("type".to_owned(), json!(kind.to_lowercase()));
     }
-    if let Some(breaker) = &middleware.breaker {
-        let state = breaker.state(now).name();
-        let own = json!({ "state": state, "opened": breaker.openings() });
-        object.insert("tieline".to_owned(), own);
+    if !middleware.breakers.is_empty() {
+        let state = |breaker: &Breaker| json!({ "state": breaker.state(now).name(), "opened": breaker.openings() });
+        let own = middleware.breakers.iter().map(|(user, it)| (user.to_string(), state(it)));
+        let breakers = Value::Object(own.collect());
+        object.insert("tieline".to_owned(), json!({ "breakers": breakers }));
     }
     object.insert("usedBy".to_owned(), strings(&middleware.used_by));
     describe(&mut object, &definition.name, middleware.condition.name(), &middleware.errors);

@@ -59,7 +59,7 @@ fn configured() -> View {
             definition: Arc::clone(definition),
             condition: Condition::Enabled,
             errors: Vec::new(),
-            breaker: None,
+            breakers: Vec::new(),
             used_by: vec!["shop@file".into()],
         })
     };

@@ -82,10 +82,13 @@ fn a_breaker_stays_open_through_a_reload_that_does_not_change_it() {
     pair.publish_view(site.view_of(&other));
     assert_eq!(pair.answer(GET), KEPT_OFF);
     pair.publish_view(site.view(&guard(", fallbackDuration: 1s")));
-    assert_eq!(site.all_reports(), ["reset: circuit breaker a@file: its definition changed"]);
+    assert_eq!(
+        site.all_reports(),
+        ["reset: circuit breaker a@file of r@file: its definition changed"]
+    );
     pass_one(&mut pair, OK);
     pair.publish_view(site.view("b: {addPrefix: {prefix: /}}"));
-    assert_eq!(site.all_reports(), ["dropped: circuit breaker a@file: it is gone"]);
+    assert_eq!(site.all_reports(), ["dropped: circuit breaker a@file of r@file: it is gone"]);
     pair.nothing_more();
 }
 
@@ -102,13 +105,32 @@ fn people_see_how_a_breaker_stands() {
     };
     let shown = ask(&mut pair, "/api/http/middlewares/a@file");
     assert!(shown.contains("\"expression\":\"NetworkErrorRatio() > 0.5\""), "{shown}");
-    assert!(shown.contains("\"tieline\":{\"opened\":1,\"state\":\"open\"}"), "{shown}");
+    assert!(
+        shown.contains("\"breakers\":{\"r@file\":{\"opened\":1,\"state\":\"open\"}}"),
+        "{shown}"
+    );
     let shown = ask(&mut pair, "/metrics");
     for line in [
-        "tieline_circuit_breaker_state{middleware=\"a@file\",state=\"open\"} 1\n",
-        "tieline_circuit_breaker_state{middleware=\"a@file\",state=\"closed\"} 0\n",
-        "tieline_circuit_breaker_opened_total{middleware=\"a@file\"} 1\n",
+        "tieline_circuit_breaker_state{middleware=\"a@file\",router=\"r@file\",state=\"open\"} 1\n",
+        "tieline_circuit_breaker_state{middleware=\"a@file\",router=\"r@file\",state=\"closed\"} 0\n",
+        "tieline_circuit_breaker_opened_total{middleware=\"a@file\",router=\"r@file\"} 1\n",
     ] {
         assert!(shown.contains(line), "{line} is not in {shown}");
     }
+}
+
+#[test]
+fn every_router_has_a_breaker_of_its_own() {
+    let other = "    q: {rule: 'Path(`/q`)', priority: 99, service: s, middlewares: [a]}\n  services:";
+    let document = document(&guard("")).replace("  services:", other);
+    let mut pair = Pair::of(Site::new(ENTRY).view_of(&document), Limits::default());
+    pass_one(&mut pair, BAD);
+    assert_eq!(pair.answer(GET), KEPT_OFF);
+    let client = pair.open();
+    pair.send(client, "GET /q HTTP/1.1\r\nHost: s\r\n\r\n");
+    let origin = pair.last_dialed();
+    assert!(pair.got(origin).ends_with("\r\n\r\n"), "it passes");
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.nothing_more();
 }
