@@ -121,7 +121,8 @@ fn people_see_how_a_breaker_stands() {
 
 #[test]
 fn every_router_has_a_breaker_of_its_own() {
-    let other = "    q: {rule: 'Path(`/q`)', priority: 99, service: s, middlewares: [a]}\n  services:";
+    let other =
+        "    q: {rule: 'Path(`/q`)', priority: 99, service: s, middlewares: [a]}\n  services:";
     let document = document(&guard("")).replace("  services:", other);
     let mut pair = Pair::of(Site::new(ENTRY).view_of(&document), Limits::default());
     pass_one(&mut pair, BAD);

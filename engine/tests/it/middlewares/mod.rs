@@ -3,8 +3,8 @@
 
 mod access;
 mod auth;
-mod buffering;
 mod breaker;
+mod buffering;
 mod forward;
 mod headers;
 mod limits;
