@@ -34,6 +34,8 @@ pub struct Options {
     pub control_limits: ControlLimits,
     /// Instead of where the configuration sends lines.
     pub sinks: Option<Sinks>,
+    /// A file for the secrets of every TLS session: whoever reads it can read all traffic.
+    pub danger_key_log: Option<String>,
 }
 
 /// Where log lines go.

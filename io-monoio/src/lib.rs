@@ -11,6 +11,7 @@ mod files;
 pub mod gateway;
 pub mod helper;
 mod journal;
+mod key_log;
 mod links;
 pub mod listen;
 mod password;

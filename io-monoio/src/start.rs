@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::gateway::{CannotStart, End, Ending, Handle, Options, Remote, Sinks};
 use crate::helper::{Helper, Line};
 use crate::journal::{Journal, Style};
+use crate::key_log;
 use crate::links::{Links, News};
 use crate::listen;
 use crate::seat::{CONTROL_ENTRIES, Seat, WORKER_ENTRIES};
@@ -16,7 +17,7 @@ use engine::base::time::Span;
 use engine::config::fixed::{EntryPoint, Fixed};
 use engine::config::spiffe::Source;
 use engine::control::Control;
-use engine::tls::SPIFFE;
+use engine::tls::{Crypto, SPIFFE};
 use engine::view::View;
 use engine::view::stats::Stats;
 use engine::worker::{Setup, Worker};
@@ -163,8 +164,12 @@ impl Start {
         let (fixed, stats) = (self.fixed.clone(), self.stats.clone());
         let (limits, seed, clock) = (self.options.control_limits, self.seed, self.clock);
         let news = self.news.clone();
+        let mut crypto = Crypto::default();
+        if let Some(path) = &self.options.danger_key_log {
+            crypto = crypto.danger_log_keys(key_log::open(path)?);
+        }
         let build = move || {
-            let control = Control::new(fixed, limits, stats, seed, clock.now());
+            let control = Control::with(crypto, fixed, limits, stats, seed, clock.now());
             // The starting thread waits for it.
             let _ = news.send(News::View(control.view()));
             control

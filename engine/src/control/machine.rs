@@ -24,7 +24,7 @@ use crate::boundary::{Answer, Batch, Deadline, Effect, Input, Job, Lent, Machine
 use crate::config;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
-use crate::tls::{Clock, Tickets};
+use crate::tls::{Clock, Crypto, Tickets};
 use crate::view::View;
 use crate::view::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
@@ -89,10 +89,22 @@ impl Control {
         seed: u64,
         now: Time,
     ) -> Self {
+        Self::with(Crypto::default(), fixed, limits, stats, seed, now)
+    }
+
+    /// The same, with cryptography of the caller's choice.
+    pub fn with(
+        crypto: Crypto,
+        fixed: Arc<Fixed>,
+        limits: ControlLimits,
+        stats: Arc<Stats>,
+        seed: u64,
+        now: Time,
+    ) -> Self {
         let journal = Journal::new(stats.started, &fixed.log, limits.log_lines);
         let mut secrets = Prng::new(seed).split(1);
-        let publisher =
-            Publisher::new(Arc::clone(&fixed), limits, Arc::clone(&stats), &mut secrets);
+        let known = Arc::clone(&stats);
+        let publisher = Publisher::new(crypto, Arc::clone(&fixed), limits, known, &mut secrets);
         let children = Self::children_of(&fixed, &publisher, now);
         let mut control = Self {
             limits,

@@ -15,6 +15,7 @@ use crate::config::fixed::{Authority, Fixed, Transport};
 use crate::config::typed::Dynamic;
 use crate::service::stale::Freshness;
 use crate::service::standing::Health;
+use crate::tls::Crypto;
 use crate::uplink::advert::Advert;
 use crate::view::compile::{Build, Compiler, NameChanges};
 use crate::view::stats::{ChildStats, Stats};
@@ -49,12 +50,13 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) fn new(
+        crypto: Crypto,
         fixed: Arc<Fixed>,
         limits: ControlLimits,
         stats: Arc<Stats>,
         prng: &mut Prng,
     ) -> Self {
-        let compiler = Compiler::new(fixed, limits, stats, prng);
+        let compiler = Compiler::with(crypto, fixed, limits, stats, prng);
         Self {
             view: Arc::new(compiler.view().clone()),
             compiler,

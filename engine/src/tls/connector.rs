@@ -1,6 +1,7 @@
 //! How servers are reached over TLS: whom to trust, who to be, what to agree on.
 
 use super::crypto::{Clock, Crypto, versions};
+use super::key_log::KeyLog;
 use super::keys::{Identity, Roots};
 use super::refusal::Refusal;
 use super::verify::{Judge, Servers};
@@ -69,12 +70,15 @@ impl Connector {
                 .map_err(|error| error.to_string())?
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::<Servers>::clone(&verifier));
-        let config = if identities.is_empty() {
+        let mut config = if identities.is_empty() {
             builder.with_no_client_auth()
         } else {
             let keys = identities.iter().map(|identity| Arc::clone(&identity.key)).collect();
             builder.with_client_cert_resolver(Arc::new(Identities(keys)))
         };
+        if let Some(log) = &crypto.key_log {
+            config.key_log = Arc::<KeyLog>::clone(log);
+        }
         let server_name = match &settings.server_name {
             Some(name) => Some(server_name(name).ok_or_else(|| format!("`{name}` is no name"))?),
             None => None,

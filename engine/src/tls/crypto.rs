@@ -1,5 +1,7 @@
 //! What configurations are made with: algorithms, randomness, and the time of day.
 
+use super::key_log::KeyLog;
+use crate::base::secret::Secret;
 use crate::config::tls::{Curve, Suite, Terms, Version};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::UnixTime;
@@ -7,6 +9,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite, SupportedProtocolVersion, version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 /// Cloning shares the clock.
@@ -15,6 +18,7 @@ pub struct Crypto {
     pub(super) provider: Arc<CryptoProvider>,
     pub clock: Arc<Clock>,
     numbers: Arc<AtomicU64>,
+    pub(super) key_log: Option<Arc<KeyLog>>,
 }
 
 /// The time of day in seconds, as the machine that does the work last told it.
@@ -50,11 +54,21 @@ impl Default for Crypto {
             provider: Arc::new(ring::default_provider()),
             clock: Arc::default(),
             numbers: Arc::default(),
+            key_log: None,
         }
     }
 }
 
 impl Crypto {
+    /// Sends the secrets of every session to `lines`: whoever reads them can read all traffic.
+    pub fn danger_log_keys(self, lines: Sender<Secret>) -> Self {
+        Self { key_log: Some(Arc::new(KeyLog(lines))), ..self }
+    }
+
+    pub fn logs_keys(&self) -> bool {
+        self.key_log.is_some()
+    }
+
     pub(super) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Relaxed)
     }

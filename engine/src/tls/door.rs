@@ -1,6 +1,7 @@
 //! What TLS clients find at an entry point: options by the host they ask for.
 
 use super::crypto::{Clock, Crypto, versions};
+use super::key_log::KeyLog;
 use super::keys::Roots;
 use super::shelf::{Chooser, Shelf};
 use super::tickets::Tickets;
@@ -98,6 +99,9 @@ fn config(
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(chooser));
     config.alpn_protocols = options.protocols.iter().map(|it| it.name().into()).collect();
+    if let Some(log) = &crypto.key_log {
+        config.key_log = Arc::<KeyLog>::clone(log);
+    }
     config.session_storage = Arc::new(NoServerSessionStorage {});
     match tickets {
         Some(tickets) => config.ticketer = Arc::new(tickets.clone()),

@@ -9,6 +9,7 @@ mod crypto;
 mod der;
 mod door;
 mod generated;
+mod key_log;
 mod keyring;
 mod keys;
 mod refusal;

@@ -16,6 +16,7 @@ const HELP: &str = "\
 Tieline, a multi-cluster HTTP gateway.
 
 Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=uring|legacy]
+                     [--danger-write-secrets-of-all-tls-sessions-to=FILE]
        tieline check [--json] FILE...
        tieline simulate DIR|FILE... [--scenario FILE] [--seed N] [--rps R] [--for 10m]
                         [--json] [--html FILE] [--seeds N]

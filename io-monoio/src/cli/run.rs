@@ -11,6 +11,8 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
 
+/// Nothing else turns this on, no variable of the environment either.
+const DANGER_KEY_LOG: &str = "--danger-write-secrets-of-all-tls-sessions-to";
 /// An internal error, as `sysexits` has it.
 const SOFTWARE: u8 = 70;
 /// After the grace everything has been cut off; ending takes no longer than this.
@@ -22,6 +24,13 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         .and_then(|name| name.map_or_else(|| Ok(Runtime::default()), |name| name.parse()));
     let runtime = match runtime {
         Ok(runtime) => runtime,
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let danger_key_log = match take_option(&mut words, DANGER_KEY_LOG) {
+        Ok(path) => path,
         Err(problem) => {
             complain(&problem);
             return ExitCode::from(USAGE);
@@ -42,6 +51,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         limits: Limits::default(),
         control_limits: ControlLimits::default(),
         sinks: None,
+        danger_key_log,
     };
     let handle = match gateway::start(fixed, &options) {
         Ok(handle) => handle,

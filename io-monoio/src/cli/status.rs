@@ -39,7 +39,25 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         say("");
         say(&certificate_table(&certificates));
     }
+    if let Ok((200, body)) = fetch::get(&url, "/api/tieline/diagnostics") {
+        problems(&body).iter().for_each(|line| say(line));
+    }
     ExitCode::SUCCESS
+}
+
+/// What is wrong now, a line each, as the answer of `/api/tieline/diagnostics` has it.
+fn problems(answer: &str) -> Vec<String> {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let list = answer["diagnostics"].as_array().cloned().unwrap_or_default();
+    let text = |problem: &Value, key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+    let line = |problem: &Value| {
+        let path = text(problem, "path");
+        let about = if path.is_empty() { path } else { format!("{path}: ") };
+        format!("{}: {about}{}", text(problem, "severity"), text(problem, "text"))
+    };
+    let lines = list.iter().map(line);
+    let gap = (!list.is_empty()).then(String::new);
+    gap.into_iter().chain(lines).collect()
 }
 
 /// The answer of `/api/tieline/children` as a table.

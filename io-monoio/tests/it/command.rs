@@ -171,3 +171,49 @@ fn version_and_help_are_printed() {
     }
     assert_eq!(tieline(&["fly"]).status.code(), Some(64));
 }
+
+#[test]
+fn secrets_of_sessions_are_written_only_where_a_flag_says_so() {
+    let folder = Folder::new();
+    let (wanted, unwanted) = (folder.path("wanted.keys"), folder.path("unwanted.keys"));
+    for (flag, path) in [(false, &unwanted), (true, &wanted)] {
+        let (port, pages) = (free_port(), free_port());
+        let log = folder.path("events.log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
+        // A parent that is its own child, so that it speaks TLS with itself.
+        command.args([
+            "run",
+            &format!("--hub.uplinkEntryPoints.up.address=127.0.0.1:{port}"),
+            "--hub.uplinkEntryPoints.up.http.tls=true",
+            &format!("--hub.providers.multicluster.children.c.address=https://127.0.0.1:{port}"),
+            "--hub.providers.multicluster.children.c.serversTransport.insecureSkipVerify=true",
+            &format!("--entryPoints.traefik.address=127.0.0.1:{pages}"),
+            "--hub.providers.multicluster.pollInterval=100ms",
+            "--api.insecure=true",
+            "--tieline.workers=1",
+            &format!("--log.filePath={log}"),
+        ]);
+        if flag {
+            command.arg(format!("--danger-write-secrets-of-all-tls-sessions-to={path}"));
+        }
+        command.env("SSLKEYLOGFILE", &unwanted).stdout(Stdio::null()).stderr(Stdio::null());
+        let _process = Process(command.spawn().expect("the program starts"));
+        let url = format!("http://127.0.0.1:{pages}");
+        let status = || text(&tieline(&["status", "--url", &url]).stdout);
+        until(&true, || {
+            status().lines().any(|line| line.starts_with("c ") && line.contains("yes"))
+        });
+        let warning = "warning: the secrets of all TLS sessions are written to a file";
+        assert_eq!(status().contains(warning), flag, "{}", status());
+        let events = std::fs::read_to_string(&log).expect("a log");
+        assert_eq!(events.contains(warning), flag, "{events}");
+        assert!(!events.contains("TRAFFIC_SECRET"));
+        assert!(!std::path::Path::new(&unwanted).exists(), "a variable alone does nothing");
+        if flag {
+            let keys = std::fs::read_to_string(path).expect("keys");
+            assert!(keys.lines().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")));
+            let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).expect("it"));
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}

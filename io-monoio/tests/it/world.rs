@@ -86,6 +86,7 @@ impl World {
             limits: Limits::default(),
             control_limits: ControlLimits::default(),
             sinks: Some(Sinks { access: Sink::Nowhere, event: Sink::Nowhere }),
+            danger_key_log: None,
         };
         let gateway = gateway::start(fixed, &options).unwrap_or_else(|error| panic!("{error}"));
         let address = gateway.address("web").expect("it is configured");

@@ -104,7 +104,17 @@ impl Compiler {
         stats: Arc<Stats>,
         prng: &mut Prng,
     ) -> Self {
-        let crypto = Crypto::default();
+        Self::with(Crypto::default(), fixed, limits, stats, prng)
+    }
+
+    /// With cryptography of the caller's choice.
+    pub fn with(
+        crypto: Crypto,
+        fixed: Arc<Fixed>,
+        limits: ControlLimits,
+        stats: Arc<Stats>,
+        prng: &mut Prng,
+    ) -> Self {
         let key = SipKey::new(prng);
         let children: Vec<Child> = fixed
             .multicluster

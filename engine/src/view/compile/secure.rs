@@ -277,6 +277,11 @@ impl Compiler {
             return;
         }
         let old_problems = std::mem::take(&mut self.secure.problems);
+        if self.secure.keyring.crypto.logs_keys() {
+            let text = "the secrets of all TLS sessions are written to a file: whoever reads it \
+                        can read all traffic";
+            self.secure.problems.push(Diagnostic::warning("danger-key-log", "", text));
+        }
         self.secure.keyring.begin();
         let shelf = self.shelf();
         self.build_doors(&shelf);

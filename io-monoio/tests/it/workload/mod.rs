@@ -147,6 +147,7 @@ impl Cluster {
             limits: Limits::default(),
             control_limits: ControlLimits::default(),
             sinks: Some(Sinks { access: Sink::Nowhere, event: Sink::Nowhere }),
+            danger_key_log: None,
         };
         let gateway = gateway::start(fixed, &options).unwrap_or_else(|error| panic!("{error}"));
         Self { name, agent: Some(agent), gateway, socket, folder }
