@@ -512,6 +512,8 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.bulk_pages, &[1, 2]);
     set(&mut limits.chunks_per_write, &[1, 2, 5]);
     set(&mut limits.outbox_bytes, &[1, 64, 4_096]);
+    set(&mut limits.stream_outbox_bytes, &[1, 64, 4_096]);
+    set(&mut limits.stream_bulk_pages, &[1, 2]);
     set(&mut limits.accepts_per_listener, &[1, 2]);
     set(&mut limits.kept_bytes, &[0, 100, 10_000]);
     set(&mut limits.refused_bytes, &[0, 100, 10_000]);

@@ -38,6 +38,10 @@ pub struct Limits {
     pub chunks_per_write: u32,
     /// Bytes waiting for a peer above which the other side is not read.
     pub outbox_bytes: u32,
+    /// The same for one stream of many on a connection.
+    pub stream_outbox_bytes: u32,
+    /// Pages in one read for such a stream.
+    pub stream_bulk_pages: u32,
     /// Fields in one head. As many as common servers accept.
     pub fields_max: u32,
     /// Bytes of a response head or trailer section.
@@ -133,6 +137,8 @@ impl Default for Limits {
             bulk_pages: 16,
             chunks_per_write: 48,
             outbox_bytes: 512 * 1024,
+            stream_outbox_bytes: 64 * 1024,
+            stream_bulk_pages: 4,
             fields_max: 128,
             response_head_bytes: 256 * 1024,
             trailer_bytes: 16 * 1024,

@@ -21,9 +21,13 @@ pub enum Cheap {
     TinyGrant,
     /// Frames of a kind that we do not know.
     Unknown,
+    /// Lists of fields that are too long, which a few bytes of a compressed block may be.
+    LongList,
+    /// A block in more pieces than its bytes justify: one is too many.
+    Pieces,
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 11;
 
 /// How much of each may be under way, and how much of it a second forgives. The ceilings are far
 /// above what a busy peer does, and far below what costs another client its latency.
@@ -37,6 +41,8 @@ const BUDGETS: [(u32, u32); KINDS] = [
     (2_000, 1_000),
     (20_000, 10_000),
     (2_000, 1_000),
+    (50, 5),
+    (1, 1),
 ];
 
 impl Cheap {
@@ -52,6 +58,8 @@ impl Cheap {
             Self::Priority => "PRIORITY",
             Self::TinyGrant => "tiny WINDOW_UPDATE",
             Self::Unknown => "unknown frames",
+            Self::LongList => "long lists of fields",
+            Self::Pieces => "endless CONTINUATION",
         }
     }
 }
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_budget_and_its_name() {
-        assert_eq!(Cheap::Unknown as usize + 1, KINDS);
+        assert_eq!(Cheap::Pieces as usize + 1, KINDS);
         assert_eq!(Cheap::TinyGrant.name(), "tiny WINDOW_UPDATE");
         assert!(BUDGETS.iter().all(|(most, rate)| *most > 0 && *rate > 0));
     }

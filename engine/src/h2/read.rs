@@ -417,7 +417,7 @@ impl Link {
         block.frames += 1;
         let frames_max = BLOCK_FRAMES + self.block.len() / 256;
         if self.block.len() > most || block.frames > frames_max {
-            return violation(Code::EnhanceYourCalm);
+            return Err(Fatal::Abuse(Cheap::Pieces));
         }
         Ok(())
     }
@@ -494,6 +494,9 @@ impl Link {
         if self.streams.active() >= self.bounds.streams_max {
             self.ledger.charge(Cheap::Reset, io.now)?;
             return Ok(self.reset(io, stream, Code::RefusedStream)?);
+        }
+        if gathered.too_large {
+            self.ledger.charge(Cheap::LongList, io.now)?;
         }
         let state = if ended { State::RemoteEnded } else { State::Open };
         self.add(stream, None, state, gathered.length);

@@ -3,6 +3,7 @@
 use super::session::{Session, is_preface};
 use super::stream::Stream;
 use crate::base::id::{ConnId, EntryId, TargetId};
+use crate::base::limits::Limits;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::h1::parse::Progress;
@@ -143,6 +144,15 @@ impl Conn {
     /// Whether nothing but a head may be written before the connection is there.
     pub(super) fn awaits_session(&self) -> bool {
         self.stream.is_none() && self.upstream().is_some_and(|upstream| upstream.multiplexed)
+    }
+
+    /// Bytes that may wait here before whoever feeds it is held back.
+    pub(super) fn outbox_max(&self, limits: &Limits) -> usize {
+        let most = match self.stream {
+            Some(_) => limits.stream_outbox_bytes.min(limits.outbox_bytes),
+            None => limits.outbox_bytes,
+        };
+        most as usize
     }
 
     pub(super) fn exchange(&self) -> Option<Key> {

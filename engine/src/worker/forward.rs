@@ -239,7 +239,6 @@ impl Worker {
     }
 
     fn download(&mut self, key: Key) -> Turn {
-        let limit = self.limits.outbox_bytes as usize;
         let exchange = self.exchanges.get(key).expect("checked by the caller");
         let (client, upstream) = (exchange.client, exchange.upstream);
         if matches!(
@@ -255,7 +254,7 @@ impl Worker {
         }
         let full = client
             .and_then(|id| self.conn(id))
-            .is_some_and(|conn| conn.wire.outbox.bytes() >= limit);
+            .is_some_and(|conn| conn.wire.outbox.bytes() >= conn.outbox_max(&self.limits));
         if full {
             self.hold(upstream);
             return Turn::Enough;
@@ -359,9 +358,10 @@ impl Worker {
 
     /// Moves bytes of a tunnel from one side to the other, ends included.
     fn tunnel(&mut self, key: Key, from: Option<ConnId>, to: Option<ConnId>) -> Turn {
-        let limit = self.limits.outbox_bytes as usize;
         let (Some(from), Some(to)) = (from, to) else { return Turn::Enough };
-        let Some(room) = self.conn(to).map(|conn| conn.wire.outbox.bytes() < limit) else {
+        let Some(room) =
+            self.conn(to).map(|conn| conn.wire.outbox.bytes() < conn.outbox_max(&self.limits))
+        else {
             return Turn::Enough;
         };
         if !room {

@@ -174,6 +174,16 @@ impl Worker {
         }
     }
 
+    /// Whether what this connection sends goes to a stream of another one.
+    fn feeds_stream(&self, conn: &Conn) -> bool {
+        let exchange = conn.exchange().and_then(|key| self.exchanges.get(key));
+        let to = exchange.and_then(|exchange| match conn.role {
+            Role::Upstream(_) => exchange.client,
+            _ => exchange.upstream,
+        });
+        to.and_then(|id| self.conn(id)).is_some_and(|conn| conn.stream.is_some())
+    }
+
     pub(super) fn lend_pages(&mut self, id: ConnId) -> Option<Lent> {
         let conn = self.conn(id)?;
         if !conn.wire.is_open() {
@@ -185,7 +195,9 @@ impl Worker {
             Role::Upstream(_) | Role::Accepting(_) => false,
         };
         let streams = self.streams(id);
+        let most = if self.feeds_stream(conn) { self.limits.stream_bulk_pages } else { u32::MAX };
         let pages = if streams { conn.wire.read_pages.max(1) } else { 1 };
+        let pages = pages.min(u16::try_from(most.max(1)).unwrap_or(u16::MAX));
         if pages > 1
             && let Some(lent) = self.lend_many(pages)
         {

@@ -229,6 +229,7 @@ impl Worker {
             conn.wire.set(Due::Write, Time::NEVER);
         }
         let left = conn.wire.outbox.bytes();
+        let most = conn.outbox_max(&self.limits);
         let ended = sent == Sent::Ended && conn.wire.half == Half::Shutting;
         if ended {
             conn.wire.half = Half::Shut;
@@ -238,7 +239,7 @@ impl Worker {
         }
         if written {
             self.touch(carrier);
-            if left <= limit / 2 {
+            if left <= most / 2 {
                 self.resume_peer(id);
             }
         }

@@ -1,5 +1,6 @@
 //! Behaviour of the engine through its public surface. One binary: a module per topic.
 
+mod attacks;
 mod bodies;
 mod callers;
 mod control;

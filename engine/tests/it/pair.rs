@@ -510,6 +510,17 @@ impl Pair {
         self.chance.as_mut().is_none_or(|chance| !chance.one_in(3))
     }
 
+    /// Bytes of pages that somebody holds.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let (census, limits) = (self.worker.census(), Limits::default());
+        let held = [
+            (census.small_pages, limits.small_page_bytes),
+            (census.middle_pages, limits.middle_page_bytes),
+            (census.large_pages, limits.large_page_bytes),
+        ];
+        held.iter().map(|(pages, bytes)| u64::from(*pages) * u64::from(*bytes)).sum()
+    }
+
     pub(crate) fn census(&self) -> Census {
         self.worker.census()
     }

@@ -106,6 +106,8 @@ fn limits(chance: &mut Prng) -> Limits {
         bulk_pages: of(&[1, 4, 16]),
         chunks_per_write: of(&[1, 3, 48]),
         outbox_bytes: of(&[1, 100, 524_288]),
+        stream_outbox_bytes: of(&[1, 100, 65_536]),
+        stream_bulk_pages: of(&[1, 4]),
         interim_max: of(&[0, 16]),
         waiters_per_target: of(&[0, 1, 100]),
         conns_per_target: of(&[1, 2, 100]),
