@@ -2,36 +2,43 @@
 //! line of numbers.
 
 use super::latency::Latencies;
-use super::{origin, ring, table};
-use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
-use monoio::net::TcpStream;
+use super::pipe::{self, Pipe};
+use super::{origin, ring, streams, table};
+use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Load before anything counts.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-struct Load {
-    target: SocketAddr,
+pub(super) struct Load {
+    pub(super) target: SocketAddr,
+    /// None on clear text.
+    pub(super) tls: Option<Arc<ClientConfig>>,
     shape: String,
     connections: u32,
     rate: u32,
-    duration: Duration,
+    /// Requests at once on a connection of HTTP/2.
+    pub(super) streams: u32,
+    pub(super) duration: Duration,
     request: &'static [u8],
-    begun: Instant,
-    counts: Counts,
+    pub(super) path: String,
+    pub(super) begun: Instant,
+    pub(super) counts: Counts,
 }
 
-struct Counts {
+pub(super) struct Counts {
     requests: Cell<u64>,
     failed: Cell<u64>,
     latencies: RefCell<Latencies>,
     ticket: Cell<u64>,
 }
 
-/// Words: port, shape, connections, rate, milliseconds, response bytes, upload bytes.
+/// Words: port, shape, connections, rate or streams, milliseconds, response bytes, upload bytes,
+/// and `tls` or `clear`.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
     let number = |at: usize| -> Result<u32, String> {
         let word = words.get(at).ok_or("too few words")?;
@@ -40,10 +47,16 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     let (response_bytes, upload_bytes) = (number(5)?, number(6)?);
     let port = u16::try_from(number(0)?).map_err(|error| error.to_string())?;
     let shape = words[1].clone();
+    let protocol: &[u8] = if shape == "streams" { b"h2" } else { b"http/1.1" };
+    let secure = words.get(7).is_some_and(|word| word == "tls");
+    let tls = if secure { Some(pipe::config(protocol)?) } else { None };
     let load = Rc::new(Load {
         target: SocketAddr::from(([127, 0, 0, 1], port)),
+        tls,
         connections: number(2)?,
         rate: number(3)?,
+        streams: number(3)?,
+        path: format!("/{response_bytes}"),
         duration: Duration::from_millis(number(4)?.into()),
         request: request(response_bytes, upload_bytes, shape == "fresh"),
         shape,
@@ -96,6 +109,13 @@ async fn connection(load: Rc<Load>) {
                 fresh(&load).await;
             }
         }
+        "streams" => {
+            while load.begun.elapsed() < load.duration {
+                if streams::run(&load).await.is_err() {
+                    load.counts.add(false, Instant::now());
+                }
+            }
+        }
         _ => while load.begun.elapsed() < load.duration && !kept(&load).await {},
     }
 }
@@ -106,13 +126,13 @@ async fn idle(load: &Load) {
     let mut buffer = Vec::with_capacity(4096);
     for _ in 0..load.connections {
         let begun = Instant::now();
-        let Ok(mut stream) = TcpStream::connect_addr(load.target).await else {
+        let Ok(mut pipe) = Pipe::open(load.target, load.tls.as_ref()).await else {
             load.counts.add(false, begun);
             continue;
         };
-        let answered = exchange(&mut stream, load.request, &mut buffer).await;
+        let answered = exchange(&mut pipe, load.request, &mut buffer).await;
         load.counts.add(answered.is_ok(), begun);
-        held.push(stream);
+        held.push(pipe);
     }
     load.tell();
     monoio::time::sleep(load.duration).await;
@@ -121,8 +141,8 @@ async fn idle(load: &Load) {
 /// One connection for one request.
 async fn fresh(load: &Load) {
     let begun = Instant::now();
-    let answered = match TcpStream::connect_addr(load.target).await {
-        Ok(mut stream) => exchange(&mut stream, load.request, &mut Vec::with_capacity(4096)).await,
+    let answered = match Pipe::open(load.target, load.tls.as_ref()).await {
+        Ok(mut pipe) => exchange(&mut pipe, load.request, &mut Vec::with_capacity(4096)).await,
         Err(error) => Err(error),
     };
     load.counts.add(answered.is_ok(), begun);
@@ -130,17 +150,14 @@ async fn fresh(load: &Load) {
 
 /// One connection for many requests; true when the time is up.
 async fn kept(load: &Load) -> bool {
-    let Ok(mut stream) = TcpStream::connect_addr(load.target).await else {
+    let Ok(mut pipe) = Pipe::open(load.target, load.tls.as_ref()).await else {
         load.counts.add(false, Instant::now());
         return false;
     };
-    if stream.set_nodelay(true).is_err() {
-        return false;
-    }
     let mut buffer = Vec::with_capacity(256 << 10);
     while load.begun.elapsed() < load.duration {
         let begun = if load.rate > 0 { load.turn().await } else { Instant::now() };
-        let answered = exchange(&mut stream, load.request, &mut buffer).await;
+        let answered = exchange(&mut pipe, load.request, &mut buffer).await;
         load.counts.add(answered.is_ok(), begun);
         if answered.is_err() {
             return false;
@@ -178,7 +195,7 @@ impl Load {
 }
 
 impl Counts {
-    fn add(&self, answered: bool, begun: Instant) {
+    pub(super) fn add(&self, answered: bool, begun: Instant) {
         let count = if answered { &self.requests } else { &self.failed };
         count.set(count.get() + 1);
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -187,14 +204,14 @@ impl Counts {
 }
 
 async fn exchange(
-    stream: &mut TcpStream,
+    pipe: &mut Pipe,
     request: &'static [u8],
     buffer: &mut Vec<u8>,
 ) -> std::io::Result<()> {
-    stream.write_all(request).await.0?;
+    pipe.send_static(request).await?;
     buffer.clear();
     let (head, length) = loop {
-        receive(stream, buffer).await?;
+        pipe.receive(buffer).await?;
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             break (end + 4, origin::length(&buffer[..end]));
         }
@@ -205,23 +222,8 @@ async fn exchange(
     let mut got = buffer.len() - head;
     while got < length {
         buffer.clear();
-        receive(stream, buffer).await?;
+        pipe.receive(buffer).await?;
         got += buffer.len();
-    }
-    Ok(())
-}
-
-/// Reads once behind what the buffer holds.
-async fn receive(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-    let filled = buffer.len();
-    if buffer.capacity() - filled < 4096 {
-        buffer.reserve(4096);
-    }
-    let space = monoio::buf::IoBufMut::slice_mut(std::mem::take(buffer), filled..);
-    let (result, space) = stream.read(space).await;
-    *buffer = space.into_inner();
-    if result? == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
     Ok(())
 }

@@ -9,15 +9,20 @@
 //! [--seconds S]`. With `--features glommio` the same machines on glommio are a peer of their own.
 
 mod cases;
+mod frames;
 #[cfg(feature = "glommio")]
 mod glommio;
 mod latency;
 mod load;
 mod origin;
+mod pairs;
 mod peers;
+mod pipe;
 mod proc;
 mod relay;
 mod ring;
+mod setups;
+mod streams;
 mod table;
 
 use cases::Case;
@@ -103,11 +108,15 @@ fn compare(options: &Options) -> Result<(), String> {
         let mut rounds: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.rounds {
             for (peer, figures) in peers.iter().zip(&mut rounds) {
+                if !peer.kind.plays(case) {
+                    continue;
+                }
                 figures.push(peer.measure(case, options.duration, origin.port)?);
             }
         }
         let names = peers.iter().map(|peer| peer.kind.name());
-        let row = table::Row::new(case, names.zip(rounds));
+        let played = names.zip(rounds).filter(|(_, rounds)| !rounds.is_empty());
+        let row = table::Row::new(case, played);
         table::tell(&row.to_string());
         rows.push(row);
     }

@@ -1,16 +1,16 @@
-//! The proxies under comparison: their configuration, their processes, one measurement.
+//! The proxies under comparison: their processes, one measurement.
 
-use super::cases::{Case, Shape};
-use super::{Figures, load, proc};
-use std::fs;
-use std::io::{BufRead, BufReader};
+use super::cases::{Case, Field, Shape, Wire};
+use super::setups::{self, Folder, Ports};
+use super::{Figures, load, pairs, proc};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Proxies run here; origin and load on the other.
-const PROXY_CPU: &str = "0";
+pub(crate) const PROXY_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 
 /// How long connections rest before what they hold is counted.
@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     Nginx,
     Haproxy,
     Relay,
+    /// A parent and its child.
+    Hop,
+    /// The same over one connection of HTTP/2 under TLS on which both show certificates.
+    HopSecure,
     #[cfg(feature = "glommio")]
     Glommio,
 }
@@ -32,6 +36,8 @@ impl Kind {
         Self::Nginx,
         Self::Haproxy,
         Self::Relay,
+        Self::Hop,
+        Self::HopSecure,
         #[cfg(feature = "glommio")]
         Self::Glommio,
     ];
@@ -42,8 +48,21 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Relay => "relay",
+            Self::Hop => "hop",
+            Self::HopSecure => "hop-h2-tls",
             #[cfg(feature = "glommio")]
             Self::Glommio => "glommio",
+        }
+    }
+
+    /// Whether it takes part in a case.
+    pub(crate) fn plays(self, case: &Case) -> bool {
+        match self {
+            Self::Tieline | Self::Nginx | Self::Haproxy => case.field == Field::Proxies,
+            Self::Relay => case.field == Field::Proxies && case.wire == Wire::Clear,
+            Self::Hop | Self::HopSecure => case.field == Field::Pairs,
+            #[cfg(feature = "glommio")]
+            Self::Glommio => case.field == Field::Proxies && case.wire == Wire::Clear,
         }
     }
 }
@@ -62,7 +81,12 @@ impl Process {
         Self::start(LOAD_CPU, &command, &["origin", &port.to_string()], port)
     }
 
-    fn start(cpu: &str, program: &str, words: &[&str], port: u16) -> Result<Self, String> {
+    pub(crate) fn start(
+        cpu: &str,
+        program: &str,
+        words: &[&str],
+        port: u16,
+    ) -> Result<Self, String> {
         let mut command = Command::new("taskset");
         command.args(["-c", cpu, program]).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -102,49 +126,58 @@ impl Drop for Process {
 /// A proxy, running.
 pub(crate) struct Peer {
     pub(crate) kind: Kind,
-    process: Process,
+    processes: Vec<Process>,
+    ports: Ports,
 }
 
 impl Peer {
     pub(crate) fn start(kind: Kind, origin: u16) -> Result<Self, String> {
-        let port = free_port()?;
-        let folder = std::env::temp_dir().join(format!("tieline-compare-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let file = |name: &str, text: String| -> Result<String, String> {
-            let path = folder.join(name);
-            fs::write(&path, text).map_err(|error| error.to_string())?;
-            Ok(path.display().to_string())
-        };
+        let ports = Ports { clear: free_port()?, tls: free_port()?, http2: free_port()? };
+        let port = ports.clear;
+        let folder = Folder::new()?;
         let tieline = |name: &str| {
-            let routes = file(&format!("{name}-dynamic.yml"), tieline_dynamic(origin))?;
-            file(&format!("{name}.yml"), tieline_static(port, &routes))
+            let routes = setups::tieline_routes(origin, &folder);
+            let routes = folder.file(&format!("{name}-routes.yml"), &routes)?;
+            folder.file(&format!("{name}.yml"), &setups::tieline(ports, &routes))
         };
-        let pid_file = folder.join("nginx.pid").display().to_string();
-        let process = match kind {
+        let run = |program: &str, words: &[&str]| Process::start(PROXY_CPU, program, words, port);
+        let processes = match kind {
             Kind::Tieline => {
-                let config = tieline("tieline")?;
-                let program = beside("tieline")?;
-                Process::start(PROXY_CPU, &program, &["run", "--configFile", &config], port)?
+                vec![run(&beside("tieline")?, &["run", "--configFile", &tieline("tieline")?])?]
             }
             Kind::Nginx => {
-                let config = file("nginx.conf", nginx(port, origin, &pid_file))?;
-                Process::start(PROXY_CPU, "nginx", &["-c", &config], port)?
+                let config = folder.file("nginx.conf", &setups::nginx(ports, origin, &folder))?;
+                vec![run("nginx", &["-c", &config])?]
             }
             Kind::Haproxy => {
-                let config = file("haproxy.cfg", haproxy(port, origin))?;
-                Process::start(PROXY_CPU, "haproxy", &["-db", "-q", "-f", &config], port)?
+                let config = setups::haproxy(ports, origin, &folder);
+                let config = folder.file("haproxy.cfg", &config)?;
+                vec![run("haproxy", &["-db", "-q", "-f", &config])?]
             }
             Kind::Relay => {
-                let words = ["relay", &port.to_string(), &origin.to_string()];
-                Process::start(PROXY_CPU, &itself()?, &words, port)?
+                vec![run(&itself()?, &["relay", &port.to_string(), &origin.to_string()])?]
             }
+            Kind::Hop => pairs::start(false, origin, &folder)?.into(),
+            Kind::HopSecure => pairs::start(true, origin, &folder)?.into(),
             #[cfg(feature = "glommio")]
-            Kind::Glommio => {
-                let config = tieline("glommio")?;
-                Process::start(PROXY_CPU, &itself()?, &["glommio", &config], port)?
-            }
+            Kind::Glommio => vec![run(&itself()?, &["glommio", &tieline("glommio")?])?],
         };
-        Ok(Self { kind, process })
+        let ports = Ports { clear: processes[0].port, ..ports };
+        let peer = Self { kind, processes, ports };
+        peer.wait()?;
+        Ok(peer)
+    }
+
+    /// Until a request comes through to the origin: a parent has to find its child first.
+    fn wait(&self) -> Result<(), String> {
+        let since = Instant::now();
+        while !asks(self.ports.clear).unwrap_or(false) {
+            if since.elapsed() > Duration::from_secs(10) {
+                return Err("it does not reach the origin".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// One round of `case`.
@@ -192,12 +225,18 @@ impl Peer {
             Shape::Fresh => ("fresh", 0),
             Shape::Paced(rate) => ("paced", rate),
             Shape::Idle => ("idle", 0),
+            Shape::Streams(streams) => ("streams", streams),
         };
         let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let numbers = [case.connections, rate, millis, case.response_bytes, case.upload_bytes];
+        let (port, cover) = match case.wire {
+            Wire::Clear => (self.ports.clear, "clear"),
+            Wire::Tls => (self.ports.tls, "tls"),
+            Wire::Http2 => (self.ports.http2, "clear"),
+        };
         let mut command = Command::new("taskset");
-        command.args(["-c", LOAD_CPU, &itself()?, "load", &self.process.port.to_string(), shape]);
-        command.args(numbers.map(|number| number.to_string()));
+        command.args(["-c", LOAD_CPU, &itself()?, "load", &port.to_string(), shape]);
+        command.args(numbers.map(|number| number.to_string())).arg(cover);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.spawn().map_err(|error| error.to_string())
     }
@@ -240,11 +279,18 @@ impl Peer {
     }
 
     fn pids(&self) -> Vec<u32> {
-        let parent = self.process.child.id();
-        let mut pids = proc::children(parent);
-        pids.push(parent);
-        pids
+        let own = self.processes.iter().map(|process| process.child.id());
+        own.flat_map(|pid| proc::children(pid).into_iter().chain([pid])).collect()
     }
+}
+
+/// Whether a request is answered with 200.
+fn asks(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"GET /128 HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n\r\n")?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    Ok(start.ends_with(b" 200"))
 }
 
 /// `part` of `whole`, 0 if there is no whole.
@@ -257,7 +303,7 @@ fn share(part: u64, whole: u64) -> f64 {
     quotient
 }
 
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     Ok(listener.local_addr().map_err(|error| error.to_string())?.port())
 }
@@ -268,51 +314,10 @@ fn itself() -> Result<String, String> {
 }
 
 /// A program built into the same folder as this one.
-fn beside(name: &str) -> Result<String, String> {
+pub(crate) fn beside(name: &str) -> Result<String, String> {
     let path: PathBuf = PathBuf::from(itself()?).with_file_name(name);
     if path.exists() {
         return Ok(path.display().to_string());
     }
     Err(format!("{} is missing: cargo build --release", path.display()))
-}
-
-fn tieline_static(port: u16, routes: &str) -> String {
-    format!(
-        "entryPoints:\n  web:\n    address: \"127.0.0.1:{port}\"\nproviders:\n  file:\n    \
-         filename: \"{routes}\"\n    watch: false\ntieline:\n  workers: 1\n"
-    )
-}
-
-fn tieline_dynamic(origin: u16) -> String {
-    format!(
-        "http:\n  routers:\n    all:\n      rule: \"PathPrefix(`/`)\"\n      service: origin\n  \
-         services:\n    origin:\n      loadBalancer:\n        servers:\n          - url: \
-         \"http://127.0.0.1:{origin}\"\n"
-    )
-}
-
-fn nginx(port: u16, origin: u16, pid_file: &str) -> String {
-    format!(
-        "worker_processes 1;\npid {pid_file};\nerror_log /dev/null;\ndaemon off;\n\
-         worker_rlimit_nofile 65536;\nevents {{ worker_connections 32768; }}\nhttp {{\n\
-         access_log off; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 300s;\n\
-         client_max_body_size 0;\n\
-         proxy_max_temp_file_size 0;\n\
-         proxy_request_buffering off;\n\
-         upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; \
-         keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://origin; \
-         proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header \
-         X-Forwarded-For $proxy_add_x_forwarded_for; }} }}\n}}\n"
-    )
-}
-
-fn haproxy(port: u16, origin: u16) -> String {
-    format!(
-        "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  \
-         timeout connect 5s\n  timeout client 300s\n  timeout server 60s\n  \
-         timeout http-keep-alive 300s\n  option http-keep-alive\n  http-reuse always\n  \
-         option forwardfor\nfrontend web\n  bind 127.0.0.1:{port}\n  default_backend \
-         origin\nbackend origin\n  server one 127.0.0.1:{origin} pool-max-conn 256\n"
-    )
 }
