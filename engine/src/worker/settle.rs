@@ -177,9 +177,9 @@ impl Worker {
     /// Whether what this connection sends goes to a stream of another one.
     fn feeds_stream(&self, conn: &Conn) -> bool {
         let exchange = conn.exchange().and_then(|key| self.exchanges.get(key));
-        let to = exchange.and_then(|exchange| match conn.role {
-            Role::Upstream(_) => exchange.client,
-            _ => exchange.upstream,
+        let to = exchange.and_then(|exchange| match exchange.client {
+            Some(client) if client == conn.id() => exchange.upstream,
+            client => client,
         });
         to.and_then(|id| self.conn(id)).is_some_and(|conn| conn.stream.is_some())
     }
