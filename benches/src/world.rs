@@ -121,16 +121,11 @@ fn written(routers: u32, rule: fn(u32) -> String) -> Dynamic {
 pub fn router(name: &str, rule: &str, service: &str) -> Arc<Router> {
     Arc::new(Router {
         name: name.to_owned(),
-        place: Place::default(),
         priority: i64::try_from(rule.len()).expect("short"),
         rule: Some(Arc::new(Rule::parse(rule).expect("a valid rule"))),
         rule_text: rule.to_owned(),
-        entry_points: Vec::new(),
-        middlewares: Vec::new(),
         service: service.to_owned(),
-        uplinks: Vec::new(),
-        tls: None,
-        broken: Vec::new(),
+        ..Router::default()
     })
 }
 

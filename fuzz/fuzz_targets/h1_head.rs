@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use engine::http::alias::Aliases;
 use engine::h1::parse::{self, Bounds, Parsed, Progress, Scratch};
 use engine::h1::write::Writer;
 use engine::http::blame::Misbehaved;
@@ -11,7 +12,7 @@ use engine::http::head::{RequestHead, ResponseHead};
 use engine::http::target::{self, Form, Rewritten};
 use libfuzzer_sys::fuzz_target;
 
-const BOUNDS: Bounds = Bounds { bytes_max: 2048, fields_max: 32 };
+const BOUNDS: Bounds = Bounds { bytes_max: 2048, fields_max: 32, aliases: Aliases::KEPT };
 const ASKED: [Asked; 4] = [Asked::Plain, Asked::Head, Asked::Connect, Asked::Upgrade];
 
 /// What both kinds of head are compared by.

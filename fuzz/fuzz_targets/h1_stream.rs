@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use engine::http::alias::Aliases;
 use engine::base::prng::Prng;
 use engine::h1::chunked::{self, Decoder, Step};
 use engine::h1::parse::{self, Bounds, Parsed, Progress, Scratch};
@@ -10,7 +11,7 @@ use engine::http::blame::{What, Who};
 use engine::http::framing::Framing;
 use libfuzzer_sys::fuzz_target;
 
-const HEAD: Bounds = Bounds { bytes_max: 1024, fields_max: 16 };
+const HEAD: Bounds = Bounds { bytes_max: 1024, fields_max: 16, aliases: Aliases::KEPT };
 const BODY: chunked::Bounds = chunked::Bounds { line_max: 64, trailer_max: 128 };
 
 /// What happened on a connection, in order.

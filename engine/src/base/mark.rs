@@ -27,6 +27,8 @@ macro_rules! marks {
 marks! {
     AcceptPaused "a listener waited after an accept failed",
     AliasClash "two offers of children would have had one name",
+    Announced "a balancer said who a connection is from",
+    AnnouncedWrongly "a connection was given up for a malformed PROXY header",
     AnswerUnasked "a server spoke on an idle connection",
     BodyOverLimit "a body was longer than a middleware lets through",
     BreakerOpened "a circuit breaker opened",
@@ -78,6 +80,7 @@ marks! {
     LinesFull "log lines were handed over because there were many",
     LingeredLong "a client that was told off did not leave",
     LoopRefused "a request had been here before",
+    LayerPassed "a router under another took a request",
     MemberLeftOut "a service left out a member that cannot serve",
     MiddlewareRefused "a middleware refused a request",
     MirrorSkipped "a mirror was skipped",

@@ -2,8 +2,9 @@
 //! to themselves, entry points that are not there. Children are not asked, so what they offer is
 //! taken on trust.
 
-use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic};
+use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic_as};
 use super::fixed::{EntryPoint, Fixed};
+use super::layers::{Layers, Misplaced};
 use super::references::{self, Middlewares, Place};
 use super::tls::{DEFAULT, Demand, Trust};
 use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
@@ -37,7 +38,8 @@ pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
             dynamic_files.push((*path, *text));
         }
     }
-    let reading = dynamic(&dynamic_files);
+    let syntax = world.as_ref().map(|fixed: &Fixed| fixed.rule_syntax).unwrap_or_default();
+    let reading = dynamic_as(&dynamic_files, syntax);
     problems.extend(reading.diagnostics);
     problems.extend(between(&reading.dynamic, world.as_ref()));
     let order = |problem: &Diagnostic| {
@@ -104,10 +106,16 @@ pub fn between_routers(
     fixed: Option<&Fixed>,
 ) -> Vec<(Arc<str>, Vec<Diagnostic>)> {
     let mut check = Check::new(dynamic, fixed);
+    let layers = Layers::new(&dynamic.routers);
     let mut told = Vec::new();
     let mut count = 0;
     for router in routers {
         check.router(router);
+        // Of a router that could not be read whole enough was said.
+        let misplaced = layers.misplaced(&router.name).filter(|_| router.broken.is_empty());
+        if let Some(misplaced) = misplaced {
+            check.misplaced(router, misplaced);
+        }
         if !check.found.is_empty() {
             count += check.found.len();
             told.push((router.name.as_str().into(), std::mem::take(&mut check.found)));
@@ -182,6 +190,23 @@ impl<'a> Check<'a> {
                 self.add(&router.place, problem);
             }
         }
+    }
+
+    fn misplaced(&mut self, router: &Router, misplaced: &Misplaced) {
+        let field = Field { kind: "routers", name: &router.name, field: misplaced.field() };
+        let problem = match misplaced {
+            Misplaced::NoParent(name) => {
+                let known = self.dynamic.routers.iter().map(|it| &*it.name);
+                self.unknown(misplaced.code(), field, misplaced.text(), name, known)
+            }
+            Misplaced::Cycle(_)
+            | Misplaced::TooDeep
+            | Misplaced::ServiceAndChildren(_)
+            | Misplaced::NoService => {
+                Diagnostic::error(misplaced.code(), field.to_string(), misplaced.text())
+            }
+        };
+        self.add(&router.place, problem);
     }
 
     /// A reference to TLS options, unless they are there.

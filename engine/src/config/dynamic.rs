@@ -7,6 +7,7 @@ mod routers;
 mod services;
 mod tls;
 
+pub(super) use routers::{SYNTAXES, observed};
 pub(super) use services::statuses;
 pub(super) use tls::router_tls;
 
@@ -15,6 +16,7 @@ use super::fields::{Fields, Named, suggestion};
 use super::report::Report;
 use super::typed::{Dynamic, Place};
 use crate::base::diag::Diagnostic;
+use crate::rule::Syntax;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -60,7 +62,12 @@ pub(super) const DYNAMIC_ROOTS: [&str; 4] = ["http", "tcp", "tls", "udp"];
 /// Reads all files of the file provider, in name order. A name that two files define belongs to
 /// the first.
 pub fn dynamic(files: &[(&str, &str)]) -> Reading {
-    let mut all = Definitions::default();
+    dynamic_as(files, Syntax::V3)
+}
+
+/// As [`dynamic`], with rules of another version where nothing else is said.
+pub fn dynamic_as(files: &[(&str, &str)], syntax: Syntax) -> Reading {
+    let mut all = Definitions { syntax, ..Definitions::default() };
     let mut reading = Reading { complete: true, ..Reading::default() };
     for (path, text) in files {
         let report = Report::new(path);
@@ -155,7 +162,8 @@ fn read_http(http: &Fields<'_>, all: &mut Definitions) {
     }
     for member in http.named("routers") {
         let name = all.routers.claim(http.report, &member, true);
-        all.routers.keep(name, |name| routers::read(http.report, &member, name));
+        let syntax = all.syntax;
+        all.routers.keep(name, |name| routers::read(http.report, &member, name, syntax));
     }
     for member in http.named("services") {
         let name = all.services.claim(http.report, &member, true);
@@ -173,6 +181,8 @@ fn read_http(http: &Fields<'_>, all: &mut Definitions) {
 
 #[derive(Default)]
 struct Definitions {
+    /// Of rules where nothing else is said.
+    syntax: Syntax,
     routers: Kept<super::typed::Router>,
     services: Kept<super::typed::Service>,
     middlewares: Kept<super::typed::Middleware>,

@@ -6,7 +6,9 @@ use super::spiffe::{Allowed, Source};
 use super::tls::ClientTls;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
+use crate::http::alias::Aliases;
 use crate::http::target::Reading;
+use crate::rule::Syntax;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct Fixed {
     pub servers_transport: Transport,
     /// Where SPIFFE identities come from.
     pub spiffe: Option<Source>,
+    /// Of rules that do not say theirs (`core.defaultRuleSyntax`).
+    pub rule_syntax: Syntax,
     /// Our own settings, under the root key `tieline`.
     pub tieline: Settings,
 }
@@ -52,6 +56,7 @@ impl Default for Fixed {
             throttle: Span::secs(2),
             servers_transport: Transport::default(),
             spiffe: None,
+            rule_syntax: Syntax::V3,
             tieline: Settings::default(),
         }
     }
@@ -102,6 +107,39 @@ pub struct EntryPoint {
     pub tls: Option<String>,
     /// The SPIFFE ids that may call at this uplink entry point (`tieline.spiffe`).
     pub callers: Option<Allowed>,
+    /// What becomes of fields whose names look like others to some servers.
+    pub aliases: Aliases,
+    /// Balancers that say in the PROXY protocol who a connection is from.
+    pub proxied: Option<Proxied>,
+    /// What requests here are recorded in, unless their router says otherwise.
+    pub observed: Observed,
+}
+
+/// Who may say in the PROXY protocol who a connection is from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Proxied {
+    /// Everybody.
+    pub insecure: bool,
+    pub trusted: Vec<Cidr>,
+}
+
+impl Proxied {
+    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        self.insecure || self.trusted.iter().any(|range| range.contains(peer))
+    }
+}
+
+/// Where a request leaves a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Observed {
+    pub log: bool,
+    pub metrics: bool,
+}
+
+impl Default for Observed {
+    fn default() -> Self {
+        Self { log: true, metrics: true }
+    }
 }
 
 impl EntryPoint {
@@ -127,12 +165,17 @@ impl EntryPoint {
             reading: Reading::default(),
             tls: None,
             callers: None,
+            aliases: Aliases::default(),
+            proxied: None,
+            observed: Observed::default(),
         }
     }
 
     /// Whether its routes are not those of other entry points.
     pub fn shapes_routes(&self) -> bool {
-        !self.middlewares.is_empty() || !self.encoded_refused.is_none()
+        !self.middlewares.is_empty()
+            || !self.encoded_refused.is_none()
+            || self.observed != Observed::default()
     }
 }
 

@@ -14,6 +14,7 @@ mod dynamic;
 pub mod encoded;
 mod fields;
 pub mod fixed;
+pub mod layers;
 pub mod references;
 mod report;
 mod sources;
@@ -24,7 +25,7 @@ mod transport;
 pub mod typed;
 
 pub use check::{Part, between, between_others, between_routers, check, part};
-pub use dynamic::{Reading, dynamic};
+pub use dynamic::{Reading, dynamic, dynamic_as};
 pub use report::json;
 pub use sources::{file_flag, search_paths};
 pub use startup::{Startup, fixed, fixed_from_env, fixed_from_file, fixed_from_flags};

@@ -60,7 +60,7 @@ pub fn references(service: &Service) -> impl Iterator<Item = &str> {
 
 /// Strongly connected groups, a group after all that it leads to (Tarjan, without recursion: a
 /// document may nest as deeply as it likes).
-fn groups(below: &[Vec<Option<usize>>]) -> Vec<Vec<usize>> {
+pub(super) fn groups(below: &[Vec<Option<usize>>]) -> Vec<Vec<usize>> {
     const NEW: usize = usize::MAX;
     let mut order = vec![NEW; below.len()];
     let mut low = vec![0; below.len()];
@@ -102,7 +102,7 @@ fn groups(below: &[Vec<Option<usize>>]) -> Vec<Vec<usize>> {
 }
 
 /// One way round within a group.
-fn cycle(group: &[usize], below: &[Vec<Option<usize>>]) -> Vec<usize> {
+pub(super) fn cycle(group: &[usize], below: &[Vec<Option<usize>>]) -> Vec<usize> {
     let members: BTreeSet<usize> = group.iter().copied().collect();
     let mut path = Vec::new();
     let mut at = members.first().copied();

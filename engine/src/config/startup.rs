@@ -7,7 +7,7 @@ mod observe;
 pub(super) use entry_points::ranges;
 
 use super::document::{self, Value};
-use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, warn_of_unknown_roots};
+use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, SYNTAXES, warn_of_unknown_roots};
 use super::fields::Fields;
 use super::fixed::{EntryPoint, FileProvider, Fixed, Settings};
 use super::report::Report;
@@ -94,6 +94,12 @@ fn read(root: &Fields<'_>) -> Fixed {
     }
     fixed.spiffe = root.section("spiffe").and_then(spiffe::source);
     children::demand_identities(root, &fixed);
+    if let Some(core) = root.section("core") {
+        let syntax = core.word("defaultRuleSyntax", &SYNTAXES);
+        fixed.rule_syntax = syntax.unwrap_or_default();
+        core.without_effect(&["strictTLSOptions"]);
+        core.close();
+    }
     fixed.tieline = root.section("tieline").map(settings).unwrap_or_default();
     observe::read(root, &mut fixed);
     helm_only(root);
@@ -119,9 +125,8 @@ const HUB_LATER: [&str; 14] = [
     "tracing",
 ];
 
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "certificatesResolvers",
-    "core",
     "experimental",
     "global",
     "hostResolver",

@@ -14,9 +14,9 @@ pub use manner::*;
 pub use middleware::*;
 
 use crate::base::time::Span;
-use crate::config::fixed::{Authority, Scheme, Transport};
+use crate::config::fixed::{Authority, Observed, Scheme, Transport};
 use crate::config::tls::{Certificate, ServerTls};
-use crate::rule::Rule;
+use crate::rule::{Rule, Syntax};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub struct Place {
     pub column: u32,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Router {
     pub name: String,
     pub place: Place,
@@ -61,18 +61,39 @@ pub struct Router {
     /// Absent when the text does not parse: then nobody knows which requests it meant, and the
     /// router is disabled.
     pub rule: Option<Arc<Rule>>,
+    /// Of the text; the default unless set.
+    pub syntax: Syntax,
     /// Effective: as set, or the length of the text.
     pub priority: i64,
     pub entry_points: Vec<String>,
     /// Qualified names.
     pub middlewares: Vec<String>,
-    /// Qualified name; empty when missing.
+    /// Qualified name; empty if there is none, as in a router with others under it.
     pub service: String,
     pub uplinks: Vec<String>,
+    /// Qualified names of the routers that this one is under.
+    pub parents: Vec<String>,
     /// Answers TLS clients only.
     pub tls: Option<RouterTls>,
+    pub observability: Observability,
     /// Why this router must not serve, found while reading it: it then answers 503.
     pub broken: Vec<String>,
+}
+
+/// Where requests of a router leave a trace; what is not said is as the entry point has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Observability {
+    pub access_logs: Option<bool>,
+    pub metrics: Option<bool>,
+}
+
+impl Observability {
+    pub fn over(self, entry: Observed) -> Observed {
+        Observed {
+            log: self.access_logs.unwrap_or(entry.log),
+            metrics: self.metrics.unwrap_or(entry.metrics),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,8 +7,9 @@ use crate::base::line::{Level, LogLine};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::boundary::Document;
+use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
-use crate::config::{Reading, dynamic, tls};
+use crate::config::{Reading, dynamic_as, tls};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -37,10 +38,12 @@ impl Control {
         let Some(file) = &mut self.file else { return };
         let (mut usable, mut problems) = file.usable(documents);
         let mut complete = if problems.is_empty() { Complete::Yes } else { Complete::No };
-        let mut reading = parse(&usable);
+        let fixed = Arc::clone(&self.fixed);
+        let mut reading = parse(&usable, &fixed);
         if !reading.complete {
             complete = Complete::No;
-            let broken = |document: &Document| !parse(std::slice::from_ref(document)).complete;
+            let broken =
+                |document: &Document| !parse(std::slice::from_ref(document), &fixed).complete;
             let mut in_effect = Vec::new();
             for document in usable {
                 if !broken(&document) {
@@ -53,7 +56,7 @@ impl Control {
                 in_effect.extend(kept);
             }
             usable = in_effect;
-            reading = parse(&usable);
+            reading = parse(&usable, &fixed);
         }
         problems.append(&mut reading.diagnostics);
         if complete == Complete::No && usable.is_empty() {
@@ -128,11 +131,11 @@ impl Control {
     }
 }
 
-fn parse(documents: &[Document]) -> Reading {
+fn parse(documents: &[Document], fixed: &Fixed) -> Reading {
     let texts = documents.iter().filter_map(|document| {
         document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
     });
-    dynamic(&texts.collect::<Vec<_>>())
+    dynamic_as(&texts.collect::<Vec<_>>(), fixed.rule_syntax)
 }
 
 fn explain(mut problem: Diagnostic, kept: bool) -> Diagnostic {

@@ -1,6 +1,7 @@
 //! Heads from bytes. httparse does the reading; what it tolerates and RFC 9112 forbids is refused
 //! here, as is every head over its bounds.
 
+use crate::http::alias::Aliases;
 use crate::http::blame::{Misbehaved, What};
 use crate::http::fields::Field;
 use crate::http::framing::Asked;
@@ -17,6 +18,15 @@ pub struct Bounds {
     pub bytes_max: usize,
     /// Beyond [`FIELDS_MAX`] it means that.
     pub fields_max: usize,
+    /// Of requests.
+    pub aliases: Aliases,
+}
+
+impl Bounds {
+    /// As large as a head may be that was read before.
+    pub fn again(aliases: Aliases) -> Self {
+        Self { bytes_max: usize::MAX, fields_max: FIELDS_MAX, aliases }
+    }
 }
 
 /// What is known of a head that has not arrived whole, so that no byte is read over and over.
@@ -92,7 +102,9 @@ fn request<'h, 'b: 'h>(
             let target = request.path.expect("a complete request has a target");
             let version = version(request.version);
             *progress = Progress::default();
-            let head = RequestHead::new(method, target, version, request.headers)?;
+            let fields = bounds.aliases.settle(request.headers);
+            let fields = fields.map_err(|_| What::FieldAlias)?;
+            let head = RequestHead::new(method, target, version, fields)?;
             Ok(Parsed::Complete { head, bytes })
         }
         Ok(httparse::Status::Partial) => {
@@ -231,7 +243,7 @@ mod tests {
     use crate::http::framing::Framing;
     use crate::http::head::Persistence;
 
-    const BOUNDS: Bounds = Bounds { bytes_max: 400, fields_max: 8 };
+    const BOUNDS: Bounds = Bounds { bytes_max: 400, fields_max: 8, aliases: Aliases::KEPT };
 
     fn told(head: &RequestHead<'_>, bytes: usize) -> String {
         let RequestHead { method, target, version, framing, persistence, .. } = head;

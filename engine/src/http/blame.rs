@@ -37,6 +37,7 @@ violations! {
     BlankLines "more than one empty line comes before the head",
     LineEnd "a line does not end in CR LF",
     FieldName "a field name is not a token",
+    FieldAlias "a field name could be taken for another",
     FieldValue "a field value contains a control character",
     HeadTooLarge "the head is over its limit",
     TooManyFields "the head has too many fields",

@@ -1,5 +1,6 @@
 //! HTTP as both versions share it: methods, heads, fields, framing.
 
+pub mod alias;
 pub mod blame;
 pub mod fields;
 pub mod framing;

@@ -3,6 +3,7 @@
 
 use crate::h1::chunked::{self, Decoder, Step};
 use crate::h1::parse::{self, Parsed, Progress, Scratch};
+use crate::http::alias::Aliases;
 use crate::http::blame::{What, Who};
 use crate::http::fields;
 use crate::http::framing::{Asked, Framing};
@@ -116,7 +117,11 @@ impl Collector {
         Self {
             want,
             asked,
-            bounds: parse::Bounds { bytes_max: head_bytes_max as usize, fields_max: FIELDS_MAX },
+            bounds: parse::Bounds {
+                bytes_max: head_bytes_max as usize,
+                fields_max: FIELDS_MAX,
+                aliases: Aliases::KEPT,
+            },
             buffer: Vec::new(),
             interim: 0,
             state: State::Head(Progress::default()),

@@ -5,6 +5,7 @@ pub mod fetch;
 pub mod fifo;
 pub mod inbox;
 pub mod outbox;
+pub mod proxied;
 pub mod queue;
 pub mod secure;
 pub mod upstream;

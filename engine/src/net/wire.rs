@@ -108,6 +108,8 @@ pub enum Half {
 pub enum Cover {
     /// Nothing.
     Clear,
+    /// A balancer may say first who this is; what it said so far.
+    Announced(Vec<u8>),
     /// The first byte will show whether it is TLS.
     Unseen,
     Tls(Box<Secure>),
@@ -205,7 +207,7 @@ impl Wire {
     pub fn secure(&self) -> Option<&Secure> {
         match &self.cover {
             Cover::Tls(secure) => Some(secure),
-            Cover::Clear | Cover::Unseen => None,
+            Cover::Clear | Cover::Announced(_) | Cover::Unseen => None,
         }
     }
 
@@ -258,7 +260,7 @@ impl Wire {
     fn outgoing(&mut self) -> &mut Outbox {
         match &mut self.cover {
             Cover::Tls(secure) => &mut secure.sealed,
-            Cover::Clear | Cover::Unseen => &mut self.outbox,
+            Cover::Clear | Cover::Announced(_) | Cover::Unseen => &mut self.outbox,
         }
     }
 
@@ -319,7 +321,7 @@ impl Wire {
         let writable = matches!(self.half, Half::Open | Half::Shutting);
         let waits = match &self.cover {
             Cover::Tls(secure) => !secure.sealed.is_empty(),
-            Cover::Clear | Cover::Unseen => !self.outbox.is_empty(),
+            Cover::Clear | Cover::Announced(_) | Cover::Unseen => !self.outbox.is_empty(),
         };
         if writable && waits && !self.is_under_way(OpKind::Send) {
             self.start(OpKind::Send);

@@ -6,6 +6,7 @@
 //! ```
 
 mod ast;
+mod former;
 mod lex;
 mod literal;
 mod matcher;
@@ -51,9 +52,31 @@ impl RuleError {
     }
 }
 
+/// Versions of the language.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Syntax {
+    #[default]
+    V3,
+    /// Matchers take several alternatives, and paths and hosts have patterns in braces.
+    V2,
+}
+
+impl Syntax {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V3 => "v3",
+            Self::V2 => "v2",
+        }
+    }
+}
+
 impl Rule {
     pub fn parse(text: &str) -> Result<Self, RuleError> {
-        Ok(Self { text: text.to_owned(), root: parse::parse(text)? })
+        Self::parse_as(text, Syntax::V3)
+    }
+
+    pub fn parse_as(text: &str, syntax: Syntax) -> Result<Self, RuleError> {
+        Ok(Self { text: text.to_owned(), root: parse::parse(text, syntax)? })
     }
 
     /// As written.

@@ -1,9 +1,9 @@
 //! Tokens to tree: `||` loosest, then `&&`, then `!`, parentheses, and calls of matchers.
 
-use super::RuleError;
 use super::ast::{HostPattern, Matcher, Node};
 use super::lex::{Spanned, Token, tokens};
 use super::pattern::Pattern;
+use super::{RuleError, Syntax, former};
 use crate::base::cidr::Cidr;
 use crate::base::nearest::nearest;
 
@@ -11,7 +11,9 @@ use crate::base::nearest::nearest;
 const DEPTH_MAX: u32 = 64;
 
 /// Name, fewest and most arguments.
-const MATCHERS: [(&str, usize, usize); 11] = [
+pub(super) type Known = (&'static str, usize, usize);
+
+const MATCHERS: [Known; 11] = [
     ("ClientIP", 1, 1),
     ("Header", 2, 2),
     ("HeaderRegexp", 2, 2),
@@ -34,8 +36,8 @@ const FORMER: [(&str, &str); 5] = [
     ("HostSNI", "write Host; HostSNI belongs to TCP routers"),
 ];
 
-pub(super) fn parse(text: &str) -> Result<Node, RuleError> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Node, RuleError> {
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, syntax };
     if parser.peek().token == Token::End {
         return Err(RuleError::new(0, text.len(), "the rule is empty")
             .help("a rule that takes every request is PathPrefix(`/`)"));
@@ -49,6 +51,7 @@ struct Parser {
     tokens: Vec<Spanned>,
     at: usize,
     depth: u32,
+    syntax: Syntax,
 }
 
 impl Parser {
@@ -130,7 +133,12 @@ impl Parser {
     }
 
     fn call(&mut self, name: &str, at: &Spanned) -> Result<Node, RuleError> {
-        let (canonical, fewest, most) = known(name).ok_or_else(|| unknown(name, at))?;
+        let (canonical, fewest, most) = match self.syntax {
+            Syntax::V3 => known(name, &MATCHERS).ok_or_else(|| unknown(name, at))?,
+            Syntax::V2 => {
+                known(name, &former::MATCHERS).ok_or_else(|| former::unknown(name, at))?
+            }
+        };
         self.expect(&Token::Open, &format!("( after {name}"))?;
         let mut arguments = Vec::new();
         while self.peek().token != Token::Close {
@@ -141,14 +149,21 @@ impl Parser {
         }
         let close = self.expect(&Token::Close, "a comma or )")?;
         if !(fewest..=most).contains(&arguments.len()) {
-            let wanted = if fewest == most { format!("{most}") } else { "1 or 2".to_owned() };
+            let wanted = match (fewest, most) {
+                (fewest, usize::MAX) => format!("{fewest} or more"),
+                (fewest, most) if fewest == most => format!("{most}"),
+                _ => "1 or 2".to_owned(),
+            };
             let noun = if wanted == "1" { "argument" } else { "arguments" };
             let text = format!("{canonical} takes {wanted} {noun}, not {}", arguments.len());
             let error = RuleError::new(at.start, close.end, text);
             let alternatives = format!("for alternatives write {canonical}(…) || {canonical}(…)");
             return Err(if arguments.len() > most { error.help(alternatives) } else { error });
         }
-        matcher(canonical, &arguments).map(Node::Match)
+        match self.syntax {
+            Syntax::V3 => matcher(canonical, &arguments).map(Node::Match),
+            Syntax::V2 => former::node(canonical, &arguments),
+        }
     }
 
     fn argument(&mut self) -> Result<Argument, RuleError> {
@@ -171,7 +186,7 @@ impl Parser {
     }
 }
 
-fn one_or(mut parts: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
+pub(super) fn one_or(mut parts: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     if parts.len() > 1 {
         return many(parts);
     }
@@ -199,8 +214,8 @@ fn surprise(found: &Spanned, wanted: &str) -> RuleError {
 }
 
 /// Each name has four spellings: `PathPrefix`, `pathprefix`, `PATHPREFIX` and `Pathprefix`.
-fn known(name: &str) -> Option<(&'static str, usize, usize)> {
-    MATCHERS.into_iter().find(|(canonical, _, _)| {
+fn known(name: &str, all: &[Known]) -> Option<Known> {
+    all.iter().copied().find(|(canonical, _, _)| {
         let lower = canonical.to_ascii_lowercase();
         let title = format!("{}{}", &canonical[..1], &lower[1..]);
         name == *canonical || name == lower || name == title || name == canonical.to_uppercase()
@@ -221,32 +236,32 @@ fn unknown(name: &str, at: &Spanned) -> RuleError {
     }
 }
 
-struct Argument {
-    text: String,
-    start: usize,
-    end: usize,
+pub(super) struct Argument {
+    pub(super) text: String,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 impl Argument {
-    fn wrong(&self, text: impl Into<String>) -> RuleError {
+    pub(super) fn wrong(&self, text: impl Into<String>) -> RuleError {
         RuleError::new(self.start, self.end, text)
     }
 
-    fn pattern(&self) -> Result<Pattern, RuleError> {
+    pub(super) fn pattern(&self) -> Result<Pattern, RuleError> {
         Pattern::new(&self.text).map_err(|reason| {
             self.wrong(format!("this is not a regular expression: {reason}"))
                 .help("the syntax is RE2's: no look-around, no backreferences")
         })
     }
 
-    fn path(&self) -> Result<String, RuleError> {
+    pub(super) fn path(&self) -> Result<String, RuleError> {
         if !self.text.starts_with('/') {
             return Err(self.wrong("a path starts with /").help(format!("write `/{}`", self.text)));
         }
         Ok(self.text.clone())
     }
 
-    fn ascii(&self) -> Result<&str, RuleError> {
+    pub(super) fn ascii(&self) -> Result<&str, RuleError> {
         if !self.text.is_ascii() {
             return Err(self
                 .wrong("a host has only ASCII letters")
@@ -255,7 +270,7 @@ impl Argument {
         Ok(&self.text)
     }
 
-    fn host(&self) -> Result<HostPattern, RuleError> {
+    pub(super) fn host(&self) -> Result<HostPattern, RuleError> {
         let lower = self.ascii()?.to_ascii_lowercase();
         let host = lower.strip_suffix('.').unwrap_or(&lower);
         Ok(match host.strip_prefix("*.") {
@@ -265,7 +280,7 @@ impl Argument {
         })
     }
 
-    fn range(&self) -> Result<Cidr, RuleError> {
+    pub(super) fn range(&self) -> Result<Cidr, RuleError> {
         Cidr::parse(&self.text).ok_or_else(|| {
             self.wrong("this is neither an address nor a range of addresses")
                 .help("write `10.1.2.3`, `10.0.0.0/8` or `2001:db8::/32`")

@@ -19,7 +19,7 @@ pub use routes::RouteTable;
 
 use crate::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
 use crate::base::sip::SipKey;
-use crate::config::fixed::{Authority, EntryPoint, Fixed, Transport};
+use crate::config::fixed::{Authority, EntryPoint, Fixed, Observed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::choosing::Choosing;
 use crate::service::rotation::Rotation;
@@ -39,6 +39,8 @@ pub struct View {
     pub fixed: Arc<Fixed>,
     /// By [`EntryId`]; the driver's listener of an entry point has the same number.
     pub entries: Vec<Arc<EntryView>>,
+    /// Routers under routers, by [`Destination::Layer`].
+    pub layers: Arc<[Arc<RouteTable>]>,
     pub services: Table<ServiceNode>,
     pub targets: Table<Target>,
     pub children: Vec<Arc<ChildView>>,
@@ -99,11 +101,11 @@ pub struct Advertised {
 /// A router, ready to serve.
 #[derive(Debug)]
 pub struct Route {
-    /// Qualified.
+    /// Qualified; under other routers with their names before it.
     pub name: Arc<str>,
     pub priority: i64,
     pub to: Destination,
-    /// Entry-point middlewares first, chains unrolled.
+    /// Entry-point middlewares first, then those of the routers above, chains unrolled.
     pub steps: Arc<[Step]>,
     /// `@internal`: left out of logs and metrics unless asked for.
     pub internal: bool,
@@ -111,11 +113,15 @@ pub struct Route {
     pub stats: Arc<Scope>,
     /// The options that a TLS client must have come in by; empty on the side of clear text.
     pub options: Arc<str>,
+    pub observed: Observed,
 }
 
 #[derive(Clone, Debug)]
 pub enum Destination {
     Service(ServiceId),
+    /// The routers under this one, which see the request as the middlewares left it: a position
+    /// in [`View::layers`].
+    Layer(u32),
     /// Answers 503 in place. The text is for the operator.
     Broken(Arc<str>),
 }

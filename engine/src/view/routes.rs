@@ -111,6 +111,7 @@ fn seat(route: &Route, at: u32) -> Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixed::Observed;
     use crate::http::fields::Field;
     use crate::view::Destination;
     use proptest::prelude::*;
@@ -126,6 +127,7 @@ mod tests {
             internal: false,
             stats: Arc::default(),
             options: Arc::default(),
+            observed: Observed::default(),
         };
         (Arc::new(rule), Arc::new(route))
     }

@@ -72,7 +72,10 @@ impl Worker {
             said_last: false,
         });
         conn.wire.link = Link::Open;
-        if self.view.entries[usize::from(entry.0)].secure.is_some() {
+        let at = &self.view.entries[usize::from(entry.0)];
+        if at.settings.proxied.as_ref().is_some_and(|it| it.trusts(peer.ip().to_canonical())) {
+            conn.wire.cover = Cover::Announced(Vec::new());
+        } else if at.secure.is_some() {
             conn.wire.cover = Cover::Unseen;
         }
         let listener = &mut self.listeners[usize::from(entry.0)];

@@ -3,6 +3,7 @@
 
 use super::record::AccessRecord;
 use crate::config::fixed::Fixed;
+use crate::config::fixed::Observed;
 use crate::view::series::{Finished, SeriesKey};
 use crate::view::stats::{Stats, WorkerStats, Writer};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Accounts {
 
     /// A request of a client has ended.
     pub fn finished(&self, record: &AccessRecord<'_>) {
-        if record.route.is_some_and(|route| route.internal) {
+        if record.route.is_some_and(|route| route.internal) || !record.observed().metrics {
             return;
         }
         if let Some(suite) = record.suite
@@ -94,6 +95,15 @@ impl Accounts {
 }
 
 impl AccessRecord<'_> {
+    /// Where this request leaves a trace: what its router says, or the entry point.
+    pub(super) fn observed(&self) -> Observed {
+        let of_entry = || self.view.entries.get(usize::from(self.entry.0));
+        match self.route {
+            Some(route) => route.observed,
+            None => of_entry().map(|entry| entry.settings.observed).unwrap_or_default(),
+        }
+    }
+
     fn finished(&self) -> Finished {
         Finished {
             key: SeriesKey::new(self.status, self.method, self.protocol),

@@ -98,7 +98,11 @@ impl Worker {
             return Reading::Moved;
         }
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
-        let bounds = Bounds { bytes_max: settings.header_bytes_max as usize, fields_max };
+        let bounds = Bounds {
+            bytes_max: settings.header_bytes_max as usize,
+            fields_max,
+            aliases: settings.aliases,
+        };
         if self.idle_clients.remove(id.slot) {
             conn.wire.set(Due::Idle, Time::NEVER);
             conn.wire.set(Due::Request, after(self.now, settings.read_timeout));

@@ -18,9 +18,10 @@ use crate::base::time::{Span, Time};
 use crate::config::address::Url;
 use crate::config::fixed::Scheme;
 use crate::h1::parse::{self, Bounds, Parsed, Progress, Scratch};
+use crate::http::alias::Aliases;
 use crate::http::fields::{Field, Known};
 use crate::http::framing::{Asked, Framing};
-use crate::http::head::{FIELDS_MAX, ResponseHead, Version};
+use crate::http::head::{ResponseHead, Version};
 use crate::http::method::Method;
 use crate::http::reference;
 use crate::net::wire::Due;
@@ -160,7 +161,7 @@ impl Worker {
         }
         let head = errand.head.as_ref().filter(|_| errand.complete);
         let mut scratch = Scratch::new();
-        let bounds = Bounds { bytes_max: usize::MAX, fields_max: FIELDS_MAX };
+        let bounds = Bounds::again(Aliases::KEPT);
         let parsed = head.map(|head| {
             let mut progress = Progress::default();
             parse::response_head(head.bytes(), errand.asked, &mut progress, bounds, &mut scratch)

@@ -22,7 +22,7 @@ use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed};
 use crate::http::blame::{Misbehaved, Who};
 use crate::http::framing::Framing;
-use crate::http::head::{self, Persistence, RequestHead, Version};
+use crate::http::head::{Persistence, RequestHead, Version};
 use crate::http::method::Method;
 use crate::http::options::is_websocket;
 use crate::http::request::RequestInfo;
@@ -158,7 +158,9 @@ impl Worker {
                 exchange.route = Some(route);
                 let found = route_of(&view, entry, route).expect("the table has what it found");
                 match &found.to {
-                    Destination::Service(_) => self.pass(key, head, target),
+                    Destination::Service(_) | Destination::Layer(_) => {
+                        self.pass(key, head, target);
+                    }
                     Destination::Broken(_) => self.answer_broken(key, &found.name),
                 }
             }
@@ -189,7 +191,7 @@ impl Worker {
         Some(&policy.name)
     }
 
-    fn answer_broken(&mut self, key: Key, name: &str) {
+    pub(super) fn answer_broken(&mut self, key: Key, name: &str) {
         let text = format!("router {name} is broken\n");
         let body = Chunk::shared(text.into_bytes().into());
         self.answer(key, &Answer { body, ..Answer::text(503, "") });
@@ -286,9 +288,14 @@ impl Worker {
         self.answer(key, &Answer { status: told.status, content_type, fields: &fields, body });
     }
 
-    /// Writes the head for the chosen server into the scratch. False if the request was answered
-    /// instead.
-    fn compose(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) -> bool {
+    /// Writes what the middlewares make of path and query, and the fields that they add, into the
+    /// scratch. False if the request was answered instead.
+    pub(super) fn note_changes(
+        &mut self,
+        key: Key,
+        head: &RequestHead<'_>,
+        target: &Target<'_>,
+    ) -> bool {
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let out = &mut self.scratch;
         let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
@@ -309,6 +316,18 @@ impl Worker {
                 fields::put_field(&mut out.noted, field, out.user.as_bytes());
             }
         }
+        true
+    }
+
+    /// Writes the head for the chosen server into the scratch. False if the request was answered
+    /// instead.
+    fn compose(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) -> bool {
+        if !self.note_changes(key, head, target) {
+            return false;
+        }
+        let exchange = self.exchanges.get(key).expect("a directed exchange exists");
+        let out = &mut self.scratch;
+        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
         let server = exchange.server().expect("a server was chosen");
         let aim = exchange.target();
         let view = &exchange.view;
@@ -367,8 +386,8 @@ impl Worker {
     ) -> T {
         let exchange = self.exchanges.get(key).expect("an exchange to send again exists");
         let kept = exchange.asking.head.clone();
-        let reading = exchange.view.entries[usize::from(exchange.entry.0)].settings.reading;
-        let bounds = parse::Bounds { bytes_max: usize::MAX, fields_max: head::FIELDS_MAX };
+        let settings = &exchange.view.entries[usize::from(exchange.entry.0)].settings;
+        let (reading, bounds) = (settings.reading, parse::Bounds::again(settings.aliases));
         let mut fields = parse::Scratch::new();
         let mut progress = parse::Progress::default();
         let mut rewritten = Rewritten::default();
@@ -465,7 +484,7 @@ pub(super) fn route(
                 None => (uplinks.len() == 1).then_some(0),
                 Some(name) => uplinks.iter().position(|it| same_name(it.name.as_bytes(), name)),
             };
-            match found.and_then(|at| u16::try_from(at).ok()) {
+            match found.and_then(|at| u16::try_from(at).ok()).map(u32::from) {
                 Some(found) => found,
                 None if named.is_some() => return Routed::Undiscovered,
                 None => return Routed::Nowhere,

@@ -82,15 +82,17 @@ impl HeadBytes {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RouteRef {
     /// Position among the uplinks of the entry point; if it carries none, [`CLEAR`] or
-    /// [`SECURE`].
-    pub(super) table: u16,
+    /// [`SECURE`]. From [`LAYERS`] on a table under another router.
+    pub(super) table: u32,
     pub(super) position: u32,
 }
 
 /// The table for clear text.
-pub(super) const CLEAR: u16 = 0;
+pub(super) const CLEAR: u32 = 0;
 /// The table for TLS clients.
-pub(super) const SECURE: u16 = 1;
+pub(super) const SECURE: u32 = 1;
+/// The first table under another router.
+pub(super) const LAYERS: u32 = 1 << 16;
 
 /// A server of a balancer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -446,12 +448,15 @@ impl Exchange {
     }
 }
 
-pub(super) fn table_of(view: &View, entry: EntryId, table: u16) -> Option<&RouteTable> {
+pub(super) fn table_of(view: &View, entry: EntryId, table: u32) -> Option<&RouteTable> {
+    if let Some(layer) = table.checked_sub(LAYERS) {
+        return view.layers.get(layer as usize).map(|table| &**table);
+    }
     let entry = view.entries.get(usize::from(entry.0))?;
     match &entry.offer {
         Offer::Routes(_) if table == SECURE => entry.secure.as_ref().map(|side| &*side.routes),
         Offer::Routes(routes) => Some(routes),
-        Offer::Uplinks { uplinks, .. } => uplinks.get(usize::from(table)).map(|it| &*it.routes),
+        Offer::Uplinks { uplinks, .. } => uplinks.get(table as usize).map(|it| &*it.routes),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::base::prng::Prng;
 use crate::base::sip::SipKey;
 use crate::base::time::{Span, Time, Wall};
 use crate::config::fixed::EntryPoint;
+use crate::config::fixed::Observed;
 use crate::service::rotation::Rotation;
 use crate::view::series::Protocol;
 use crate::view::{
@@ -62,6 +63,7 @@ pub(super) fn view() -> View {
         certificates: Arc::default(),
         clock: Arc::default(),
         key: SipKey::new(&mut Prng::new(1)),
+        layers: Arc::default(),
     };
     let children = Box::new([ServiceId(1), ServiceId(2)]);
     let weighted = NodeKind::Weighted { turns: turns(), services: children };
@@ -93,6 +95,7 @@ pub(super) fn route(internal: bool) -> Route {
         internal,
         stats: Arc::default(),
         options: Arc::default(),
+        observed: Observed::default(),
     }
 }
 

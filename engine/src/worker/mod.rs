@@ -9,6 +9,7 @@
 
 mod accept;
 pub mod accounts;
+mod announced;
 mod answer;
 mod api;
 mod body;
@@ -18,6 +19,7 @@ mod collect;
 mod conn;
 mod consult;
 mod date;
+mod descend;
 mod dispatch;
 mod drain;
 mod exchange;

@@ -39,12 +39,12 @@ impl Worker {
         let view = Rc::clone(&exchange.view);
         let route = exchange.route.and_then(|route| route_of(&view, exchange.entry, route));
         let route = route.expect("a directed exchange has its route");
-        let Destination::Service(service) = route.to else { return };
+        let behind = route.to.clone();
         let steps = &*route.steps;
         let all = u16::try_from(steps.len()).expect("steps are counted in hundreds");
         if !steps.iter().any(Step::may_answer) {
             exchange.passed = all;
-            self.send_to(key, service, head, target);
+            self.go_on(key, &behind, head, target);
             return;
         }
         let grants = std::mem::take(&mut exchange.grants);
@@ -59,7 +59,7 @@ impl Worker {
         match came {
             Came::Through => {
                 exchange.passed = all;
-                self.send_to(key, service, head, target);
+                self.go_on(key, &behind, head, target);
             }
             Came::Unclean => {
                 self.mark(Mark::UncleanPath);
@@ -154,6 +154,18 @@ impl Worker {
         let body = exchange.kept.as_ref().filter(|_| forward.auth.forward_body);
         let body = body.map(|kept| kept.bytes).filter(|bytes| *bytes > 0);
         self.write_question(forward, passing, &host, body);
+    }
+
+    /// Behind the last step of a route.
+    fn go_on(&mut self, key: Key, to: &Destination, head: &RequestHead<'_>, target: &Target<'_>) {
+        match to {
+            Destination::Service(service) => self.send_to(key, *service, head, target),
+            Destination::Layer(layer) => self.descend(key, *layer, head, target),
+            Destination::Broken(_) => {
+                let name = exchange_of(&mut self.exchanges, key).route().map(|it| it.name.clone());
+                self.answer_broken(key, &name.unwrap_or_default());
+            }
+        }
     }
 
     fn conclude(&mut self, key: Key, step: &Step, verdict: Verdict, claim: Option<Claim>) {

@@ -15,6 +15,7 @@ use crate::base::time::Time;
 use crate::boundary::Close;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed, Scratch};
+use crate::http::alias::Aliases;
 use crate::http::blame::{What, Who};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::{Persistence, ResponseHead, Version};
@@ -36,6 +37,7 @@ impl Worker {
         let bounds = parse::Bounds {
             bytes_max: self.limits.response_head_bytes as usize,
             fields_max: self.limits.fields_max as usize,
+            aliases: Aliases::KEPT,
         };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         let Some(front) = conn.wire.inbox.front().cloned() else { return false };

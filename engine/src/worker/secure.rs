@@ -24,6 +24,12 @@ impl Worker {
     /// is.
     pub(super) fn uncover(&mut self, id: ConnId, lent: Lent) -> Option<Lent> {
         let conn = self.conns.get_mut(key_of(id))?;
+        if matches!(conn.wire.cover, Cover::Announced(_)) {
+            let lent = self.introduce(id, lent)?;
+            let conn = self.conns.get(key_of(id))?;
+            let clear = matches!(conn.wire.cover, Cover::Clear);
+            return if clear { Some(lent) } else { self.uncover(id, lent) };
+        }
         if matches!(conn.wire.cover, Cover::Unseen) {
             let first = match &lent {
                 Lent::One(page) => page.bytes().first(),

@@ -4,12 +4,13 @@
 use engine::base::prng::Prng;
 use engine::h1::parse::{self, Bounds, Parsed, Progress, Scratch};
 use engine::h1::write::Writer;
+use engine::http::alias::Aliases;
 use engine::http::blame::Misbehaved;
 use engine::http::framing::{Asked, Framing};
 use engine::http::head::{RequestHead, ResponseHead};
 use engine::http::target::{self, Rewritten};
 
-const BOUNDS: Bounds = Bounds { bytes_max: 8192, fields_max: 64 };
+const BOUNDS: Bounds = Bounds { bytes_max: 8192, fields_max: 64, aliases: Aliases::KEPT };
 const ASKED: [Asked; 4] = [Asked::Plain, Asked::Head, Asked::Connect, Asked::Upgrade];
 
 const METHODS: &[&str] =

@@ -22,6 +22,7 @@ mod plan;
 mod pools;
 mod refusals;
 mod rotation;
+mod routing;
 mod secure;
 mod secure_servers;
 mod shed;

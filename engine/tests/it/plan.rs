@@ -149,6 +149,7 @@ impl Plan {
             internal: false,
             stats: Arc::default(),
             options: Arc::default(),
+            observed: self.settings.observed,
         };
         (Arc::new(rule), Arc::new(route))
     }
@@ -191,6 +192,7 @@ impl Plan {
             certificates: Arc::default(),
             clock: Arc::default(),
             key: SipKey::new(&mut Prng::new(1)),
+            layers: Arc::default(),
         };
         for service in &self.services {
             view.services.set(service.id.0, Some(Arc::clone(service)));

@@ -163,8 +163,21 @@ pub(crate) struct Talker {
 
 impl Talker {
     pub(crate) fn client(pair: &mut Pair, connector: &Connector, host: &str) -> Self {
+        Self::client_behind(pair, connector, host, "")
+    }
+
+    /// Something is said in clear text before TLS begins.
+    pub(crate) fn client_behind(
+        pair: &mut Pair,
+        connector: &Connector,
+        host: &str,
+        before: &str,
+    ) -> Self {
         let session = Session::client(connector, host, &[HTTP_1]).expect("a name");
         let end = pair.open();
+        if !before.is_empty() {
+            pair.send(end, before);
+        }
         let mut talker =
             Self { end, session, plain: String::new(), bytes: Vec::new(), trouble: None };
         talker.pump(pair);

@@ -4,12 +4,13 @@
 use engine::base::prng::Prng;
 use engine::h1::chunked::{self, Decoder, Step};
 use engine::h1::parse::{self, Bounds, Parsed, Progress, Scratch};
+use engine::http::alias::Aliases;
 use engine::http::blame::{What, Who};
 use engine::http::framing::Asked;
 use engine::http::head::RequestHead;
 use engine::http::target::{self, Rewritten};
 
-const BOUNDS: Bounds = Bounds { bytes_max: 8192, fields_max: 64 };
+const BOUNDS: Bounds = Bounds { bytes_max: 8192, fields_max: 64, aliases: Aliases::KEPT };
 
 fn read(buf: &[u8], progress: &mut Progress) -> Result<Option<usize>, What> {
     let mut scratch = Scratch::new();

@@ -6,42 +6,39 @@ use crate::base::diag::Diagnostic;
 use crate::config::document::{At, Scalar};
 use crate::config::fields::{Fields, Named};
 use crate::config::report::Report;
-use crate::config::typed::{Router, RouterTls, Uplink, Weight};
-use crate::rule::Rule;
+use crate::config::typed::{Observability, Router, RouterTls, Uplink, Weight};
+use crate::rule::{Rule, Syntax};
 use std::sync::Arc;
 
 /// Higher ones belong to the routers of the process itself.
 const PRIORITY_MAX: i64 = i64::MAX - 1000;
 
+/// Versions of the rule language, as documents name them.
+pub(in crate::config) const SYNTAXES: [(&str, Syntax); 2] =
+    [("v3", Syntax::V3), ("v2", Syntax::V2)];
+
 /// A router with any error answers 503 where its rule matches: without the part that is wrong it
 /// might let through what its author meant to guard.
-pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Router> {
+pub(super) fn read(
+    report: &Report,
+    member: &Named<'_>,
+    name: String,
+    usual: Syntax,
+) -> Option<Router> {
     let mark = report.mark();
     check_name(report, member);
-    let mut router = Router {
-        name,
-        place: report.place(member.at),
-        rule_text: String::new(),
-        rule: None,
-        priority: 0,
-        entry_points: Vec::new(),
-        middlewares: Vec::new(),
-        service: String::new(),
-        uplinks: Vec::new(),
-        tls: None,
-        broken: Vec::new(),
-    };
+    let mut router = Router { name, place: report.place(member.at), ..Router::default() };
     if let Some(mut fields) = Fields::open(report, &member.path, member.value) {
         fields.at = member.at;
-        fill(&fields, &mut router);
+        fill(&fields, &mut router, usual);
         fields.close();
     }
     router.broken = report.errors_since(mark);
     Some(router)
 }
 
-fn fill(fields: &Fields<'_>, router: &mut Router) {
-    read_rule(fields, router);
+fn fill(fields: &Fields<'_>, router: &mut Router, usual: Syntax) {
+    read_rule(fields, router, usual);
     let priority = fields.number("priority", i64::MIN..=PRIORITY_MAX).unwrap_or(0);
     let by_length = i64::try_from(router.rule_text.len()).unwrap_or(PRIORITY_MAX);
     router.priority = if priority == 0 { by_length } else { priority };
@@ -50,13 +47,18 @@ fn fill(fields: &Fields<'_>, router: &mut Router) {
     router.middlewares = middlewares.iter().map(|name| qualified(name)).collect();
     router.uplinks = fields.strings("uplinks").unwrap_or_default();
     router.service = qualified(&fields.text("service").unwrap_or_default());
-    if router.service.is_empty() && !fields.has("parentRefs") {
-        fields.error("service", "missing", "a router names a service");
+    if !router.uplinks.is_empty() {
+        settings_of_the_uplink(fields, &router.rule_text);
+        return;
     }
-    if router.uplinks.is_empty() {
+    let parents = fields.strings("parentRefs").unwrap_or_default();
+    router.parents = parents.iter().map(|name| qualified(name)).collect();
+    router.parents.sort();
+    router.parents.dedup();
+    if router.parents.is_empty() {
         own_settings(fields, router);
     } else {
-        settings_of_the_uplink(fields, &router.rule_text);
+        settings_of_the_parent(fields);
     }
 }
 
@@ -66,11 +68,32 @@ fn own_settings(fields: &Fields<'_>, router: &mut Router) {
         tls.close();
         RouterTls { options }
     });
-    if fields.has("parentRefs") {
-        let text = "routers under other routers are not supported by this version";
-        fields.error("parentRefs", "unsupported", text);
+    if let Some(section) = fields.section("observability") {
+        router.observability = observed(&section);
+        section.close();
     }
-    fields.without_effect(&["observability"]);
+}
+
+/// Tracing is not there to be switched; switching it off is no loss.
+pub(in crate::config) fn observed(fields: &Fields<'_>) -> Observability {
+    if fields.flag("tracing") == Some(true) {
+        fields.without_effect(&["tracing"]);
+    }
+    fields.without_effect(&["traceVerbosity"]);
+    Observability { access_logs: fields.flag("accessLogs"), metrics: fields.flag("metrics") }
+}
+
+/// Entry points, TLS and observability of a router under others come from the outermost.
+fn settings_of_the_parent(fields: &Fields<'_>) {
+    for key in ["entryPoints", "tls", "observability"] {
+        if fields.present(key) {
+            let line = fields.place_of(key).line;
+            let text = format!("a router with parentRefs must not set {key}: its parent says it");
+            let help =
+                if line == 0 { format!("leave out {key}") } else { format!("delete line {line}") };
+            fields.error_with_help(key, "child-router", text, help);
+        }
+    }
 }
 
 /// Entry points, TLS and observability of a router behind an uplink come from the uplink.
@@ -91,12 +114,8 @@ fn settings_of_the_uplink(fields: &Fields<'_>, rule: &str) {
     }
 }
 
-fn read_rule(fields: &Fields<'_>, router: &mut Router) {
-    let version = fields.text("ruleSyntax");
-    if version.as_deref().is_some_and(|version| !version.eq_ignore_ascii_case("v3")) {
-        let text = "only rules of version v3 are understood";
-        fields.error_with_help("ruleSyntax", "unsupported", text, "rewrite the rule for v3");
-    }
+fn read_rule(fields: &Fields<'_>, router: &mut Router, usual: Syntax) {
+    router.syntax = fields.word("ruleSyntax", &SYNTAXES).unwrap_or(usual);
     let Some((at, scalar)) = fields.scalar("rule") else {
         if !fields.present("rule") {
             let help = "a rule that takes every request is PathPrefix(`/`)";
@@ -105,7 +124,7 @@ fn read_rule(fields: &Fields<'_>, router: &mut Router) {
         return;
     };
     router.rule_text.clone_from(&scalar.text);
-    match Rule::parse(&scalar.text) {
+    match Rule::parse_as(&scalar.text, router.syntax) {
         Ok(rule) => router.rule = Some(Arc::new(rule)),
         Err(error) => {
             let text = format!("{} in {}", error.text, scalar.text.trim());

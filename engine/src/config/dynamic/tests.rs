@@ -50,9 +50,10 @@ fn routers() {
     router("priority: 0x10", "");
     router("ruleSyntax: v3", "");
     router("middlewares: a@x, ENTRYPOINTS: web", "");
+    router("observability: {accessLogs: false, metrics: true, tracing: false}", "");
     router(
-        "observability: {}",
-        "warning: observability: this is not supported yet and has no effect",
+        "observability: {tracing: true}",
+        "warning: observability.tracing: this is not supported yet and has no effect",
     );
     router("priority: high", "error: priority: `high`: expected a whole number");
     router("priority: 010", "error: priority: `010`: expected a whole number");
@@ -70,10 +71,8 @@ fn routers() {
     router("middlewares: {a: b}", "error: middlewares: expected a list, found a mapping");
     router("middlewares: [[a]]", "error: middlewares[0]: expected a single value, found a list");
     router("Service: t", "error: Service: this key is here twice");
-    router(
-        "ruleSyntax: v2",
-        "error: ruleSyntax: only rules of version v3 are understood (rewrite the rule for v3)",
-    );
+    router("ruleSyntax: v2", "");
+    router("ruleSyntax: v4", "error: ruleSyntax: `v4`: expected one of v3, v2");
     router("tls: {}", "");
     router("tls: false", "");
     router(
@@ -82,9 +81,16 @@ fn routers() {
          tls.certificates",
     );
     router("tls: {option: x}", "error: tls.option: unknown key `option` (did you mean options?)");
+    router("parentRefs: [p, q@file]", "");
     router(
         "parentRefs: [{name: p}]",
-        "error: parentRefs: routers under other routers are not supported by this version",
+        "error: parentRefs[0]: expected a single value, found a mapping",
+    );
+    router(
+        "parentRefs: p, entryPoints: web, tls: {}",
+        "error: entryPoints: a router with parentRefs must not set entryPoints: its parent says \
+         it (delete line 2)\n\
+         error: tls: a router with parentRefs must not set tls: its parent says it (delete line 2)",
     );
 }
 
@@ -112,7 +118,6 @@ fn a_router_without_a_rule_or_a_service_is_explained() {
         &[
             "f.yml:3:5: error: http.routers.r.rule: a router has a rule \
              (a rule that takes every request is PathPrefix(`/`))",
-            "f.yml:3:5: error: http.routers.r.service: a router names a service",
             "f.yml:4:8: error: http.routers.s: expected a mapping, found a value",
         ],
     );

@@ -3,12 +3,16 @@
 use crate::base::cidr::Cidr;
 use crate::base::diag::Diagnostic;
 use crate::config::address::listen_addr;
+use crate::config::dynamic::observed;
 use crate::config::dynamic::{qualified, router_tls};
 use crate::config::encoded::EncodedRefused;
 use crate::config::fields::{Fields, Named, bad_value};
-use crate::config::fixed::{AppendFor, EntryPoint, Fixed, Forwarded, Redirection};
+use crate::config::fixed::{
+    AppendFor, EntryPoint, Fixed, Forwarded, Observed, Proxied, Redirection,
+};
 use crate::config::spiffe::callers;
 use crate::config::tls::DEFAULT;
+use crate::http::alias::{Aliases, Fate, Which};
 use crate::http::target::Semicolons;
 
 /// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
@@ -104,10 +108,10 @@ fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<En
         read_callers(&own, &mut entry);
         own.close();
     }
-    if fields.present("proxyProtocol") {
-        let text = "the PROXY protocol is not supported by this version, so this entry point is \
-                    refused: its clients would not be who they seem";
-        fields.error("proxyProtocol", "unsupported", text);
+    entry.proxied = fields.section("proxyProtocol").and_then(proxied);
+    if let Some(observability) = fields.section("observability") {
+        entry.observed = observed(&observability).over(Observed::default());
+        observability.close();
     }
     if let Some(http2) = fields.section("http2") {
         let count = http2.number("maxConcurrentStreams", 1..=i64::from(u32::MAX));
@@ -117,7 +121,6 @@ fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<En
         http2.close();
     }
     fields.without_effect(&["reusePort", "allowACMEByPass", "http3", "udp"]);
-    fields.without_effect(&["observability"]);
     fields.close();
     address.map(|_| entry)
 }
@@ -196,7 +199,29 @@ fn read_http(fields: &Fields<'_>, entry: &mut EntryPoint) {
     if fields.flag("encodeQuerySemicolons") == Some(true) {
         entry.reading.semicolons = Semicolons::Encoded;
     }
-    fields.without_effect(&["underscoreHeadersStrategy"]);
+    entry.aliases = aliases(fields);
+}
+
+fn proxied(fields: Fields<'_>) -> Option<Proxied> {
+    let insecure = fields.flag("insecure").unwrap_or(false);
+    let proxied = Proxied { insecure, trusted: ranges(&fields, "trustedIPs") };
+    fields.close();
+    Some(proxied).filter(|it| it.insecure || !it.trusted.is_empty())
+}
+
+/// The newer key covers what the older one does.
+fn aliases(fields: &Fields<'_>) -> Aliases {
+    let fates = [("keep", Fate::Keep), ("delete", Fate::Delete), ("reject", Fate::Reject)];
+    let underscores = fields.word("underscoreHeadersStrategy", &fates);
+    let all = fields.word("aliasHeadersStrategy", &fates);
+    if underscores.is_some() && all.is_some() {
+        let text = "this is not read beside aliasHeadersStrategy, which covers it";
+        let help = "leave it out";
+        fields.error_with_help("underscoreHeadersStrategy", "several-kinds", text, help);
+    }
+    let fate = all.or(underscores).unwrap_or_default();
+    let wide = all.is_some() && fate != Fate::Keep;
+    Aliases { fate, which: if wide { Which::All } else { Which::Underscores } }
 }
 
 /// The port is that of the target, once all entry points are known.

@@ -254,9 +254,17 @@ fn an_entry_point_with_an_error_is_refused() {
              allowEncodedSlash?)",
         ),
         (
-            "address: ':80', proxyProtocol: {insecure: true}",
-            "proxyProtocol: the PROXY protocol is not supported by this version, so this entry \
-             point is refused: its clients would not be who they seem",
+            "address: ':80', proxyProtocol: {trustedIPs: [all]}",
+            "proxyProtocol.trustedIPs: `all`: expected an address or a range such as 10.0.0.0/8",
+        ),
+        (
+            "address: ':80', http: {underscoreHeadersStrategy: drop}",
+            "http.underscoreHeadersStrategy: `drop`: expected one of keep, delete, reject",
+        ),
+        (
+            "address: ':80', http: {underscoreHeadersStrategy: keep, aliasHeadersStrategy: keep}",
+            "http.underscoreHeadersStrategy: this is not read beside aliasHeadersStrategy, which \
+             covers it (leave it out)",
         ),
     ] {
         let lines = if lines == "{}" { "" } else { lines };

@@ -326,6 +326,7 @@ impl View {
             certificates: Arc::default(),
             clock,
             key,
+            layers: Arc::default(),
         }
     }
 }

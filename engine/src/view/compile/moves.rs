@@ -22,6 +22,8 @@ pub(super) struct RouterChanges {
     dropped: Vec<Arc<str>>,
     kept: usize,
     changed: usize,
+    /// Some router among them is under another, or has others under it.
+    layered: bool,
 }
 
 /// Whether two snapshots are the same; most of what they share is shared in memory.
@@ -51,6 +53,20 @@ impl RouterChanges {
 
     fn note(&mut self, old: Option<&Arc<Router>>, new: Option<&Arc<Router>>) {
         let name = |router: &Arc<Router>| Arc::from(router.name.as_str());
+        let is_layered = |router: &Router| !router.parents.is_empty() || router.service.is_empty();
+        let names = self.names.len();
+        self.sort_out(old, new, name);
+        if self.names.len() > names {
+            self.layered |= old.into_iter().chain(new).any(|router| is_layered(router));
+        }
+    }
+
+    fn sort_out(
+        &mut self,
+        old: Option<&Arc<Router>>,
+        new: Option<&Arc<Router>>,
+        name: impl Fn(&Arc<Router>) -> Arc<str>,
+    ) {
         match (old, new) {
             (Some(old), Some(new)) if Arc::ptr_eq(old, new) => self.kept += 1,
             (Some(old), Some(new)) if alike(old, new) => {
@@ -78,7 +94,7 @@ impl RouterChanges {
 
     /// Whether it is worth compiling only what changed.
     pub(super) fn is_simple(&self) -> bool {
-        self.names.len() <= SIMPLE_MAX
+        self.names.len() <= SIMPLE_MAX && !self.layered
     }
 
     /// What it means for state that routers have.
@@ -96,13 +112,15 @@ impl RouterChanges {
 /// Whether two definitions mean the same, wherever they stand. One text is one rule.
 fn alike(a: &Router, b: &Router) -> bool {
     let Router { name, place: _, rule_text, rule: _, .. } = a;
-    let Router { priority, entry_points, middlewares, service, uplinks, tls, broken, .. } = a;
+    let Router { priority, entry_points, middlewares, service, uplinks, .. } = a;
+    let Router { parents, tls, broken, observability, .. } = a;
     *name == b.name
-        && *rule_text == b.rule_text
+        && (rule_text, a.syntax) == (&b.rule_text, b.syntax)
         && *priority == b.priority
         && (entry_points, middlewares) == (&b.entry_points, &b.middlewares)
         && (service, uplinks) == (&b.service, &b.uplinks)
-        && (tls, broken) == (&b.tls, &b.broken)
+        && (parents, tls, broken) == (&b.parents, &b.tls, &b.broken)
+        && *observability == b.observability
 }
 
 /// What is wrong between definitions, so that what one router says can be changed alone.

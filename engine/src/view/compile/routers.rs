@@ -9,10 +9,11 @@ use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
 use crate::base::name::{normalised, split};
 use crate::config::fixed::{EntryPoint, Fixed};
+use crate::config::layers::Layers;
 use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Router};
 use crate::rule::Rule;
+use crate::view::Step;
 use crate::view::model::{Condition, RouterInfo};
-use crate::view::{Destination, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) struct RouterState {
     /// Names of the middlewares that it goes through.
     pub(super) through: BTreeSet<String>,
     /// Names of entry points.
-    using: Vec<Arc<str>>,
+    pub(super) using: Vec<Arc<str>>,
     /// Whatever becomes of its service.
     condition: Condition,
     faults: Vec<Fault>,
@@ -46,6 +47,15 @@ impl RouterState {
         let info = RouterInfo { definition: Arc::clone(definition), ..(*self.info).clone() };
         self.info = Arc::new(info);
         true
+    }
+
+    /// Entry points from which routers above lead here. With none it does not serve.
+    pub(super) fn is_used_at(&mut self, entries: BTreeSet<Arc<str>>) {
+        if entries.is_empty() && self.condition != Condition::Disabled {
+            self.condition = Condition::Disabled;
+            self.faults.push(Fault::silent("no router above it is in effect"));
+        }
+        self.using = entries.into_iter().collect();
     }
 
     pub(super) fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
@@ -67,22 +77,42 @@ pub(super) struct Compiled {
     pub(super) state: RouterState,
     /// Entry point, and uplink by position if it is one of uplinks.
     pub(super) mounts: Vec<(usize, Option<usize>)>,
+    pub(super) to: To,
     /// By entry point, or `usize::MAX` for all those without middlewares of their own.
-    pub(super) routes: BTreeMap<usize, (Destination, Arc<[Step]>)>,
+    pub(super) routes: BTreeMap<usize, Arc<[Step]>>,
+}
+
+/// Where requests go behind the middlewares of a router.
+#[derive(Clone, Debug)]
+pub(super) enum To {
+    Service(ServiceId),
+    /// To the routers under it.
+    Layer,
+    Broken(Arc<str>),
 }
 
 impl Compiler {
-    pub(super) fn compile_router(&mut self, router: &Arc<Router>, clash: Option<&str>) -> Compiled {
+    pub(super) fn compile_router(
+        &mut self,
+        router: &Arc<Router>,
+        clash: Option<&str>,
+        layers: &Layers<'_>,
+    ) -> Compiled {
         let mut found = Findings::of(router);
+        if let Some(misplaced) = layers.misplaced(&router.name) {
+            found.breaks(misplaced.text());
+        }
         if let Some(clash) = clash {
             found.clashes(clash, router);
         }
-        let mounts = if router.uplinks.is_empty() {
+        let mounts = if !router.parents.is_empty() {
+            Vec::new()
+        } else if router.uplinks.is_empty() {
             self.ordinary_mounts(router, &mut found)
         } else {
             offered_mounts(router, &self.routing.uplinks, &mut found)
         };
-        if mounts.is_empty() && found.faults.is_empty() {
+        if mounts.is_empty() && router.parents.is_empty() && found.faults.is_empty() {
             found.nowhere(router);
         }
         for (entry, _) in &mounts {
@@ -106,21 +136,35 @@ impl Compiler {
                 })
             });
         }
+        if !router.parents.is_empty() {
+            let unrolled = self.routing.middle.steps(usize::MAX, &router.middlewares);
+            through.extend(unrolled.through.iter().cloned());
+            let steps = unrolled.steps.unwrap_or_else(|why| {
+                found.breaks(why);
+                Arc::new([])
+            });
+            routes.insert(usize::MAX, steps);
+        }
+        let under = layers.under(&router.name);
+        if !under.is_empty() && under.iter().all(|child| child.rule.is_none()) {
+            found.breaks("no router under it has a rule that can be read".into());
+        }
         let is_broken = found.condition == Condition::Disabled;
         let to = match service {
-            Some(service) if !is_broken => Destination::Service(service),
-            _ => Destination::Broken(found.explanation(router).into()),
+            _ if is_broken => To::Broken(found.explanation(router).into()),
+            Some(service) => To::Service(service),
+            None => To::Layer,
         };
         let own = |(group, steps): (usize, Arc<[Step]>)| {
             let none = || Arc::new([]) as Arc<[Step]>;
             let steps = if is_broken { none() } else { self.own_breakers(steps, &router.name) };
-            (group, (to.clone(), steps))
+            (group, steps)
         };
         let routes = routes.into_iter().map(own).collect();
         let names = self.entry_names();
         let entries: BTreeSet<usize> = mounts.iter().map(|(entry, _)| *entry).collect();
         let using = entries.into_iter().map(|entry| Arc::clone(&names[entry])).collect();
-        Compiled { state: found.into_state(router, service, using, through), mounts, routes }
+        Compiled { state: found.into_state(router, service, using, through), mounts, to, routes }
     }
 
     fn ordinary_mounts(
@@ -255,16 +299,13 @@ fn redirection(entry: &EntryPoint) -> Option<(Router, Middleware)> {
     };
     let router = Router {
         name: format!("{}-to-{to}@internal", entry.name),
-        place: Place::default(),
         rule_text,
         rule: Some(Arc::new(rule)),
         priority: redirection.priority,
         entry_points: vec![entry.name.clone()],
         middlewares: vec![middleware.name.clone()],
         service: "noop@internal".to_owned(),
-        uplinks: Vec::new(),
-        tls: None,
-        broken: Vec::new(),
+        ..Router::default()
     };
     Some((router, middleware))
 }
@@ -274,16 +315,12 @@ fn internal_router(name: &str, prefix: &str, entry: &str, priority: i64) -> Opti
     let rule = Rule::parse(&rule_text).ok()?;
     Some(Arc::new(Router {
         name: format!("{name}@internal"),
-        place: Place::default(),
         rule_text,
         rule: Some(Arc::new(rule)),
         priority,
         entry_points: vec![entry.to_owned()],
-        middlewares: Vec::new(),
         service: format!("{name}@internal"),
-        uplinks: Vec::new(),
-        tls: None,
-        broken: Vec::new(),
+        ..Router::default()
     }))
 }
 
@@ -340,9 +377,6 @@ impl Findings {
         for error in &router.broken {
             found.breaks(error.clone());
         }
-        if router.service.is_empty() && router.broken.is_empty() {
-            found.breaks("it names no service".into());
-        }
         if router.rule.is_none() && router.broken.is_empty() {
             found.breaks("it has no rule".into());
         }
@@ -396,7 +430,8 @@ impl Findings {
         using: Vec<Arc<str>>,
         through: BTreeSet<String>,
     ) -> RouterState {
-        let condition = if using.is_empty() { Condition::Disabled } else { self.condition };
+        let nowhere = using.is_empty() && router.parents.is_empty();
+        let condition = if nowhere { Condition::Disabled } else { self.condition };
         let info = RouterInfo {
             definition: Arc::clone(router),
             condition,

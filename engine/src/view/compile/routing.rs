@@ -8,14 +8,15 @@
 use super::Compiler;
 use super::claims::Claims;
 use super::middle::Middle;
-use super::routers::{Anew, Compiled, RouterState};
+use super::routers::{Anew, Compiled, RouterState, To};
 use super::uplinks::UplinkState;
 use crate::base::diag::Diagnostic;
 use crate::base::id::EntryId;
-use crate::config::fixed::EntryPoint;
+use crate::config::fixed::{EntryPoint, Observed};
+use crate::config::layers::Layers;
 use crate::config::typed::{Middleware, Router};
 use crate::view::model::{Condition, MiddlewareInfo};
-use crate::view::{EntryView, Offer, Route, RouteTable, UplinkRoutes};
+use crate::view::{Destination, EntryView, Offer, Route, RouteTable, Step, UplinkRoutes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(super) struct Routing {
     used_by: BTreeMap<String, BTreeSet<Arc<str>>>,
     /// Routers with something to tell.
     pub(super) with_problems: BTreeSet<Arc<str>>,
+    /// Names of routes under others.
+    ways: BTreeSet<Arc<str>>,
 }
 
 impl Routing {
@@ -44,6 +47,35 @@ impl Routing {
         self.idle.iter().chain(routers.flat_map(RouterState::problems))
     }
 }
+
+/// Routers under routers, on their way into the view.
+#[derive(Debug, Default)]
+struct Under {
+    children: BTreeMap<Arc<str>, Child>,
+    tables: Vec<Arc<RouteTable>>,
+    /// How many routes they are.
+    ways: usize,
+}
+
+/// A router under others, compiled as far as it is the same under all.
+#[derive(Clone, Debug)]
+struct Child {
+    router: Arc<Router>,
+    to: To,
+    steps: Arc<[Step]>,
+}
+
+/// How a request comes to a router: the names on the way, and all steps up to behind it.
+#[derive(Debug)]
+struct Way {
+    name: Arc<str>,
+    steps: Arc<[Step]>,
+    options: Arc<str>,
+    observed: Observed,
+}
+
+/// Routes of routers under routers, each way counted: those with many parents are many.
+const WAYS_MAX: usize = 65_536;
 
 /// Entry point, uplink by position if it is one of uplinks, and side.
 pub(super) type TableKey = (usize, Option<usize>, Side);
@@ -88,11 +120,19 @@ impl Compiler {
         }
         self.claim_all(&routers);
         let clashes = self.secure.claims.clashes();
-        for router in &routers {
+        let layers = Layers::new(&routers);
+        let mut under = Under::default();
+        // Those under others first: they have no table of their own.
+        let is_root = |router: &&Arc<Router>| router.parents.is_empty();
+        let (roots, children): (Vec<_>, Vec<_>) = routers.iter().partition(is_root);
+        for router in children.into_iter().chain(roots) {
             let clash = clashes.get(router.name.as_str()).map(String::as_str);
-            self.add_router(router, clash);
+            self.add_router(router, clash, &layers, &mut under);
         }
         self.forget_breakers();
+        self.spread_entry_points(&routers);
+        self.forget_ways(&before.ways);
+        self.view.layers = under.tables.into();
         self.show_middlewares(&middlewares, None);
         self.routing.middle.forget_lists();
         for (name, router) in before.routers {
@@ -136,8 +176,9 @@ impl Compiler {
             touched.extend(state.through.iter().cloned());
             before.push((Arc::clone(name), state));
         }
+        let (layers, mut under) = (Layers::default(), Under::default());
         for router in &new {
-            self.add_router(router, None);
+            self.add_router(router, None, &layers, &mut under);
             touched.extend(self.routing.routers[router.name.as_str()].through.iter().cloned());
         }
         self.routing.middle.forget_lists();
@@ -163,9 +204,15 @@ impl Compiler {
         all
     }
 
-    fn add_router(&mut self, router: &Arc<Router>, clash: Option<&str>) {
-        let mut compiled = self.compile_router(router, clash);
-        self.mount(router, &mut compiled);
+    fn add_router(
+        &mut self,
+        router: &Arc<Router>,
+        clash: Option<&str>,
+        layers: &Layers<'_>,
+        under: &mut Under,
+    ) {
+        let mut compiled = self.compile_router(router, clash, layers);
+        self.mount(router, &mut compiled, layers, under);
         let state = compiled.state;
         if let Some(service) = state.service {
             self.slots.get_mut(service).routers.insert(Arc::clone(&state.name));
@@ -174,6 +221,11 @@ impl Compiler {
         for middleware in &state.through {
             let users = self.routing.used_by.entry(middleware.clone()).or_default();
             users.insert(Arc::clone(&state.name));
+        }
+        if !router.parents.is_empty() {
+            let steps = compiled.routes.remove(&usize::MAX).unwrap_or_else(|| Arc::new([]));
+            let child = Child { router: Arc::clone(router), to: compiled.to, steps };
+            under.children.insert(Arc::clone(&state.name), child);
         }
         self.routing.routers.insert(Arc::clone(&state.name), state);
     }
@@ -188,31 +240,120 @@ impl Compiler {
         self.release_service(service);
     }
 
-    fn mount(&mut self, router: &Router, compiled: &mut Compiled) {
+    fn mount(
+        &mut self,
+        router: &Arc<Router>,
+        compiled: &mut Compiled,
+        layers: &Layers<'_>,
+        under: &mut Under,
+    ) {
         let Some(rule) = &router.rule else { return };
         let mut made: BTreeMap<(usize, Option<Arc<str>>), Arc<Route>> = BTreeMap::new();
-        for &(entry, uplink) in &compiled.mounts {
+        for (entry, uplink) in std::mem::take(&mut compiled.mounts) {
             // Entry points that ask for nothing of their own share one route.
             let group = if self.entry(entry).shapes_routes() { entry } else { usize::MAX };
             let options = self.options_at(router, entry);
             let side = if options.is_some() { Side::Tls } else { Side::Clear };
-            let route = made.entry((group, options.clone())).or_insert_with(|| {
+            let key = (group, options.clone());
+            if !made.contains_key(&key) {
                 let name = Arc::clone(&compiled.state.name);
-                let (to, steps) = compiled.routes[&group].clone();
-                Arc::new(Route {
-                    priority: router.priority,
-                    to,
-                    steps,
-                    internal: name.ends_with("@internal") || router.service.ends_with("@internal"),
-                    stats: self.registry.router(&name),
-                    name,
-                    options: options.unwrap_or_default(),
-                })
-            });
-            let key = (entry, uplink, side);
-            let table = self.routing.tables.entry(key).or_default();
-            Arc::make_mut(table).put(Arc::clone(rule), Arc::clone(route));
-            compiled.state.tables.push(key);
+                let steps = Arc::clone(&compiled.routes[&group]);
+                let observed = router.observability.over(self.entry(entry).observed);
+                let options = options.unwrap_or_default();
+                let place = Way { name, steps, options, observed };
+                let route = self.route(router, &compiled.to, &place, layers, under);
+                made.insert(key.clone(), Arc::new(route));
+            }
+            let table = self.routing.tables.entry((entry, uplink, side)).or_default();
+            Arc::make_mut(table).put(Arc::clone(rule), Arc::clone(&made[&key]));
+            compiled.state.tables.push((entry, uplink, side));
+        }
+    }
+
+    /// The route of a router behind a way through others, and with it those under it.
+    fn route(
+        &mut self,
+        router: &Router,
+        to: &To,
+        way: &Way,
+        layers: &Layers<'_>,
+        under: &mut Under,
+    ) -> Route {
+        let to = match to {
+            To::Service(service) => Destination::Service(*service),
+            To::Broken(why) => Destination::Broken(Arc::clone(why)),
+            To::Layer => match self.layer(router, way, layers, under) {
+                Ok(layer) => Destination::Layer(layer),
+                Err(why) => Destination::Broken(why),
+            },
+        };
+        Route {
+            name: Arc::clone(&way.name),
+            priority: router.priority,
+            to,
+            steps: Arc::clone(&way.steps),
+            internal: way.name.ends_with("@internal") || router.service.ends_with("@internal"),
+            stats: self.registry.router(&way.name),
+            options: Arc::clone(&way.options),
+            observed: way.observed,
+        }
+    }
+
+    /// The table of the routers under one, and its number.
+    fn layer(
+        &mut self,
+        router: &Router,
+        way: &Way,
+        layers: &Layers<'_>,
+        under: &mut Under,
+    ) -> Result<u32, Arc<str>> {
+        let mut table = RouteTable::default();
+        for child in layers.under(&router.name) {
+            let Some(Child { router: child, to, steps }) =
+                under.children.get(&*child.name).cloned()
+            else {
+                continue;
+            };
+            let Some(rule) = &child.rule else { continue };
+            if under.ways == WAYS_MAX {
+                return Err("there are too many ways through routers under routers".into());
+            }
+            under.ways += 1;
+            let name: Arc<str> = format!("{} -> {}", way.name, child.name).into();
+            self.routing.ways.insert(Arc::clone(&name));
+            let steps = way.steps.iter().chain(steps.iter()).cloned().collect();
+            let options = Arc::clone(&way.options);
+            let behind = Way { name, steps, options, observed: way.observed };
+            let route = self.route(&child, &to, &behind, layers, under);
+            table.put(Arc::clone(rule), Arc::new(route));
+        }
+        under.tables.push(Arc::new(table));
+        let layer = u32::try_from(under.tables.len() - 1);
+        layer.map_err(|_| "there are too many routers under routers".into())
+    }
+
+    /// Routers under others are in effect where the outermost are.
+    fn spread_entry_points(&mut self, routers: &[Arc<Router>]) {
+        for router in routers.iter().filter(|router| !router.parents.is_empty()) {
+            let (mut using, mut seen) = (BTreeSet::new(), BTreeSet::new());
+            let mut above: Vec<Arc<str>> = vec![router.name.as_str().into()];
+            while let Some(name) = above.pop() {
+                let Some(state) = self.routing.routers.get(&name) else { continue };
+                using.extend(state.using.iter().cloned());
+                if seen.insert(name) {
+                    above.extend(state.definition.parents.iter().map(|it| Arc::from(it.as_str())));
+                }
+            }
+            if let Some(state) = self.routing.routers.get_mut(router.name.as_str()) {
+                state.is_used_at(using);
+            }
+        }
+    }
+
+    /// Forgets the figures of ways through routers that are no more.
+    fn forget_ways(&mut self, before: &BTreeSet<Arc<str>>) {
+        for way in before.difference(&self.routing.ways) {
+            self.registry.forget_router(way);
         }
     }
 

@@ -532,7 +532,7 @@ impl Compiler {
 
     /// What a router claims: at which entry points it wants which options.
     pub(super) fn wishes(&self, router: &Router) -> Vec<(usize, Arc<str>)> {
-        if !router.uplinks.is_empty() {
+        if !router.uplinks.is_empty() || !router.parents.is_empty() {
             return Vec::new();
         }
         let entries = self.entries_of(router).into_iter();

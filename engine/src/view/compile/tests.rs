@@ -179,6 +179,7 @@ impl World {
         for route in table.iter() {
             let to = match &route.to {
                 Destination::Service(id) => self.name(*id).to_owned(),
+                Destination::Layer(layer) => format!("layer {layer}"),
                 Destination::Broken(why) => format!("503 {why}"),
             };
             let step = |step: &Step| {

@@ -2,6 +2,7 @@
 
 use super::list::{List, Query};
 use super::{describe, strings};
+use crate::rule::Syntax;
 use crate::view::model::RouterInfo;
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
@@ -49,9 +50,17 @@ pub(super) fn object(router: &RouterInfo) -> Value {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("rule", json!(definition.rule_text));
+    if definition.syntax != Syntax::V3 {
+        put("ruleSyntax", json!(definition.syntax.name()));
+    }
     put("priority", json!(definition.priority));
     put("priorityStr", json!(definition.priority.to_string()));
-    put("service", json!(definition.service));
+    if !definition.service.is_empty() || definition.parents.is_empty() {
+        put("service", json!(definition.service));
+    }
+    if !definition.parents.is_empty() {
+        put("parentRefs", json!(definition.parents));
+    }
     if !definition.entry_points.is_empty() {
         put("entryPoints", json!(definition.entry_points));
     }
@@ -60,6 +69,10 @@ pub(super) fn object(router: &RouterInfo) -> Value {
     }
     if !definition.uplinks.is_empty() {
         put("uplinks", json!(definition.uplinks));
+    }
+    let (logs, metrics) = (definition.observability.access_logs, definition.observability.metrics);
+    if logs.is_some() || metrics.is_some() {
+        put("observability", json!({"accessLogs": logs, "metrics": metrics}));
     }
     put("using", strings(&router.using));
     describe(&mut object, &definition.name, router.condition.name(), &router.errors);

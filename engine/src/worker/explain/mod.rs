@@ -2,6 +2,7 @@
 //! drawing a ticket, and told with what they rest on and what would have to change.
 
 mod ask;
+mod changed;
 mod rules;
 mod steps;
 mod tree;
@@ -10,22 +11,24 @@ pub use ask::Ask;
 
 use super::choose::{self, Pick};
 use super::dispatch::{self, Routed};
-use super::exchange::{Choices, RouteRef, route_of, server_of, table_of};
+use super::exchange::{Choices, LAYERS, RouteRef, route_of, server_of, table_of};
 use super::fields;
 use crate::base::id::EntryId;
 use crate::base::limits::Limits;
 use crate::base::time::Time;
 use crate::h1::parse::{self, Parsed, Progress, Scratch};
 use crate::http::blame::Misbehaved;
-use crate::http::head::{FIELDS_MAX, RequestHead};
+use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
 use crate::service::choosing::Asker;
 use crate::service::middleware::Step;
-use crate::view::{Destination, Offer, Route, View};
+use crate::view::{Destination, Offer, Route, RouteTable, View};
+use changed::Changed;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Routes that are told of; tables may have a hundred thousand.
 const ROUTES_MAX: usize = 1_000;
@@ -41,7 +44,7 @@ pub fn explain(view: &View, now: Time, ask: &Ask) -> Result<Value, String> {
     let entry = ask.entry_of(view)?;
     let settings = &view.entries[usize::from(entry.0)].settings;
     let head = ask.head();
-    let bounds = parse::Bounds { bytes_max: usize::MAX, fields_max: FIELDS_MAX };
+    let bounds = parse::Bounds::again(settings.aliases);
     let mut scratch = Scratch::new();
     let parsed = parse::request_head(&head, &mut Progress::default(), bounds, &mut scratch);
     let head = match parsed {
@@ -57,6 +60,29 @@ pub fn explain(view: &View, now: Time, ask: &Ask) -> Result<Value, String> {
         }
         Err(what) => Ok(refused(view, ask, entry, Misbehaved::client(what))),
     }
+}
+
+/// The routes of a table, best first, each with why it does or does not take the request.
+fn verdicts(table: &RouteTable, info: &RequestInfo<'_>, best: Option<&Arc<Route>>) -> Value {
+    let mut reached = true;
+    let routes = table.rules().take(ROUTES_MAX).map(|(rule, route)| {
+        let here = best.is_some_and(|best| best.name == route.name);
+        let verdict = match reached {
+            true if here => "matches",
+            true => "does not match",
+            false if rule.matches(info) => "would match",
+            false => "not reached",
+        };
+        reached &= !here;
+        json!({
+            "router": &*route.name,
+            "rule": rule.text(),
+            "priority": route.priority,
+            "verdict": verdict,
+            "why": rules::why(rule.ast(), info),
+        })
+    });
+    routes.collect()
 }
 
 fn refused(view: &View, ask: &Ask, entry: EntryId, wrong: Misbehaved) -> Value {
@@ -153,30 +179,12 @@ impl Asked<'_> {
         let table = found.map_or_else(|| self.first_table(), |found| found.table);
         let Some(table) = table_of(self.view, self.entry, table) else { return };
         let best = found.and_then(|found| table.at(found.position));
-        let mut reached = true;
+        told.insert("routes".to_owned(), verdicts(table, info, best));
         let left_out = table.rules().len().saturating_sub(ROUTES_MAX);
-        let routes = table.rules().take(ROUTES_MAX).map(|(rule, route)| {
-            let here = best.is_some_and(|best| best.name == route.name);
-            let verdict = match reached {
-                true if here => "matches",
-                true => "does not match",
-                false if rule.matches(info) => "would match",
-                false => "not reached",
-            };
-            reached &= !here;
-            json!({
-                "router": &*route.name,
-                "rule": rule.text(),
-                "priority": route.priority,
-                "verdict": verdict,
-                "why": rules::why(rule.ast(), info),
-            })
-        });
-        told.insert("routes".to_owned(), routes.collect());
         told.insert("routesLeftOut".to_owned(), json!(left_out));
     }
 
-    fn first_table(&self) -> u16 {
+    fn first_table(&self) -> u32 {
         let uplinks =
             matches!(self.view.entries[usize::from(self.entry.0)].offer, Offer::Uplinks { .. });
         if self.ask.secure && !uplinks { super::exchange::SECURE } else { super::exchange::CLEAR }
@@ -185,21 +193,52 @@ impl Asked<'_> {
     fn tell_route(&self, told: &mut Map<String, Value>, route: RouteRef) {
         let Some(route) = route_of(self.view, self.entry, route) else { return };
         told.insert("router".to_owned(), json!(&*route.name));
-        let service = match &route.to {
-            Destination::Service(service) => *service,
-            Destination::Broken(why) => {
-                let why = format!("the router is broken: {why}");
-                told.insert("answer".to_owned(), json!({ "status": 503, "why": why }));
-                return;
-            }
-        };
+        if let Destination::Broken(why) = &route.to {
+            let why = format!("the router is broken: {why}");
+            told.insert("answer".to_owned(), json!({ "status": 503, "why": why }));
+            return;
+        }
         let passage = steps::pass(self, route);
         told.insert("middlewares".to_owned(), passage.told);
         if let Some(answer) = passage.answer {
             told.insert("answer".to_owned(), answer);
             return;
         }
-        self.tell_choice(told, route, service, &passage.path);
+        match route.to {
+            Destination::Service(service) => self.tell_choice(told, route, service, &passage.path),
+            Destination::Layer(layer) => self.tell_layer(told, route, layer),
+            Destination::Broken(_) => {}
+        }
+    }
+
+    /// The routers under one, as the request comes to them; what servers would give that are
+    /// asked on the way is not known here.
+    fn tell_layer(&self, told: &mut Map<String, Value>, route: &Route, layer: u32) {
+        let Some(table) = self.view.layers.get(layer as usize) else { return };
+        let mut changed = Changed::default();
+        let found = changed.read(self, &route.steps, |info| {
+            let position = table.find_at(info);
+            let best = position.and_then(|position| table.at(position));
+            let under = json!({ "under": &*route.name, "routes": verdicts(table, info, best) });
+            (position, under)
+        });
+        let Some((position, under)) = found else {
+            let why = "what the middlewares made of it is no request";
+            told.insert("answer".to_owned(), json!({ "status": 400, "why": why }));
+            return;
+        };
+        if let Value::Array(layers) = told.entry("layers").or_insert_with(|| json!([])) {
+            layers.push(under);
+        }
+        match position {
+            Some(position) => {
+                self.tell_route(told, RouteRef { table: LAYERS + layer, position });
+            }
+            None => {
+                let why = format!("no router under {} takes it", route.name);
+                told.insert("answer".to_owned(), json!({ "status": 404, "why": why }));
+            }
+        }
     }
 
     fn tell_choice(

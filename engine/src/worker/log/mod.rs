@@ -111,7 +111,8 @@ impl AccessLines {
     /// Appends the line of `record`, with its line feed, unless a filter leaves it out.
     pub fn write(&self, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
         let internal = record.route.is_some_and(|route| route.internal);
-        if (internal && !self.add_internals) || !self.filters.pass(record) {
+        let seen = record.observed().log;
+        if !seen || (internal && !self.add_internals) || !self.filters.pass(record) {
             return;
         }
         match self.format {

@@ -89,11 +89,13 @@ fn routes(view: &View) -> BTreeMap<&str, &Route> {
             Offer::Routes(table) => vec![table],
             Offer::Uplinks { uplinks, .. } => uplinks.iter().map(|uplink| &uplink.routes).collect(),
         };
-        for table in tables {
-            for route in table.iter() {
-                all.insert(&*route.name, &**route);
-            }
+        let secure = entry.secure.iter().map(|side| &side.routes);
+        for table in tables.into_iter().chain(secure) {
+            all.extend(table.iter().map(|route| (&*route.name, &**route)));
         }
+    }
+    for table in &*view.layers {
+        all.extend(table.iter().map(|route| (&*route.name, &**route)));
     }
     all
 }
@@ -101,7 +103,7 @@ fn routes(view: &View) -> BTreeMap<&str, &Route> {
 fn service_of<'a>(route: &Route, view: &'a View) -> &'a str {
     match &route.to {
         Destination::Service(id) => view.services.get(id.0).map_or("", |node| &node.name),
-        Destination::Broken(_) => "",
+        Destination::Layer(_) | Destination::Broken(_) => "",
     }
 }
 
