@@ -32,6 +32,8 @@ pub struct Book {
     pub refusals: Vec<(Time, u16)>,
     /// A connection that was told off is not listened to for long: its answer may be lost.
     pub short_linger: bool,
+    /// For how many bytes it is listened to.
+    pub linger_bytes: u64,
     /// Something has happened that health checks may have noticed.
     pub unhealthy: Option<Time>,
     /// Polls and probes may fail for want of room.

@@ -34,6 +34,10 @@ pub struct Probe {
     pub rude: Option<Kind>,
     /// The status of an answer that was on its way to the client in full when a reset overtook it.
     pub taken_back: Option<u16>,
+    /// Where it begins among the bytes of its connection.
+    pub from: u64,
+    /// Bytes that were sent from its first on, when its connection was reset.
+    pub sent: u64,
 }
 
 /// What the client asked for.
@@ -157,6 +161,8 @@ impl Ledger {
             oldest_epoch: 0,
             rude: None,
             taken_back: None,
+            from: 0,
+            sent: 0,
         });
         self.probes.last_mut().expect("just pushed")
     }

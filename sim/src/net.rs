@@ -441,6 +441,11 @@ impl Net {
         }
     }
 
+    /// Whether the other side has given up its end.
+    pub fn is_left(&mut self, end: EndId) -> bool {
+        self.link(end).is_none_or(|link| link.end(end.peer().side).owner == Owner::Gone)
+    }
+
     /// Takes what was written to `end` and lost on its way there.
     pub fn take_dropped(&mut self, end: EndId) -> Vec<u8> {
         self.link(end)

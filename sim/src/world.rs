@@ -157,6 +157,7 @@ impl World {
         self.book.control_tight = self.site.control_tight;
         let usual = engine::base::limits::Limits::default().linger_bytes;
         self.book.short_linger = self.site.limits.linger_bytes < usual;
+        self.book.linger_bytes = u64::from(self.site.limits.linger_bytes);
         let parent = self.site.parent.clone();
         self.found(&parent);
         for (n, child) in self.site.children.clone().into_iter().enumerate() {

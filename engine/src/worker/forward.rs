@@ -420,7 +420,7 @@ impl Worker {
                 "nothing is written to a closed connection"
             );
         }
-        let _ = self.shed();
+        let _ = self.shed_for(id);
         self.touch(id);
     }
 }

@@ -76,7 +76,7 @@ impl Worker {
             Ok(()) => self.on_opened(id),
             Err(Trouble::NoRoom) => {
                 self.mark(Mark::PagesExhausted);
-                let _ = self.shed();
+                let _ = self.shed_for(id);
                 self.lose(id, Fault::NoPages);
             }
             Err(Trouble::Refused(refusal)) => self.refuse(id, refusal),

@@ -268,7 +268,7 @@ impl Worker {
         if fault == Fault::NoPages {
             // What is given up comes back a moment later. A connection that finds nothing to give
             // up goes itself.
-            if self.shed() {
+            if self.shed_for(id) {
                 let again = self.now + STARVED;
                 if let Some(conn) = self.conn_mut(id) {
                     conn.wire.set(Due::Pages, again);

@@ -252,3 +252,47 @@ fn a_mirror_that_takes_too_long_is_given_up_and_one_that_refuses_is_forgotten() 
     assert_eq!(pair.got(client), OK);
     pair.nothing_more();
 }
+
+/// A mirror that finds no page to write its head to is lost with its connection; it was also given
+/// up to make room for itself, and missed by who was about to wait for its answer.
+#[test]
+fn a_mirror_without_a_page_is_not_given_up_for_itself() {
+    let mut starved = 0;
+    for large_pages_max in 1..9 {
+        let limits = Limits {
+            clients_max: 1,
+            upstreams_max: 2,
+            streams_max: 0,
+            small_page_bytes: 16,
+            large_page_bytes: 128,
+            large_pages_max,
+            idle_large_pages: large_pages_max,
+            ..Limits::default()
+        };
+        starved += mirror_twice(limits);
+    }
+    assert!(starved > 0, "some of these worlds have too few pages");
+}
+
+/// A request and its mirror on new connections, and another on kept ones, as far as pages last:
+/// its answer takes some while nobody reads it, and its client has asked again, so that it is not
+/// idle. How often there was none.
+fn mirror_twice(limits: Limits) -> u64 {
+    let mut pair = Pair::with(&plan(&[100], true, None), limits);
+    let client = pair.open();
+    pair.send(client, GET);
+    let main = pair.dialed();
+    pair.send(main, OK);
+    if let Some(mirror) = pair.try_dialed() {
+        pair.send(mirror, OK);
+    }
+    if pair.ended(main).is_empty() && pair.ended(client).is_empty() {
+        pair.send(client, GET.repeat(2));
+        pair.deafen(client, true);
+        let body = "x".repeat(99);
+        pair.send(main, format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{body}"));
+        pair.deafen(client, false);
+    }
+    pair.pass(Span::secs(1));
+    pair.count(Mark::PagesExhausted)
+}

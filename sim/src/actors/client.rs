@@ -225,6 +225,7 @@ impl Client {
         probe.oldest_epoch = scene.book.oldest_epoch;
         let (id, meant) = (probe.id, probe.meant.clone());
         let out = conn.sender.buffer();
+        let from = out.len() as u64;
         write_head(out, id, &meant, last, expect);
         let head_end = out.len();
         write_body(out, id, &meant, scene.workload);
@@ -239,7 +240,8 @@ impl Client {
                 .net
                 .after(Span::millis(1_000), Event::Timer { actor: self.actor, token: CONTINUE });
         }
-        scene.ledger.get_mut(id).expect("just opened").rude = conn.rude;
+        let probe = scene.ledger.get_mut(id).expect("just opened");
+        (probe.rude, probe.from) = (conn.rude, from);
         self.be_rude(scene);
     }
 
@@ -507,6 +509,10 @@ fn on_tunnel(scene: &mut Scene<'_>, conn: &mut Conn, bytes: &[u8]) -> Result<(),
 
 /// Answers that were on their way in full when a reset overtook them.
 fn note_taken_back(scene: &mut Scene<'_>, conn: &mut Conn) {
+    for id in &conn.open {
+        let probe = scene.ledger.get_mut(*id).expect("an open probe");
+        probe.sent = (conn.sender.written() as u64).saturating_sub(probe.from);
+    }
     let dropped = scene.net.take_dropped(conn.end);
     if conn.tunnel.is_some() {
         return;

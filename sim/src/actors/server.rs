@@ -96,6 +96,8 @@ enum What {
     },
     Poll {
         known: Option<String>,
+        /// Who asked waits for the answer: it was not given up on its way.
+        awaited: bool,
     },
     /// Carries no number: it should never have come here.
     Stranger,
@@ -275,7 +277,8 @@ impl Server {
             }
         };
         conn.reader.body(framing);
-        let what = self.recognise(scene, head, framing);
+        let awaited = !scene.net.is_left(end);
+        let what = self.recognise(scene, head, framing, awaited);
         let method = head.words().map_or("", |words| words[0]).to_owned();
         let mut reading =
             Reading { what, method, body: 0, whole: false, answered: false, fault: None };
@@ -288,7 +291,13 @@ impl Server {
         true
     }
 
-    fn recognise(&mut self, scene: &mut Scene<'_>, head: &Head, framing: Framing) -> What {
+    fn recognise(
+        &mut self,
+        scene: &mut Scene<'_>,
+        head: &Head,
+        framing: Framing,
+        awaited: bool,
+    ) -> What {
         let now = scene.net.now;
         let target = head.words().map_or("", |words| words[1]).to_owned();
         let id = head.get("x-probe").and_then(|text| text.parse::<ProbeId>().ok());
@@ -308,7 +317,8 @@ impl Server {
         }
         if self.advert.is_some() && target == "/api/uplinks" {
             scene.ledger.polls += 1;
-            return What::Poll { known: head.get("if-none-match").map(str::to_owned) };
+            let known = head.get("if-none-match").map(str::to_owned);
+            return What::Poll { known, awaited };
         }
         if target.starts_with("/health") {
             scene.ledger.health_probes += 1;
@@ -416,8 +426,11 @@ impl Server {
                     return;
                 }
             }
-            What::Poll { known } => {
-                if self.answer_poll(scene, conn, &reading, known.as_deref()) {
+            What::Poll { known, awaited } => {
+                if awaited {
+                    self.told.retain(|(etag, _)| *etag == known);
+                }
+                if self.answer_poll(scene, conn, &reading, known.as_deref(), awaited) {
                     return;
                 }
             }
@@ -451,9 +464,9 @@ impl Server {
         conn: &mut Conn,
         reading: &Reading,
         known: Option<&str>,
+        awaited: bool,
     ) -> bool {
         let script = self.advert.clone().unwrap_or_default();
-        self.told.retain(|(etag, _)| etag.as_deref() == known);
         if let Some(kind) = reading.fault {
             scene.net.faults.observed(kind);
         }
@@ -478,7 +491,7 @@ impl Server {
             out.extend_from_slice(head.as_bytes());
             return false;
         }
-        if let (None, Some(means)) = (reading.fault, &script.means) {
+        if let (None, Some(means), true) = (reading.fault, &script.means, awaited) {
             self.told.push((script.etag.clone(), means.clone()));
         }
         let length = body.len();

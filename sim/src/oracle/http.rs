@@ -32,6 +32,9 @@ pub enum Excused {
     /// A worker turned a request away with this very answer meanwhile, because a bound drawn for
     /// this run was reached.
     Refused,
+    /// Its answer was on the way in full, and its client went on sending beyond what a connection
+    /// that has been told off is listened to.
+    LingeredLong,
     /// It waited, on the connection of a request that ended with an excuse and took the connection
     /// with it, and reached nobody.
     Behind(ProbeId),
@@ -413,6 +416,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     }
     if scene.book.short_linger && matches!(ended, Ended::Reset | Ended::Cut | Ended::Closed) {
         return Some(Excused::Bound);
+    }
+    if probe.taken_back.is_some() && probe.sent > scene.book.linger_bytes {
+        return Some(Excused::LingeredLong);
     }
     if let Some(excuse) = shared(scene, probe) {
         return Some(excuse);

@@ -114,7 +114,7 @@ fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Opt
     if bound {
         return Some(Skipped::Bound);
     }
-    let finished = probe.end.is_some_and(|(_, how)| how == Ended::Answered);
+    let finished = probe.end.is_some_and(|(_, how)| how == Ended::Answered) && !timed_out(probe);
     let early = wanted.body && bodied && !probe.arrivals.iter().any(|arrival| arrival.whole);
     if !finished || early || probe.want.early && bodied {
         return Some(Skipped::Unfinished);
@@ -124,6 +124,11 @@ fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Opt
         return Some(Skipped::Stopped);
     }
     struck(scene, probe.started, end).map(Skipped::Fault)
+}
+
+/// Whether its instance gave up waiting for the rest of the request and said so.
+fn timed_out(probe: &Probe) -> bool {
+    probe.answer.as_ref().is_some_and(|answer| answer.server.is_none() && answer.status == 408)
 }
 
 /// What the requests of an instance's log give reason to skip.

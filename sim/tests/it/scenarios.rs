@@ -121,3 +121,33 @@ fn an_answer_overtaken_by_a_reset_is_excused_by_what_was_on_its_way() {
     let report = sim::life::play(RunId::new(0x500_36a7), Text::Off);
     assert!(report.violations.is_empty(), "{:?}", report.violations);
 }
+
+/// Of a mirror that was given up to make room for its own head, a response was expected.
+#[test]
+fn a_mirror_without_a_page_is_not_given_up_for_itself() {
+    let report = sim::life::play(RunId::new(0x800_b2dc), Text::Off);
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
+
+/// A client that goes on and on after it was told off is not listened to without end: what it was
+/// told may be taken back.
+#[test]
+fn a_client_that_never_stops_may_lose_its_answer() {
+    let report = sim::life::play(RunId::new(0xa00_af7f), Text::Off);
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
+
+/// A poll that arrived after its asker had given it up counted as the newest.
+#[test]
+fn a_poll_that_was_given_up_tells_nothing_of_what_is_known() {
+    let report = sim::life::play(RunId::new(0x800_b066), Text::Off);
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
+
+/// A request whose end was waited for in vain is answered 408 and mirrored nowhere, even where
+/// mirrors get no body.
+#[test]
+fn a_request_that_timed_out_is_not_mirrored() {
+    let report = sim::life::play(RunId::new(0x800_b3b9), Text::Off);
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
