@@ -441,6 +441,11 @@ impl Net {
         }
     }
 
+    /// Whether a reset has arrived at this end.
+    pub fn is_reset(&mut self, end: EndId) -> bool {
+        self.link(end).is_some_and(|link| link.incoming(end.side).reset)
+    }
+
     /// Whether the other side has given up its end.
     pub fn is_left(&mut self, end: EndId) -> bool {
         self.link(end).is_none_or(|link| link.end(end.peer().side).owner == Owner::Gone)

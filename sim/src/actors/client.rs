@@ -223,9 +223,10 @@ impl Client {
         probe.calm = calm;
         probe.oldest = scene.book.oldest;
         probe.oldest_epoch = scene.book.oldest_epoch;
+        let (written, pending) = conn.sender.total();
+        probe.from = written + pending;
         let (id, meant) = (probe.id, probe.meant.clone());
         let out = conn.sender.buffer();
-        let from = out.len() as u64;
         write_head(out, id, &meant, last, expect);
         let head_end = out.len();
         write_body(out, id, &meant, scene.workload);
@@ -240,8 +241,7 @@ impl Client {
                 .net
                 .after(Span::millis(1_000), Event::Timer { actor: self.actor, token: CONTINUE });
         }
-        let probe = scene.ledger.get_mut(id).expect("just opened");
-        (probe.rude, probe.from) = (conn.rude, from);
+        scene.ledger.get_mut(id).expect("just opened").rude = conn.rude;
         self.be_rude(scene);
     }
 
@@ -294,7 +294,11 @@ impl Client {
     fn exchange(&mut self, scene: &mut Scene<'_>, conn: &mut Conn) -> bool {
         let mut bytes = [0; 4_096];
         loop {
-            let flushed = conn.sender.flush(scene.net, conn.end);
+            // What arrived before a reset is read.
+            let flushed = match scene.net.is_reset(conn.end) {
+                true => Flushed::Pending,
+                false => conn.sender.flush(scene.net, conn.end),
+            };
             note_sent(scene, conn);
             if flushed == Flushed::Gone {
                 return self.over(scene, conn, Ended::Reset);
@@ -511,7 +515,7 @@ fn on_tunnel(scene: &mut Scene<'_>, conn: &mut Conn, bytes: &[u8]) -> Result<(),
 fn note_taken_back(scene: &mut Scene<'_>, conn: &mut Conn) {
     for id in &conn.open {
         let probe = scene.ledger.get_mut(*id).expect("an open probe");
-        probe.sent = (conn.sender.written() as u64).saturating_sub(probe.from);
+        probe.sent = conn.sender.total().0.saturating_sub(probe.from);
     }
     let dropped = scene.net.take_dropped(conn.end);
     if conn.tunnel.is_some() {

@@ -8,6 +8,8 @@ use engine::boundary::Close;
 pub struct Sender {
     out: Vec<u8>,
     at: usize,
+    /// Bytes of earlier buffers.
+    before: u64,
     then: Then,
     /// Nothing beyond this many bytes is written for now.
     pub gate: Option<usize>,
@@ -35,6 +37,7 @@ pub enum Flushed {
 impl Sender {
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.at == self.out.len() {
+            self.before += self.at as u64;
             self.out.clear();
             self.at = 0;
         }
@@ -43,6 +46,11 @@ impl Sender {
 
     pub fn then(&mut self, then: Then) {
         self.then = then;
+    }
+
+    /// Bytes written since the beginning, and those that wait behind them.
+    pub fn total(&self) -> (u64, u64) {
+        (self.before + self.at as u64, self.pending() as u64)
     }
 
     /// Bytes written of what is in the buffer now.
