@@ -23,6 +23,7 @@ mod startup;
 pub mod tls;
 mod transport;
 pub mod typed;
+pub mod users;
 
 pub use check::{Part, between, between_others, between_routers, check, part};
 pub use dynamic::{Reading, dynamic, dynamic_as};

@@ -280,7 +280,7 @@ pub const SYSTEM_ROOTS: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Every file that these configurations have certificates, keys or roots in.
+/// Every file that these configurations have certificates, keys, roots or users in.
 pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     let children = || fixed.multicluster.iter().flat_map(|provider| &provider.children);
     let of_children = children().map(|child| &child.transport);
@@ -306,6 +306,7 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
         pems.extend(bundles.iter().flat_map(|(_, roots)| roots));
     }
     let mut files: BTreeSet<Arc<str>> = pems.iter().filter_map(|it| it.file().cloned()).collect();
+    files.extend(dynamic.middlewares.iter().filter_map(|it| it.kind.users_file().cloned()));
     let secure_child = children().any(|child| child.address.scheme == Scheme::Https);
     let secure_server = dynamic.services.iter().any(|service| match &service.kind {
         ServiceKind::Balancer(balancer) => {

@@ -146,6 +146,11 @@ impl Keyring {
         }
     }
 
+    /// What a file holds that is no certificate.
+    pub fn plain(&self, path: &Arc<str>) -> Result<Secret, String> {
+        self.content(&Pem::File(Arc::clone(path)))
+    }
+
     pub fn identity(&mut self, pair: &KeyPair) -> Found<Identity> {
         let (cert, key) = (self.content(&pair.cert), self.content(&pair.key));
         let from = vec![cert.clone().ok(), key.clone().ok()];

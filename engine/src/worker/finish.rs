@@ -12,6 +12,7 @@ use crate::base::slab::Key;
 use crate::boundary::{Close, Effect};
 use crate::http::head::Version;
 use crate::net::wire::Half;
+use crate::view::Step;
 use crate::view::series::Protocol;
 use crate::view::stats::MirrorSkip;
 use std::ops::Range;
@@ -136,6 +137,7 @@ impl Worker {
         let asking = &exchange.asking;
         let bytes = asking.head.bytes();
         let logged = self.access.is_some();
+        let mut decoded = std::mem::take(&mut self.scratch.judging.decoded);
         let part = |range: &Range<u32>| &bytes[range.start as usize..range.end as usize];
         let tunnel = exchange.phase == Phase::Tunnel;
         let protocol =
@@ -149,6 +151,7 @@ impl Worker {
             server_addr: exchange.server_addr,
             choices: exchange.choices.as_slice(),
             client: exchange.peer,
+            user: if logged { user_of(exchange, &mut decoded) } else { "" },
             forwarded_for: part(&asking.forwarded_for),
             callers: part(&asking.callers),
             caller: asking.caller.as_deref().unwrap_or(""),
@@ -187,6 +190,7 @@ impl Worker {
         if let Some(access) = &self.access {
             access.write(&record, &mut self.lines.bytes);
         }
+        self.scratch.judging.decoded = decoded;
         self.announce_lines();
     }
 
@@ -211,6 +215,20 @@ impl Worker {
         self.lines.since = None;
         self.lines.announced = false;
     }
+}
+
+/// Who asked, by the innermost step that knows.
+fn user_of<'a>(exchange: &'a Exchange, decoded: &'a mut Vec<u8>) -> &'a str {
+    if let Some(grant) = exchange.grants.iter().rev().find(|grant| !grant.user.is_empty()) {
+        return &grant.user;
+    }
+    let steps = exchange.route().map_or(&[][..], |route| &route.steps);
+    let passed = steps.get(..usize::from(exchange.passed)).unwrap_or_default();
+    let asks = |step: &&Step| matches!(step, Step::BasicAuth(_) | Step::DigestAuth(_));
+    let Some(step) = passed.iter().rev().find(asks) else { return "" };
+    let fields = after_first_line(exchange.asking.head.bytes());
+    let authorization = super::log::first(fields, b"authorization");
+    authorization.and_then(|value| step.user(value, decoded)).unwrap_or_default()
 }
 
 /// Field lines without the line before them.

@@ -122,6 +122,7 @@ pub(super) fn record<'a>(
         server_addr: Some("127.0.0.1:9101".parse().expect("an address")),
         choices: &CHOICES,
         client: "192.0.2.7:5000".parse().expect("an address"),
+        user: "",
         forwarded_for: b"",
         callers: b"",
         caller: "",

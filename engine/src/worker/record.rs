@@ -44,6 +44,8 @@ pub struct AccessRecord<'a> {
     /// Outermost first.
     pub choices: &'a [Choice],
     pub client: SocketAddr,
+    /// Who asked, where a middleware knows; empty otherwise.
+    pub user: &'a str,
     /// `X-Forwarded-For` as a trusted peer sent it; empty otherwise.
     pub forwarded_for: &'a [u8],
     pub version: Version,

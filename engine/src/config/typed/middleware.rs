@@ -6,6 +6,7 @@ use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::config::fixed::{Scheme, Transport};
 use crate::rule::{Pattern, Replacement};
+use std::sync::Arc;
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Middleware {
@@ -109,6 +110,8 @@ pub struct InFlight {
 pub struct Credentials {
     /// Names with what is stored of their passwords.
     pub users: Vec<(String, String)>,
+    /// More of them, one a line.
+    pub users_file: Option<Arc<str>>,
     pub realm: String,
     /// The server is not shown the password.
     pub remove_header: bool,
@@ -180,6 +183,15 @@ pub struct Security {
 }
 
 impl MiddlewareKind {
+    /// The file that a middleware has its users from.
+    pub fn users_file(&self) -> Option<&Arc<str>> {
+        if let Self::BasicAuth(credentials) | Self::DigestAuth(credentials) = self {
+            credentials.users_file.as_ref()
+        } else {
+            None
+        }
+    }
+
     /// How a middleware that asks somebody reaches it.
     pub fn transport(&self) -> Option<(Scheme, &Transport)> {
         if let Self::ForwardAuth(auth) = self {

@@ -31,6 +31,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod uplinks;
+mod users;
 
 pub use changes::{Build, NameChanges, PassiveChanges, Probe, ProbeChanges};
 
@@ -58,6 +59,7 @@ use servers::Servers;
 use slots::{Shape, Slots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use users::UsersFiles;
 
 /// Compiles views, one after another.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ pub struct Compiler {
     entry_stats: Vec<Arc<Scope>>,
     /// Held: whom middlewares ask.
     asked: Vec<TargetId>,
+    users: UsersFiles,
     /// By weights: those laid out for the build under way.
     rotations: BTreeMap<Vec<u32>, Arc<Rotation>>,
     pending: Pending,
@@ -145,6 +148,7 @@ impl Compiler {
             routing: Routing::default(),
             secure: Secure::new(crypto, fixed.spiffe.clone()),
             asked: Vec::new(),
+            users: UsersFiles::default(),
             rotations: BTreeMap::new(),
             pending: Pending { routing: true, ..Pending::default() },
             fixed,

@@ -11,7 +11,7 @@ use crate::base::secret::Secret;
 use crate::config::fixed::{Authority, EntryPoint, Scheme, Transport};
 use crate::config::spiffe::{Allowed, Source};
 use crate::config::tls::{Certificate, ClientTls, DEFAULT, Demand, ServerTls, Trust};
-use crate::config::typed::{Place, Router};
+use crate::config::typed::{Middleware, Place, Router};
 use crate::tls::{
     Connector, Crypto, Door, Found, Identity, Keyring, Policy, Roots, Shelf, Svid, Tickets, policy,
 };
@@ -222,9 +222,12 @@ impl Made {
 }
 
 impl Compiler {
-    /// What reading a file of certificates, keys or roots gave.
+    /// What reading a file of certificates, keys, roots or users gave.
     pub fn set_file(&mut self, path: &Arc<str>, content: Result<Secret, String>) {
-        self.secure.dirty |= self.secure.keyring.set_file(path, content);
+        let news = self.secure.keyring.set_file(path, content);
+        let of_users = |it: &Arc<Middleware>| it.kind.users_file() == Some(path);
+        self.pending.routing |= news && self.dynamic.middlewares.iter().any(of_users);
+        self.secure.dirty |= news;
     }
 
     /// What the Workload API told, or why it tells nothing any more.
@@ -286,6 +289,7 @@ impl Compiler {
         let shelf = self.shelf();
         self.build_doors(&shelf);
         self.build_connectors();
+        self.explain_users();
         let files = std::mem::take(&mut self.secure.files);
         self.secure.keyring.end(&files);
         self.secure.files = files;

@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use crate::config::typed::{Middleware, MiddlewareKind};
+use crate::config::users::Format;
 use crate::service::middleware::basic::Basic;
 use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::digest::Digest;
@@ -56,10 +57,13 @@ impl Compiler {
             }
             MiddlewareKind::BasicAuth(credentials) => {
                 let words = self.words(&middleware.name, Counted::Proofs);
-                Step::BasicAuth(Arc::new(Basic::new(credentials, words)))
+                let credentials = self.with_users(credentials, Format::Htpasswd);
+                Step::BasicAuth(Arc::new(Basic::new(&credentials, words)))
             }
             MiddlewareKind::DigestAuth(credentials) => {
-                Step::DigestAuth(Arc::new(Digest::new(credentials, self.key)))
+                let format = Format::Htdigest(credentials.realm.clone());
+                let credentials = self.with_users(credentials, format);
+                Step::DigestAuth(Arc::new(Digest::new(&credentials, self.key)))
             }
             // The first attempt is none.
             MiddlewareKind::Retry(retry) if retry.attempts == 1 => return None,

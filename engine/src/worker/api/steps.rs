@@ -191,6 +191,9 @@ fn without_hashes(credentials: &Credentials) -> Value {
     let users: Vec<String> =
         credentials.users.iter().map(|(user, _)| format!("{user}:(hidden)")).collect();
     let mut value = json!({ "users": users, "realm": credentials.realm });
+    if let Some(file) = &credentials.users_file {
+        value["usersFile"] = json!(&**file);
+    }
     if credentials.remove_header {
         value["removeHeader"] = json!(true);
     }

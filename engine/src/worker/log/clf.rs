@@ -16,7 +16,13 @@ impl AccessLines {
         } else {
             out.push(b'-');
         }
-        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(b" - ");
+        if self.keeps(Field::ClientUsername) && !record.user.is_empty() {
+            clf_word(record.user.as_bytes(), out);
+        } else {
+            out.push(b'-');
+        }
+        out.extend_from_slice(b" [");
         if self.keeps(Field::StartUtc) || self.keeps(Field::StartLocal) {
             clf_date(self.wall.at(record.started), out);
         } else {

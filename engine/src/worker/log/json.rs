@@ -106,7 +106,10 @@ impl Json<'_> {
             number(record.client.port().into(), self.out);
             self.out.push(b'"');
         }
-        self.text(Field::ClientUsername, b"-");
+        self.text(
+            Field::ClientUsername,
+            if record.user.is_empty() { b"-" } else { record.user.as_bytes() },
+        );
     }
 
     fn downstream(&mut self, record: &AccessRecord<'_>) {

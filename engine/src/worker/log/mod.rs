@@ -200,6 +200,6 @@ fn split(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn first<'a>(lines: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn first<'a>(lines: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     split(lines).find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }

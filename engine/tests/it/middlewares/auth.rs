@@ -5,8 +5,11 @@ use crate::pair::{End, Pair};
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::md5::Md5;
+use engine::base::secret::Secret;
 use engine::base::time::Span;
 use engine::boundary::{Answer, Job};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const HASH: &str = "$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1";
 // `al:open sesame`
@@ -214,4 +217,75 @@ fn a_client_proves_by_digest_who_it_is() {
 
 fn passed_with(pair: &mut Pair, fields: &str) {
     super::passed(pair, &get(fields));
+}
+
+#[test]
+fn users_of_a_file_come_and_go_with_it_and_the_last_good_ones_stay() {
+    let mut site = Site::new(ENTRY);
+    let path: Arc<str> = "users".into();
+    let put = |site: &mut Site, text: &str| {
+        let text = Secret::new(text.replace("HASH", HASH).as_bytes());
+        site.compiler.set_file(&path, Ok(text));
+    };
+    site.compiler.set_files(BTreeSet::from([Arc::clone(&path)]));
+    put(&mut site, "# staff\nal:HASH\n");
+    let mut pair = Pair::of(site.view("a: {basicAuth: {usersFile: users}}"), Limits::default());
+    let client = ask(&mut pair, AL);
+    tell(&mut pair, "open sesame", true);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+
+    put(&mut site, "al:HASH\nnonsense\n");
+    let build = site.compiler.build().expect("a problem is news");
+    let told: Vec<String> = build.diagnostics.iter().map(ToString::to_string).collect();
+    let expected = "users: line 2: expected a line of htpasswd; the users of its last good reading";
+    assert!(told.iter().any(|line| line.contains(expected)), "{told:?}");
+    pair.publish_view(Arc::new(build.view));
+    pair.send(client, get(AL));
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK, "who was known stays known");
+
+    put(&mut site, "bo:HASH\n");
+    let build = site.compiler.build().expect("other users are news");
+    assert!(build.diagnostics.is_empty(), "{:?}", build.diagnostics);
+    pair.publish_view(Arc::new(build.view));
+    pair.send(client, get(AL));
+    tell(&mut pair, "open sesame", true);
+    assert_eq!(pair.own(client), WHO);
+    pair.nothing_more();
+}
+
+#[test]
+fn nobody_passes_by_a_file_that_never_was_good() {
+    let mut site = Site::new(ENTRY);
+    let path: Arc<str> = "users".into();
+    site.compiler.set_files(BTreeSet::from([Arc::clone(&path)]));
+    site.compiler.set_file(&path, Err("there is no such file".to_owned()));
+    let mut pair = Pair::of(site.view("a: {digestAuth: {usersFile: users}}"), Limits::default());
+    let digest = "Authorization: Digest username=\"al\"\r\n";
+    assert!(pair.answer(&get(digest)).starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+    let mut pair = Pair::of(site.view("a: {basicAuth: {usersFile: users}}"), Limits::default());
+    let client = ask(&mut pair, AL);
+    while let Some((job, _)) = pair.job() {
+        pair.finish_job(job, Answer::Verified(true));
+    }
+    assert_eq!(pair.own(client), WHO);
+    pair.nothing_more();
+}
+
+#[test]
+fn the_log_names_who_asked_and_nobody_who_only_said_so() {
+    let fixed = format!("{ENTRY}\naccessLog: {{}}");
+    let mut pair = Pair::of(Site::new(&fixed).view(&guard("")), Limits::default());
+    let client = ask(&mut pair, AL);
+    tell(&mut pair, "open sesame", true);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.send(client, get(WRONG));
+    tell(&mut pair, "wrong", false);
+    pair.pass(Span::secs(1));
+    let users: Vec<&str> = pair.log.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    assert_eq!(users, ["al", "-"], "{}", pair.log);
 }

@@ -5,6 +5,8 @@ use crate::config::document::At;
 use crate::config::dynamic::health::is_token;
 use crate::config::fields::{Fields, bad_value};
 use crate::config::typed::{Credentials, MiddlewareKind};
+use crate::config::users::{is_digest, is_known_hash};
+use std::sync::Arc;
 
 pub(super) fn basic_auth(fields: Fields<'_>) -> MiddlewareKind {
     MiddlewareKind::BasicAuth(credentials(fields, user))
@@ -34,15 +36,13 @@ fn credentials(
         }
         users.push((name, hash));
     }
-    if fields.has("usersFile") {
-        let text = "reading users from a file is not in this version";
-        fields.error_with_help("usersFile", "unsupported", text, "write its lines under users");
-    }
-    if !fields.present("users") {
+    let users_file = fields.text("usersFile").filter(|path| !path.is_empty());
+    if !fields.present("users") && users_file.is_none() {
         fields.error("users", "missing", "without users nobody would pass");
     }
     let credentials = Credentials {
         users,
+        users_file: users_file.map(Arc::from),
         realm: fields.parsed("realm", realm).unwrap_or_else(|| REALM.to_owned()),
         remove_header: fields.flag("removeHeader").unwrap_or(false),
         header_field: fields.parsed("headerField", field_name),
@@ -56,8 +56,7 @@ fn digested(fields: &Fields<'_>, at: At, text: &str, realm: &str) -> Option<Line
     let path = fields.path_of("users");
     let mut parts = text.rsplitn(3, ':');
     let (digest, of, name) = (parts.next(), parts.next(), parts.next());
-    let is_digest = |it: &&str| it.len() == 32 && it.bytes().all(|b| b.is_ascii_hexdigit());
-    let (Some(digest), Some(of), Some(name)) = (digest.filter(is_digest), of, name) else {
+    let (Some(digest), Some(of), Some(name)) = (digest.filter(|it| is_digest(it)), of, name) else {
         let shown = text.split_once(':').map_or("", |(name, _)| name);
         bad_value(
             fields.report,
@@ -95,13 +94,7 @@ fn user(fields: &Fields<'_>, at: At, text: &str) -> Option<Line> {
         fields.report.add(at, Diagnostic::error("bad-value", path, text).help(help));
         return None;
     }
-    let bcrypt = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|it| hash.starts_with(it));
-    let bcrypt = bcrypt && hash.len() == 60;
-    let md5 = ["$apr1$", "$1$"].iter().filter_map(|it| hash.strip_prefix(it)).any(|rest| {
-        rest.split_once('$').is_some_and(|(salt, digest)| salt.len() <= 8 && digest.len() == 22)
-    });
-    let sha = hash.strip_prefix("{SHA}").is_some_and(|digest| digest.len() == 28);
-    if !(bcrypt || md5 || sha) {
+    if !is_known_hash(hash) {
         let text =
             format!("what is stored of the password of {name} is no hash that is known here");
         let help = "bcrypt ($2y$), MD5 ($apr1$) and {SHA} are, as htpasswd writes them";

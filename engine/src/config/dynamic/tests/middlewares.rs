@@ -451,13 +451,9 @@ fn users() {
     );
     assert_eq!(full.header_field.as_deref(), Some("X-User"));
     assert_eq!(auth("users: ['al:HASH']", "").realm, "traefik");
+    assert_eq!(auth("usersFile: /etc/users", "").users_file.as_deref(), Some("/etc/users"));
     for (lines, expected) in [
         ("", "users: without users nobody would pass"),
-        (
-            "usersFile: /f",
-            "users: without users nobody would pass\nerror: basicAuth.usersFile: reading users \
-             from a file is not in this version (write its lines under users)",
-        ),
         ("users: [al]", "users: ``: expected a line of htpasswd, such as al:$2y$10$..."),
         (
             "users: ['al:secret']",
