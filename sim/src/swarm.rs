@@ -42,6 +42,7 @@ const ELSEWHERE: &[Mark] = &[
     Mark::CollectedNoMore,
     Mark::ControlHandshakeRefused,
     Mark::ControlSpokeHttp2,
+    Mark::ErrorPageAsked,
     Mark::HandshakeRefused,
     Mark::HandshakeTimedOut,
     Mark::IdleOutdated,

@@ -59,6 +59,7 @@ marks! {
     Ejected "a passive check took a server out",
     EjectedReturned "an ejected server came back",
     EjectionCapped "a server was not ejected because nobody would have been left",
+    ErrorPageAsked "a bad answer was replaced by a page of a service",
     FilesRefused "the configuration files could not be read at all",
     GaugeFull "a request was refused because enough of its kind were there",
     HandshakeRefused "a TLS handshake came to nothing",

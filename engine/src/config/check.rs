@@ -130,6 +130,7 @@ pub fn between_others(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnosti
     let mut check = Check::new(dynamic, fixed);
     check.services();
     check.chains();
+    check.pages();
     check.uplinks();
     check.entry_points();
     check.transports();
@@ -350,6 +351,16 @@ impl<'a> Check<'a> {
     }
 
     /// Chains that name what is not there, or themselves.
+    fn pages(&mut self) {
+        for middleware in &self.dynamic.middlewares {
+            let typed::MiddlewareKind::Errors(pages) = &middleware.kind else { continue };
+            let path = format!("{}.errors.service", path_of("middlewares", &middleware.name));
+            if let Some(problem) = self.service(path, &pages.service) {
+                self.add(&middleware.place, problem);
+            }
+        }
+    }
+
     fn chains(&mut self) {
         let dynamic = self.dynamic;
         let all = Middlewares::new(&dynamic.middlewares);

@@ -176,7 +176,8 @@ impl Middlewares {
                 | MiddlewareKind::CircuitBreaker(_)
                 | MiddlewareKind::Headers(_)
                 | MiddlewareKind::Retry(_)
-                | MiddlewareKind::Buffering(_) => steps.push(middleware),
+                | MiddlewareKind::Buffering(_)
+                | MiddlewareKind::Errors(_) => steps.push(middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

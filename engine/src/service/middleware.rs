@@ -4,6 +4,7 @@
 pub mod basic;
 pub mod breaker;
 pub mod digest;
+mod errors;
 pub mod forward;
 mod headers;
 pub mod passing;
@@ -19,6 +20,7 @@ use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use breaker::Breaker;
 use digest::{Digest, Outcome};
+pub use errors::Pages;
 use forward::Forward;
 pub use headers::{
     Headers, Told, decides_request, decides_response, names_origin, put_response, request_fields,
@@ -48,6 +50,7 @@ pub enum Step {
     Headers(Arc<Headers>),
     Retry(Arc<Retry>),
     Buffering(Arc<Buffering>),
+    Errors(Arc<Pages>),
 }
 
 /// `inFlightReq` in one route.
@@ -73,6 +76,7 @@ impl Step {
             | Self::AddPrefix(_)
             | Self::ReplacePath(_)
             | Self::ReplacePathRegex(_)
+            | Self::Errors(_)
             | Self::Retry(_) => false,
         }
     }
@@ -211,6 +215,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         | Step::ReplacePath(_)
         | Step::ReplacePathRegex(_)
         | Step::Retry(_)
-        | Step::Buffering(_) => Verdict::Pass,
+        | Step::Buffering(_)
+        | Step::Errors(_) => Verdict::Pass,
     }
 }

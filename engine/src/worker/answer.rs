@@ -51,7 +51,13 @@ impl Worker {
     /// Answers a request that no server has answered.
     pub(super) fn answer(&mut self, key: Key, answer: &Answer<'_>) {
         self.release_upstream(key);
+        if self.turn_to_page(key, answer.status) {
+            return;
+        }
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        // A page that cannot be had does not hide what it was to replace.
+        let instead = exchange.paging.as_ref().map(|paging| Answer::bare(paging.status));
+        let answer = instead.as_ref().unwrap_or(answer);
         debug_assert!(!exchange.has_answered(), "one answer to a request");
         exchange.status = answer.status;
         self.scratch.edits.clear();

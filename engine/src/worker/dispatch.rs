@@ -227,7 +227,8 @@ impl Worker {
         let (choices, again) = (&mut exchange.choices, exchange.again.as_deref());
         let walk = choose::walk(&exchange.view, service, choices, depth_max, &asker, again);
         exchange.service = Some(walk.service);
-        exchange.mirrored |= walk.mirrored;
+        let paged = exchange.paging.is_some();
+        exchange.mirrored |= walk.mirrored && !paged;
         exchange.judged |= walk.judged;
         exchange.sets_cookie |= walk.sets_cookie;
         if let Pick::Server(server) = walk.pick {
@@ -241,6 +242,9 @@ impl Worker {
                 if self.compose(key, head, target) {
                     self.connect(key);
                 }
+            }
+            Pick::Internal(_) if paged => {
+                self.answer(key, &Answer::bare(503));
             }
             Pick::Internal(internal) => self.answer_internal(key, internal, head, target),
             Pick::Nobody(text) => {
@@ -322,6 +326,11 @@ impl Worker {
     /// Writes the head for the chosen server into the scratch. False if the request was answered
     /// instead.
     fn compose(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) -> bool {
+        let exchange = self.exchanges.get(key).expect("a directed exchange exists");
+        if let Some(paging) = &exchange.paging {
+            let (pages, at) = (Arc::clone(&paging.pages), paging.at);
+            return self.compose_page(key, head, target, &pages, at);
+        }
         if !self.note_changes(key, head, target) {
             return false;
         }
@@ -453,7 +462,7 @@ fn narrow(offset: usize) -> u32 {
     u32::try_from(offset).expect("a head is below 4 GiB")
 }
 
-fn passes_host(view: &View, exchange: &Exchange) -> bool {
+pub(super) fn passes_host(view: &View, exchange: &Exchange) -> bool {
     let service = exchange.server.and_then(|server| view.services.get(server.service.0));
     match service.map(|service| &service.kind) {
         Some(NodeKind::Balancer { pass_host, .. }) => *pass_host,

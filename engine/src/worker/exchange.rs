@@ -13,7 +13,7 @@ use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
 use crate::service::middleware::forward::Grant;
-use crate::service::middleware::{GAUGES_MAX, Told};
+use crate::service::middleware::{GAUGES_MAX, Pages, Told};
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
 };
@@ -173,6 +173,24 @@ pub(super) struct Kept {
     pub(super) starved: bool,
 }
 
+/// A page that is fetched in the place of a bad answer, and what led to it.
+#[derive(Debug)]
+pub(super) struct Paging {
+    pub(super) pages: Arc<Pages>,
+    /// The steps before the middleware.
+    pub(super) at: u16,
+    /// What the client is told.
+    pub(super) status: u16,
+    /// What it would have been told.
+    pub(super) original: u16,
+    pub(super) choices: Choices,
+    pub(super) service: Option<ServiceId>,
+    pub(super) server: Option<ServerRef>,
+    pub(super) server_addr: Option<SocketAddr>,
+    pub(super) asked: Asked,
+    pub(super) framing: Framing,
+}
+
 /// A response that waits until there is enough of it.
 #[derive(Debug)]
 pub(super) struct HeldBack {
@@ -285,6 +303,8 @@ pub(super) struct Exchange {
     pub(super) collects: bool,
     /// A response that is collected before it goes on.
     pub(super) held: Option<Box<HeldBack>>,
+    /// Set once a page is fetched instead of an answer.
+    pub(super) paging: Option<Box<Paging>>,
     /// Most that is kept of the body; nothing if nobody may need it.
     pub(super) kept_max: u64,
     /// Chunks of `kept` that the present server was not sent yet begin here.
@@ -362,6 +382,7 @@ impl Exchange {
             kept: None,
             collects: false,
             held: None,
+            paging: None,
             kept_max: 0,
             replayed: 0,
             ended: false,

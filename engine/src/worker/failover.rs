@@ -13,7 +13,7 @@ impl Worker {
     /// if there is none or the request cannot be sent again.
     pub(super) fn switch_side(&mut self, key: Key, status: u16) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
-        if !exchange.judged || exchange.has_answered() {
+        if !exchange.judged || exchange.has_answered() || exchange.paging.is_some() {
             return false;
         }
         let Some(other) = choose::other_side(&exchange.view, &exchange.choices, status) else {

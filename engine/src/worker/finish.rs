@@ -99,6 +99,7 @@ impl Worker {
             self.grown_bytes -= exchange.asking.head.grown();
         }
         self.leave_gauges(&mut exchange);
+        exchange.forget_page();
         self.forget_held(&mut exchange);
         self.count_answer(&exchange);
         self.record(&exchange);

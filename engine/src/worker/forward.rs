@@ -48,9 +48,7 @@ impl Worker {
         let limit = self.limits.outbox_bytes as usize;
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
         let Some(to) = exchange.upstream else { return Turn::Enough };
-        // A request that may be sent elsewhere is not spent on somebody who is not there.
-        let early = exchange.phase == Phase::Dialing && exchange.retry().is_some();
-        if exchange.ended || early {
+        if exchange.ended || exchange.is_saved_up() {
             return Turn::Enough;
         }
         let full = self.conns.get(key_of(to)).is_none_or(|conn| {
@@ -61,6 +59,9 @@ impl Worker {
         if full {
             self.hold(from);
             return Turn::Enough;
+        }
+        if exchange.paging.is_some() {
+            return self.ask_without_body(key, to);
         }
         if let Some(chunk) = exchange.next_replayed() {
             self.put_up(key, to, chunk);
@@ -426,6 +427,11 @@ impl Worker {
 }
 
 impl Exchange {
+    /// A request that may be sent elsewhere is not spent on somebody who is not there.
+    fn is_saved_up(&self) -> bool {
+        self.phase == Phase::Dialing && self.retry().is_some()
+    }
+
     /// The next kept chunk that the present server has not been sent.
     fn next_replayed(&mut self) -> Option<Chunk> {
         let chunk = self.kept.as_ref()?.chunks.get(self.replayed)?.clone();

@@ -33,6 +33,9 @@ impl Worker {
         if exchange.up.is_over() {
             return;
         }
+        if exchange.paging.is_some() {
+            return;
+        }
         let retry = exchange.retry().map(|retry| retry.body_bytes_max.unwrap_or(u64::MAX));
         let wanted = if exchange.mirrored || exchange.judged || retry.is_some() {
             kept_max(&exchange.view, &exchange.choices).max(retry.unwrap_or(0))

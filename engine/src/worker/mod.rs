@@ -35,6 +35,7 @@ pub mod log;
 mod metrics;
 mod mirrors;
 mod origin;
+mod pages;
 mod pass;
 mod pool;
 mod prove;

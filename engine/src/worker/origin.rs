@@ -82,7 +82,7 @@ impl Worker {
             && !exchange.continued
             && !exchange.up.is_over()
             && exchange.client.is_some();
-        let over = exchange.up.is_over();
+        let over = exchange.up.is_over() || exchange.paging.is_some();
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         if conn.wire.link != Link::Open {
             return;

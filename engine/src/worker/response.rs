@@ -89,7 +89,9 @@ impl Worker {
         }
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
-        exchange.origin_status = head.status;
+        if exchange.paging.is_none() {
+            exchange.origin_status = head.status;
+        }
         if let Some(load) = &exchange.load {
             let after = now.since(exchange.sent_at);
             match head.status {
@@ -106,6 +108,13 @@ impl Worker {
             return;
         }
         if self.retry(key, Cause::Answered, head.status) {
+            return;
+        }
+        if self.exchanges.get(key).is_some_and(|exchange| exchange.paging.is_some()) {
+            self.on_page(key, head, bytes);
+            return;
+        }
+        if self.turn_to_page(key, head.status) {
             return;
         }
         self.note_answer(key, bytes);
@@ -127,7 +136,7 @@ impl Worker {
             self.tell_to_continue(key);
             return;
         }
-        let old = exchange.asking.version == Version::Http10;
+        let old = exchange.asking.version == Version::Http10 || exchange.paging.is_some();
         let Some(client) = exchange.client.filter(|_| !old) else { return };
         self.mark(Mark::InterimRelayed);
         let mut out = std::mem::take(&mut self.scratch.head);
@@ -175,7 +184,7 @@ impl Worker {
         }
         let on_stream = self.conn(upstream).is_some_and(|conn| conn.stream.is_some());
         let exchange = self.exchanges.get(key).expect("an answered exchange exists");
-        let head = &if tunnel { exchange.switched(head, on_stream) } else { *head };
+        let head = &if tunnel { exchange.switched(head, on_stream) } else { exchange.paged(head) };
         let (framing, bare) = self.expect_content(key, head);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let Some(id) = exchange.client else { return };

@@ -38,7 +38,7 @@ impl Worker {
     /// Sends a request again if a middleware asks for it and no harm can come of it.
     pub(super) fn retry(&mut self, key: Key, cause: Cause, status: u16) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
-        if exchange.client.is_none() || exchange.has_answered() {
+        if exchange.client.is_none() || exchange.has_answered() || exchange.paging.is_some() {
             return false;
         }
         let failures = exchange.again.as_ref().map_or(0, |again| again.failures) + 1;

@@ -47,7 +47,8 @@ impl Worker {
             self.run_woken();
             self.arm_accepts();
             self.conclude_drain();
-            if self.touched.is_empty() && self.concluded.is_empty() {
+            let rests = self.concluded.is_empty() && self.switching.is_empty();
+            if self.touched.is_empty() && rests {
                 break;
             }
         }

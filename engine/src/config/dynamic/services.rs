@@ -172,7 +172,7 @@ fn weight(fields: &Fields<'_>) -> Weight {
 }
 
 /// A reference that must be there.
-fn reference(fields: &Fields<'_>, key: &'static str) -> String {
+pub(super) fn reference(fields: &Fields<'_>, key: &'static str) -> String {
     let name = fields.text(key).unwrap_or_default();
     if name.is_empty() {
         fields.error(key, "missing", format!("{key} names a service"));
@@ -252,7 +252,7 @@ fn failover_errors(fields: Fields<'_>) -> FailoverErrors {
 pub(crate) fn statuses(fields: &Fields<'_>, key: &'static str) -> Vec<RangeInclusive<u16>> {
     let mut ranges = Vec::new();
     for (at, text) in fields.texts(key).unwrap_or_default() {
-        match range(text) {
+        match status_range(text) {
             Ok(range) => ranges.push(range),
             Err(wanted) => bad_value(fields.report, at, &fields.path_of(key), text, &wanted),
         }
@@ -260,7 +260,7 @@ pub(crate) fn statuses(fields: &Fields<'_>, key: &'static str) -> Vec<RangeInclu
     ranges
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(super) fn status_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     let status = |text: &str| {
         let status = number(text.trim(), 100..=599)

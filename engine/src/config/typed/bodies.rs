@@ -59,6 +59,20 @@ pub struct Buffering {
     pub repeat: Option<Repeat>,
 }
 
+/// `errors`: answers that are replaced by pages of a service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErrorPages {
+    pub status: Vec<RangeInclusive<u16>>,
+    /// What clients are told instead; the first that holds the status counts.
+    pub rewrites: Vec<(RangeInclusive<u16>, u16)>,
+    /// Qualified.
+    pub service: String,
+    /// What is asked of it, with words in braces.
+    pub query: String,
+    /// Fields of the request that it gets; `None` is all.
+    pub request_fields: Option<Vec<String>>,
+}
+
 const FACTOR_BITS: u32 = 30;
 const ONE: u64 = 1 << FACTOR_BITS;
 

@@ -70,7 +70,8 @@ pub fn apply(
         | Step::ForwardAuth(_)
         | Step::Retry(_)
         | Step::Breaker(_)
-        | Step::Buffering(_) => Ok(()),
+        | Step::Buffering(_)
+        | Step::Errors(_) => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ impl Compiler {
         let mut defined = 0;
         for (id, slot) in self.slots.iter() {
             let names = &self.registry.services;
-            let references = slot.parents.len() + slot.routers.len();
+            let references = slot.parents.len() + slot.routers.len() + slot.pages;
             let owners =
                 usize::from(slot.definition.is_some()) + usize::from(self.offers.holds(id));
             let holds = names.holds(id.0) as usize;

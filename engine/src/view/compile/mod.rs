@@ -78,6 +78,8 @@ pub struct Compiler {
     /// What is wrong between the definitions.
     between: Between,
     routing: Routing,
+    /// Held for middlewares.
+    pages: Vec<ServiceId>,
     secure: Secure,
     entry_stats: Vec<Arc<Scope>>,
     /// Held: whom middlewares ask.
@@ -146,6 +148,7 @@ impl Compiler {
             between: Between::new(&Dynamic::default(), &fixed),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
+            pages: Vec::new(),
             secure: Secure::new(crypto, fixed.spiffe.clone()),
             asked: Vec::new(),
             users: UsersFiles::default(),

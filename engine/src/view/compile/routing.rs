@@ -110,6 +110,7 @@ impl Compiler {
         routers.sort_by(|a, b| a.name.cmp(&b.name));
         let middlewares = self.all_middlewares();
         let asked = std::mem::take(&mut self.asked);
+        let pages = std::mem::take(&mut self.pages);
         let steps = self.steps(&middlewares);
         let uplinks = self.resolve_uplinks(&self.dynamic.uplinks);
         let before = std::mem::take(&mut self.routing);
@@ -139,6 +140,10 @@ impl Compiler {
             self.release_router(&name, &router);
         }
         asked.into_iter().for_each(|target| self.release_target(target));
+        for service in pages {
+            self.slots.get_mut(service).pages -= 1;
+            self.release_service(service);
+        }
         self.view.entries = self.entry_views();
         self.secure.dirty = true;
         self.pending.changed = true;

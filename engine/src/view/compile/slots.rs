@@ -45,6 +45,8 @@ pub(super) struct Slot {
     pub(super) parents: Vec<ServiceId>,
     /// Names of routers that name it.
     pub(super) routers: BTreeSet<Arc<str>>,
+    /// How many middlewares get their pages from it.
+    pub(super) pages: usize,
     pub(super) condition: Condition,
     pub(super) ticket: Arc<Ticket>,
     /// How members are chosen, if not by turns alone.
@@ -62,6 +64,7 @@ impl Default for Slot {
             rank: 0,
             parents: Vec::new(),
             routers: BTreeSet::new(),
+            pages: 0,
             condition: Condition::Disabled,
             ticket: Arc::default(),
             chosen_by: None,

@@ -9,7 +9,7 @@ use crate::service::middleware::digest::Digest;
 use crate::service::middleware::forward::Forward;
 use crate::service::middleware::rate::{Gauge, Limiter};
 use crate::service::middleware::words::Words;
-use crate::service::middleware::{Headers, Step};
+use crate::service::middleware::{Headers, Pages, Step};
 use crate::view::registry::Counted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +75,12 @@ impl Compiler {
                 let target = self.hold_target(&auth.url.authority, &auth.transport);
                 self.asked.push(target);
                 Step::ForwardAuth(Arc::new(Forward { target, auth: (**auth).clone() }))
+            }
+            MiddlewareKind::Errors(pages) => {
+                let service = self.hold_service(&pages.service);
+                self.slots.get_mut(service).pages += 1;
+                self.pages.push(service);
+                Step::Errors(Arc::new(Pages::new(pages.clone(), service)))
             }
             MiddlewareKind::Buffering(it) => Step::Buffering(Arc::new(it.clone())),
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,

@@ -2,7 +2,7 @@
 
 use super::services::{bytes, status_ranges};
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, Retry};
+use crate::config::typed::{Buffering, ErrorPages, Retry};
 use serde_json::{Value, json};
 
 pub(super) fn retry(retry: &Retry) -> Value {
@@ -41,6 +41,22 @@ pub(super) fn buffering(limits: &Buffering) -> Value {
     }
     if let Some(repeat) = &limits.repeat {
         value["retryExpression"] = json!(repeat.source());
+    }
+    value
+}
+
+pub(super) fn errors(pages: &ErrorPages) -> Value {
+    let mut value = json!({
+        "status": status_ranges(&pages.status),
+        "service": pages.service,
+        "query": pages.query,
+    });
+    for (range, code) in &pages.rewrites {
+        let shown = status_ranges(std::slice::from_ref(range));
+        value["statusRewrites"][shown[0].as_str().unwrap_or_default()] = json!(code);
+    }
+    if let Some(names) = &pages.request_fields {
+        value["errorRequestHeaders"] = json!(names);
     }
     value
 }
@@ -88,6 +104,20 @@ mod tests {
             json!({
                 "maxRequestBodyBytes": 9, "memRequestBodyBytes": 1_048_576,
                 "memResponseBodyBytes": 1_048_576, "retryExpression": "Attempts() < 2",
+            }),
+        );
+    }
+
+    #[test]
+    fn pages() {
+        check(
+            "errors: {status: ['500-599', 404], service: e, query: '/{status}', \
+                statusRewrites: {'502-504': 503, 404: 200}, errorRequestHeaders: [Accept]}",
+            "errors",
+            json!({
+                "status": ["500-599", "404"], "service": "e@file", "query": "/{status}",
+                "statusRewrites": { "502-504": 503, "404": 200 },
+                "errorRequestHeaders": ["Accept"],
             }),
         );
     }

@@ -103,6 +103,7 @@ pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
             ("encodedCharacters", Value::Object(keys.collect()))
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
+        MiddlewareKind::Errors(pages) => ("errors", bodies::errors(pages)),
         MiddlewareKind::Buffering(limits) => ("buffering", bodies::buffering(limits)),
         MiddlewareKind::Retry(policy) => ("retry", bodies::retry(policy)),
         MiddlewareKind::Headers(edit) => ("headers", headers(edit)),

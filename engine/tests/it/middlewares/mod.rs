@@ -8,6 +8,7 @@ mod buffering;
 mod forward;
 mod headers;
 mod limits;
+mod pages;
 mod paths;
 mod retry;
 

@@ -1,9 +1,10 @@
 //! Middlewares that look at bodies, or send them again.
 
 use crate::base::time::Span;
-use crate::config::dynamic::services::{body_bytes, statuses};
-use crate::config::fields::Fields;
-use crate::config::typed::{Buffering, MiddlewareKind, Retry};
+use crate::config::dynamic::health::is_token;
+use crate::config::dynamic::services::{body_bytes, reference, status_range, statuses};
+use crate::config::fields::{Fields, bad_value, join, number};
+use crate::config::typed::{Buffering, ErrorPages, MiddlewareKind, Retry};
 use crate::rule::Repeat;
 
 const KIB: u64 = 1024;
@@ -49,4 +50,43 @@ pub(super) fn buffering(fields: Fields<'_>) -> MiddlewareKind {
     };
     fields.close();
     MiddlewareKind::Buffering(buffering)
+}
+
+pub(super) fn errors(fields: Fields<'_>) -> MiddlewareKind {
+    let status = statuses(&fields, "status");
+    if !fields.present("status") {
+        let text = "errors names the statuses that are replaced";
+        fields.error_with_help("status", "missing", text, "for example [\"500-599\"]");
+    }
+    let mut rewrites = Vec::new();
+    for (at, key, text) in fields.pairs("statusRewrites") {
+        let path = join(&fields.path_of("statusRewrites"), &key);
+        let code = number(&text, 200..=599).map(|code| u16::try_from(code).unwrap_or(500));
+        match (status_range(&key), code) {
+            (Ok(range), Ok(code)) => rewrites.push((range, code)),
+            (Err(wanted), _) => bad_value(fields.report, at, &path, &key, &wanted),
+            (Ok(_), Err(wanted)) => bad_value(fields.report, at, &path, &text, &wanted),
+        }
+    }
+    let query = fields.parsed("query", |text| {
+        let clean = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let found = format!("/{}", text.trim_start_matches('/'));
+        let wrong = "expected a path, perhaps with a query, in letters that need no encoding";
+        if clean { Ok(found) } else { Err(wrong.to_owned()) }
+    });
+    let fields_passed = fields.strings("errorRequestHeaders");
+    let wrong = fields_passed.iter().flatten().find(|name| !is_token(name));
+    if let Some(wrong) = wrong {
+        let text = format!("`{wrong}` is no field name");
+        fields.error("errorRequestHeaders", "bad-value", text);
+    }
+    let pages = ErrorPages {
+        status,
+        rewrites,
+        service: reference(&fields, "service"),
+        query: query.unwrap_or_else(|| "/".to_owned()),
+        request_fields: fields_passed,
+    };
+    fields.close();
+    MiddlewareKind::Errors(pages)
 }

@@ -2,7 +2,7 @@
 
 use super::middlewares::middleware;
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, MiddlewareKind, Retry};
+use crate::config::typed::{Buffering, ErrorPages, MiddlewareKind, Retry};
 use crate::rule::Repeat;
 
 #[test]
@@ -94,5 +94,58 @@ fn what_is_collected() {
         ),
     ] {
         middleware(&format!("buffering: {{{lines}}}"), &format!("error: buffering.{expected}"));
+    }
+}
+
+#[test]
+fn what_is_replaced_by_pages() {
+    let plain = ErrorPages {
+        status: vec![500..=599],
+        rewrites: Vec::new(),
+        service: "e@file".into(),
+        query: "/".into(),
+        request_fields: None,
+    };
+    let check = |lines: &str, expected: ErrorPages| {
+        let document = format!("http: {{middlewares: {{m: {{{lines}}}}}}}");
+        let dynamic = crate::config::dynamic(&[("f.yml", &document)]).dynamic;
+        assert_eq!(dynamic.middlewares[0].kind, MiddlewareKind::Errors(expected), "{lines}");
+    };
+    check("errors: {status: [500-599], service: e}", plain.clone());
+    check(
+        "errors: {status: [500-599], service: e, query: 'x/{status}?u={url}', \
+            statusRewrites: {'502-504': 503, 404: 200}, errorRequestHeaders: [Accept]}",
+        ErrorPages {
+            rewrites: vec![(502..=504, 503), (404..=404, 200)],
+            query: "/x/{status}?u={url}".into(),
+            request_fields: Some(vec!["Accept".into()]),
+            ..plain
+        },
+    );
+    let range = "expected a status such as 503 or a range such as 500-599";
+    for (lines, expected) in [
+        (
+            "service: e",
+            "status: errors names the statuses that are replaced (for example [\"500-599\"])",
+        ),
+        ("status: [500]", "service: service names a service"),
+        (
+            "status: [500], service: e, statusRewrites: {a: 503}",
+            &format!("statusRewrites.a: `a`: {range}"),
+        ),
+        (
+            "status: [500], service: e, statusRewrites: {500: 99}",
+            "statusRewrites.500: `99`: it is below 200",
+        ),
+        (
+            "status: [500], service: e, query: /a b",
+            "query: `/a b`: expected a path, perhaps with a query, in letters that need no encoding",
+        ),
+        (
+            "status: [500], service: e, errorRequestHeaders: ['a b']",
+            "errorRequestHeaders: `a b` is no field name",
+        ),
+    ] {
+        middleware(&format!("errors: {{{lines}}}"), &format!("error: errors.{expected}"));
     }
 }
