@@ -78,6 +78,15 @@ fn one_seed_prints_the_same_bytes_twice_and_another_does_not() {
     assert!(moved, "{}", told["timeline"]);
 }
 
+/// Servers that speak HTTP/2, and say by gRPC that they serve.
+#[test]
+fn servers_of_grpc_are_played_too() {
+    let run = ["simulate", "examples/grpc", "--for", "20s", "--rps", "20", "--json"];
+    let told: serde_json::Value = serde_json::from_str(&said(&run)).expect("it is JSON");
+    assert_eq!((count(&told["failed"]), &told["settled"]), (0, &true.into()));
+    assert!(count(&told["requests"]) > 300);
+}
+
 fn count(value: &serde_json::Value) -> u64 {
     value.as_u64().expect("a count")
 }

@@ -19,6 +19,7 @@ pub mod scenario;
 mod simulate;
 pub mod stage;
 mod station;
+mod streams;
 pub mod watch;
 
 pub use simulate::{Options, Spread, simulate, spread};

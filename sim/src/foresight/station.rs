@@ -1,8 +1,9 @@
 //! Whoever answers requests without being an instance of ours: an origin, or a child that is
-//! played because no document describes it. It takes any request for a `GET` without a body, and
-//! answers with the number of its place.
+//! played because no document describes it. It takes any request for a `GET` without a body, in
+//! either version of HTTP, and answers with the number of its place.
 
 use super::stage::Place;
+use super::streams::{Streams, begins};
 use crate::net::Net;
 use crate::wire::{EndId, Read};
 use engine::base::prng::Prng;
@@ -21,16 +22,26 @@ pub(super) struct Station {
     pub(super) advert: Option<String>,
     pub(super) up: bool,
     /// What has arrived and is no whole head yet, by link.
-    talks: BTreeMap<u32, (EndId, Vec<u8>)>,
-    /// Answers under way, by timer.
-    due: BTreeMap<u64, (EndId, Told)>,
+    talks: BTreeMap<u32, Talk>,
+    /// Answers under way, by timer: to whom, on which stream, and what.
+    due: BTreeMap<u64, (EndId, u32, Told)>,
     timers: u64,
+}
+
+#[derive(Debug)]
+struct Talk {
+    end: EndId,
+    heard: Vec<u8>,
+    /// Set once HTTP/2 is spoken.
+    streams: Option<Box<Streams>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     Advert,
     Garbage,
+    /// To the health protocol of gRPC.
+    Serving,
     Status(u16),
 }
 
@@ -44,7 +55,7 @@ impl Station {
     }
 
     pub(super) fn on_incoming(&mut self, end: EndId) {
-        self.talks.insert(end.link, (end, Vec::new()));
+        self.talks.insert(end.link, Talk { end, heard: Vec::new(), streams: None });
     }
 
     pub(super) fn on_notice(
@@ -54,7 +65,7 @@ impl Station {
         place: &mut Place,
         chance: &mut Prng,
     ) {
-        let Some((_, heard)) = self.talks.get_mut(&end.link) else { return };
+        let Some(Talk { heard, streams, .. }) = self.talks.get_mut(&end.link) else { return };
         let mut bytes = [0; 4096];
         let over = loop {
             match net.read(end, &mut bytes) {
@@ -63,6 +74,12 @@ impl Station {
                 Read::End | Read::Reset => break true,
             }
         };
+        if streams.is_none() && begins(heard) {
+            *streams = Some(Box::new(Streams::new(net.now)));
+        }
+        if streams.is_some() {
+            return self.on_streams(net, end, over, place, chance);
+        }
         while let Some(at) = head_end(heard) {
             let told = match &self.advert {
                 Some(_) if is_poll(&heard[..at]) && place.garbled => Told::Garbage,
@@ -72,10 +89,10 @@ impl Station {
             heard.drain(..at);
             let at = match told {
                 Told::Advert | Told::Garbage => net.now + Span::millis(1),
-                Told::Status(_) => place.serve(net.now, chance),
+                Told::Status(_) | Told::Serving => place.serve(net.now, chance),
             };
             self.timers += 1;
-            self.due.insert(self.timers, (end, told));
+            self.due.insert(self.timers, (end, 0, told));
             net.at(
                 at.max(place.muted),
                 crate::net::Event::Timer { actor: self.actor, token: self.timers },
@@ -87,15 +104,57 @@ impl Station {
         }
     }
 
+    /// The same over HTTP/2.
+    fn on_streams(
+        &mut self,
+        net: &mut Net,
+        end: EndId,
+        over: bool,
+        place: &mut Place,
+        chance: &mut Prng,
+    ) {
+        let Some(talk) = self.talks.get_mut(&end.link) else { return };
+        let Some(streams) = &mut talk.streams else { return };
+        let asked = streams.hear(&std::mem::take(&mut talk.heard), net.now);
+        let written = streams.write(net, end);
+        let Some(asked) = asked.filter(|_| !over && written.is_ok()) else {
+            self.talks.remove(&end.link);
+            return net.close(end, Close::Gentle);
+        };
+        for it in asked {
+            let told = match place.error {
+                None if it.health => Told::Serving,
+                error => Told::Status(error.unwrap_or(200)),
+            };
+            let at = place.serve(net.now, chance).max(place.muted);
+            self.timers += 1;
+            self.due.insert(self.timers, (end, it.stream, told));
+            net.at(at, crate::net::Event::Timer { actor: self.actor, token: self.timers });
+        }
+    }
+
     pub(super) fn on_timer(&mut self, net: &mut Net, token: u64, place: &Place) {
         if net.now < place.muted && self.due.contains_key(&token) {
             return net.at(place.muted, crate::net::Event::Timer { actor: self.actor, token });
         }
-        let Some((end, told)) = self.due.remove(&token) else { return };
-        if !self.talks.contains_key(&end.link) {
+        let Some((end, stream, told)) = self.due.remove(&token) else { return };
+        let Some(talk) = self.talks.get_mut(&end.link) else { return };
+        if let Some(streams) = &mut talk.streams {
+            let body = format!("@{:04}\n", self.place);
+            let answered = match told {
+                Told::Status(status) => {
+                    streams.answer(stream, head(status, &body).as_bytes(), body.as_bytes(), net.now)
+                }
+                Told::Advert | Told::Garbage | Told::Serving => streams.serve(stream, net.now),
+            };
+            if answered.is_none() || streams.write(net, end).is_err() {
+                self.talks.remove(&end.link);
+                net.close(end, Close::Abort);
+            }
             return;
         }
         let written = match told {
+            Told::Serving => Ok(()),
             Told::Garbage => write(net, end, 200, "<html>"),
             Told::Advert => write(net, end, 200, self.advert.as_deref().unwrap_or_default()),
             Told::Status(status) => write(net, end, status, &format!("@{:04}\n", self.place)),
@@ -110,8 +169,8 @@ impl Station {
     pub(super) fn fall(&mut self, net: &mut Net) {
         self.up = false;
         net.unlisten(self.addr);
-        for (_, (end, _)) in std::mem::take(&mut self.talks) {
-            net.close(end, Close::Abort);
+        for (_, talk) in std::mem::take(&mut self.talks) {
+            net.close(talk.end, Close::Abort);
         }
         self.due.clear();
     }
@@ -123,10 +182,12 @@ impl Station {
 }
 
 fn write(net: &mut Net, end: EndId, status: u16, body: &str) -> Result<(), Fault> {
-    let head =
-        format!("HTTP/1.1 {status} {}\r\nContent-Length: {}\r\n\r\n", reason(status), body.len());
     // Windows are far larger than an answer, and there is one answer at a time.
-    net.write(end, format!("{head}{body}").as_bytes()).map(drop)
+    net.write(end, format!("{}{body}", head(status, body)).as_bytes()).map(drop)
+}
+
+fn head(status: u16, body: &str) -> String {
+    format!("HTTP/1.1 {status} {}\r\nContent-Length: {}\r\n\r\n", reason(status), body.len())
 }
 
 /// Where the first whole head ends.
