@@ -1,5 +1,6 @@
 //! Routers under routers, and what entry points do to a request before routers see it.
 
+use crate::documents::Documents;
 use crate::pair::Pair;
 use crate::secure::{Ca, NOW, Talker, connector};
 use engine::base::limits::{ControlLimits, Limits};
@@ -238,4 +239,47 @@ fn the_header_comes_before_tls() {
     let got = pair.got(origin);
     assert!(got.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{got}");
     assert!(got.contains("X-Forwarded-Proto: https\r\n"), "{got}");
+}
+
+#[test]
+fn a_thousand_reloads_under_load_cost_no_request_and_no_connection() {
+    let services = |n: u32| {
+        format!(
+            "    top: {{weighted: {{services: [{{name: one}}, {{name: other, weight: {}}}]}}}}\n    \
+             one: {{loadBalancer: {{servers: [{{url: \"http://10.0.0.1:8080\"}}]}}}}\n    \
+             other: {{loadBalancer: {{servers: [{{url: \"http://10.0.0.2:8080\"}}]}}}}\n    \
+             new-{}: {{loadBalancer: {{servers: [{{url: \"http://10.0.0.{}:8080\"}}]}}}}\n",
+            n % 3,
+            n % 7,
+            3 + n % 5
+        )
+    };
+    let mut documents = Documents::new(&services(0));
+    let mut pair = Pair::of(documents.view(), Limits::default());
+    let client = pair.open();
+    for n in 1..=1_000 {
+        // Half of the changes come while a request is under way.
+        let under_way = n % 2 == 0;
+        documents.write(&services(n));
+        if !under_way {
+            pair.publish_view(documents.view());
+        }
+        pair.send(client, get("/", ""));
+        if under_way {
+            pair.publish_view(documents.view());
+        }
+        let _ = pair.try_dialed();
+        let mut asked = 0;
+        for origin in pair.origins() {
+            if !pair.got(origin).is_empty() {
+                pair.send(origin, OK);
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, 1, "reload {n}");
+        let got = pair.got(client);
+        assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "reload {n}: {got}");
+    }
+    assert!(pair.is_open(client));
+    assert_eq!(pair.origins().len(), 2, "one connection to each server, all the time");
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod offers;
+mod reloads;
 mod services;
 mod traffic;
 
