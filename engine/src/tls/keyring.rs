@@ -204,8 +204,10 @@ impl Keyring {
                 let contents =
                     bundles.iter().flat_map(|(_, pems)| pems).chain([&pair.cert, &pair.key]);
                 let from = contents.map(|pem| self.content(pem).ok()).collect();
-                let read = self.read_svid(pair, bundles);
-                self.svid.refresh(from, || read)
+                let mut held = std::mem::take(&mut self.svid);
+                let found = held.refresh(from, || self.read_svid(pair, bundles));
+                self.svid = held;
+                found
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::secure::{Ca, OK, Pem, Talker, pair, quoted};
 use crate::spiffe::{UPLINK, child, compiler, showing, svid, view_of};
 use engine::base::id::ChildId;
+use engine::base::time::Span;
 use engine::uplink::advert::decode;
 use engine::view::View;
 use std::sync::Arc;
@@ -191,6 +192,22 @@ fn a_certificate_that_was_only_asked_for_says_nothing() {
     let head = GET.replace("\r\n\r\n", "\r\nX-Tieline-Callers: a\r\n\r\n");
     let stranger = Ca::new("other").named("root");
     assert_eq!(chain(&pass(&view, Some(&stranger), None, &head)), [""; 0]);
+}
+
+#[test]
+fn the_access_log_shows_the_chain() {
+    let family = Family::new();
+    let source = format!("accessLog: {{format: json}}\n{}", family.source("child"));
+    let mut pair = pair(child(&source, "{trustDomain: a.example}"));
+    let mut parent = Talker::client(&mut pair, &showing(Some(&family.member("parent"))), "s");
+    let head = GET.replace("\r\n\r\n", "\r\nX-Tieline-Callers: dns:shop\r\n\r\n");
+    parent.say(&mut pair, &head);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    parent.pump(&mut pair);
+    pair.pass(Span::secs(2));
+    let shown = "\"Callers\":\"dns:shop, spiffe://a.example/parent\",";
+    assert!(pair.log.contains(shown), "{}", pair.log);
 }
 
 #[test]

@@ -298,7 +298,7 @@ fn what_the_workload_api_told_last_stays_until_it_tells_something_better() {
         (Arc::new(build.view), problems)
     };
     let caller = showing(Some(&svid(&ca, "spiffe://a.example/parent")));
-    let path = "error: hub.uplinkEntryPoints.up.tieline.spiffe: ";
+    let path = "error: spiffe: ";
 
     let (view, problems) = tell(Err("no such file"));
     assert_eq!(problems, [format!("{path}no such file")]);

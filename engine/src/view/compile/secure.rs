@@ -286,6 +286,10 @@ impl Compiler {
             self.secure.problems.push(Diagnostic::warning("danger-key-log", "", text));
         }
         self.secure.keyring.begin();
+        if self.secure.spiffe.is_some() {
+            let Found { good, trouble } = self.secure.svid();
+            self.complain("spiffe", &Place::default(), &trouble, good.is_some());
+        }
         let shelf = self.shelf();
         self.build_doors(&shelf);
         self.build_connectors();
@@ -387,8 +391,7 @@ impl Compiler {
         options.clients.demand = Demand::RequireAndVerify;
         options.clients.spiffe = Some(allowed);
         let path = format!("hub.uplinkEntryPoints.{}.tieline.spiffe", self.entry(at).name);
-        let Found { good, trouble } = self.secure.svid();
-        self.complain(&path, &Place::default(), &trouble, good.is_some());
+        let Found { good, .. } = self.secure.svid();
         let Some(svid) = good else { return Policy::refusing(name) };
         let mut shelf = Shelf::default();
         shelf.set_default(&svid.identity);
@@ -498,6 +501,10 @@ impl Compiler {
         let own = fixed.servers_transport.tls.clone().unwrap_or_default();
         told.push(("serversTransport".to_owned(), nowhere, own));
         for (path, place, settings) in told {
+            // What is wrong with identities was said where they come from.
+            if matches!(settings.trust, Trust::Spiffe(_)) {
+                continue;
+            }
             let Some(made) = self.secure.connectors.get(&settings) else { continue };
             let (trouble, works) = (made.trouble.clone(), made.result.is_ok());
             self.complain(&path, &place, &trouble, works);

@@ -86,6 +86,20 @@ fn a_json_line_has_traefiks_keys_and_ours() {
 }
 
 #[test]
+fn callers_are_shown_as_far_as_they_are_verified() {
+    let settings = settings(AccessFormat::Json);
+    let shown = |callers: &'static [u8], caller: &'static str| {
+        let text = line(&settings, |record| (record.callers, record.caller) = (callers, caller));
+        let start = text.find("\"Callers\":")?;
+        text[start..].split("\",").next().map(str::to_owned)
+    };
+    assert_eq!(shown(b"", ""), None);
+    assert_eq!(shown(b"a", ""), None);
+    assert_eq!(shown(b"", "dns:b").as_deref(), Some("\"Callers\":\"dns:b"));
+    assert_eq!(shown(b"a\x01", "dns:b").as_deref(), Some("\"Callers\":\"a\\u0001, dns:b"));
+}
+
+#[test]
 fn what_nobody_knows_is_left_out() {
     let mut settings = settings(AccessFormat::Json);
     settings.default_keep = false;

@@ -5,7 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::{self, SendResponse};
 use http::{HeaderMap, Request, Response};
 use std::thread::{self, JoinHandle};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 
 /// What is told: a message, or the code of a refusal.
@@ -18,6 +19,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    /// On a path, or on `127.0.0.1:port`.
     pub(super) fn start(path: &str, first: Told) -> Self {
         let (told, heard) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
@@ -27,11 +29,16 @@ impl Agent {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let tasks = tokio::task::LocalSet::new();
             tasks.block_on(&runtime.expect("a runtime"), async move {
-                // A socket that an earlier agent left behind.
-                let _ = std::fs::remove_file(&path);
-                let listener = UnixListener::bind(&path).expect("a free path");
+                if path.starts_with('/') {
+                    // A socket that an earlier agent left behind.
+                    let _ = std::fs::remove_file(&path);
+                    let listener = UnixListener::bind(&path).expect("a free path");
+                    tokio::task::spawn_local(accept(listener, heard));
+                } else {
+                    let listener = TcpListener::bind(&path).await.expect("a free port");
+                    tokio::task::spawn_local(accept_tcp(listener, heard));
+                }
                 ready.send(()).expect("the test waits");
-                tokio::task::spawn_local(accept(listener, heard));
                 // Nobody sends; the sender goes with the agent.
                 let _ = stopped.await;
             });
@@ -62,7 +69,14 @@ async fn accept(listener: UnixListener, heard: watch::Receiver<Told>) {
     }
 }
 
-async fn serve(stream: UnixStream, heard: watch::Receiver<Told>) {
+async fn accept_tcp(listener: TcpListener, heard: watch::Receiver<Told>) {
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        tokio::task::spawn_local(serve(stream, heard.clone()));
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, heard: watch::Receiver<Told>) {
     let Ok(mut connection) = server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         tokio::task::spawn_local(answer(request, respond, heard.clone()));

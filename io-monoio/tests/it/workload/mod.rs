@@ -297,3 +297,31 @@ fn a_parent_that_is_not_listed_is_refused_and_told_why() {
     until(&(200, ALL.to_owned()), || ask(&parent));
     [parent, middle, child].into_iter().for_each(Cluster::end);
 }
+
+#[test]
+fn a_workload_api_may_be_an_address_and_may_come_late() {
+    let ca = authority();
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("it is bound");
+    drop(free);
+    let text = format!(
+        "spiffe: {{workloadAPIAddr: 'tcp://{address}'}}\nentryPoints: {{traefik: {{address: \
+         '127.0.0.1:0'}}}}\napi: {{insecure: true}}\ntieline: {{workers: 1}}\n\
+         serversTransport: {{spiffe: {{}}}}\n"
+    );
+    let (fixed, problems) = fixed_from_file("static.yml", &text);
+    assert_eq!(problems, []);
+    let sinks = Some(Sinks { access: Sink::Nowhere, event: Sink::Nowhere });
+    let options = Options { sinks, ..Options::default() };
+    let gateway = gateway::start(fixed, &options).unwrap_or_else(|error| panic!("{error}"));
+    let pages = gateway.address("traefik").expect("it is configured");
+    let shows = || {
+        let page = Client::connect(pages).get("/api/tieline/certificates").text();
+        page.contains("spiffe://a.example/late")
+    };
+    assert!(!shows());
+    let _agent = Agent::start(&address.to_string(), Ok(told("late", &ca, &[&ca])));
+    until(&true, shows);
+    gateway.drain();
+    assert!(gateway.join().is_ok(), "no thread panicked");
+}
