@@ -213,14 +213,23 @@ impl Worker {
 
 /// A whole body before anybody is asked about it.
 impl Worker {
-    /// Begins to read the body of a request whole. False if it is here already.
+    /// Begins to read the body of a request whole, or refuses it. False if it is here already, or
+    /// not wanted.
     pub(super) fn gathers(&mut self, key: Key, forward: &Forward) -> bool {
         let budget = u64::from(self.limits.kept_bytes);
         let exchange = self.exchanges.get_mut(key).expect("a passing exchange exists");
-        if !forward.auth.forward_body || exchange.up.is_over() {
+        if !forward.auth.forward_body {
             return false;
         }
         let own = forward.auth.body_bytes_max.unwrap_or(u64::MAX);
+        if exchange.up.is_over() {
+            // A step before has read it, by a limit of its own.
+            let over = exchange.up.bytes > own;
+            if over {
+                self.refuse_gathered(key, false);
+            }
+            return over;
+        }
         exchange.kept_max = own.min(budget);
         exchange.kept.get_or_insert_default();
         exchange.phase = Phase::Gathering;

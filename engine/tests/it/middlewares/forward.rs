@@ -361,3 +361,29 @@ fn a_stream_is_held_alone_and_its_body_goes_along() {
     assert!(heard.iter().any(|line| line.starts_with("1 head :status=200")), "{heard:?}");
     pair.nothing_more();
 }
+
+#[test]
+fn a_body_that_was_read_before_is_measured_again() {
+    let second =
+        "b: {forwardAuth: {address: 'http://10.0.0.8', forwardBody: true, maxBodySize: 4}}";
+    for (body, passes) in [("abcd", true), ("abcde", false)] {
+        let mut pair = pair(&format!("{}\n{second}", guard(", forwardBody: true")));
+        let client = pair.open();
+        let length = body.len();
+        pair.send(
+            client,
+            format!("POST / HTTP/1.1\r\nHost: s\r\nContent-Length: {length}\r\n\r\n{body}"),
+        );
+        let judge = pair.dialed();
+        assert!(pair.got(judge).ends_with(body));
+        pair.send(judge, OK);
+        if passes {
+            let judge = pair.dialed();
+            assert_eq!(pair.address(judge).to_string(), "10.0.0.8:80");
+            assert!(pair.got(judge).ends_with(&format!("Content-Length: 4\r\n\r\n{body}")));
+        } else {
+            assert!(pair.own(client).starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+            pair.no_dial();
+        }
+    }
+}
