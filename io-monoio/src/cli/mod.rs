@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod fetch;
 mod run;
@@ -20,6 +21,7 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
        tieline check [--json] FILE...
        tieline simulate DIR|FILE... [--scenario FILE] [--seed N] [--rps R] [--for 10m]
                         [--json] [--html FILE] [--seeds N]
+       tieline diff OLD NEW [--max-change=5%] [--seed=N] [--json]
        tieline explain [DIR|FILE... | --url=URL] --request='GET https://host/path'
                        [-H 'Name: value'] [--from=IP] [--entryPoint=NAME] [--json]
        tieline status [--json] [--url=URL]
@@ -33,6 +35,8 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   check        Report every problem of configuration files. Exits 1 if one is an error.
   simulate     Run the documents of a parent and its children forward in virtual time under
                clients and a script of faults: who serves, what fails, what flips, and when.
+  diff         Ask two configurations, each a folder or file, about every combination of what
+               their rules name, and show what changes for whom. Exits 1 beyond --max-change.
   explain      Tell where a request would go and why, of documents or of a running instance: routes
                that match or do not, middlewares, services, health, whose turn it is, and what
                would have to change.
@@ -60,6 +64,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "" | "run" => run::run(rest),
         "check" => check::run(rest),
         "demo" => demo::run(rest),
+        "diff" => diff::run(rest),
         "explain" => explain::run(rest),
         "simulate" => simulate::run(rest),
         "status" => status::run(rest),

@@ -136,6 +136,30 @@ fn what_cannot_be_simulated_is_told_with_its_place() {
 }
 
 #[test]
+fn a_change_beyond_its_bound_fails() {
+    let gate = |most: &str| {
+        let most = format!("--max-change={most}");
+        tieline(&["diff", "examples/weighted", "examples/header-steered", &most])
+    };
+    assert_eq!(gate("25%").status.code(), Some(0));
+    let failed = gate("24.9%");
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&failed.stderr), "25.00 % changes, more than 24.90 %\n");
+    for (arguments, told) in [
+        (
+            &["diff", "examples/weighted"][..],
+            "diff needs two configurations: the old and the new\n",
+        ),
+        (
+            &["diff", "a", "b", "--max-change=lots"],
+            "--max-change: lots is no part of a whole: write 5% or 0.5%\n",
+        ),
+    ] {
+        assert_eq!(refused(arguments), (told.to_owned(), Some(64)));
+    }
+}
+
+#[test]
 fn what_cannot_be_explained_is_told() {
     for (arguments, told, code) in [
         (&["explain"][..], "explain needs a request: --request='GET https://host/path'\n", 64),

@@ -4,10 +4,11 @@
 //!
 //! `documents` reads files and finds out who is whose child; `scenario` is the script; `stage` is
 //! the world with `process`, `station` (origins and played children) and `crowd` (clients) in it;
-//! `explain` asks once everybody has found one another; `figures` counts; `watch` sees what views
-//! change; `report` tells.
+//! `explain` asks once everybody has found one another, and `diff` asks two; `figures` counts;
+//! `watch` sees what views change; `report` tells.
 
 mod crowd;
+pub mod diff;
 pub mod documents;
 pub mod explain;
 pub mod figures;

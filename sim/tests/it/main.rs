@@ -1,6 +1,7 @@
 //! Runs of simulated worlds.
 
 mod conformance;
+mod diff;
 #[cfg(feature = "level2")]
 mod h2;
 #[cfg(feature = "level2")]

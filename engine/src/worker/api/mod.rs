@@ -8,7 +8,7 @@ mod list;
 mod overview;
 mod routers;
 mod services;
-mod steps;
+pub(super) mod steps;
 #[cfg(test)]
 mod tests;
 

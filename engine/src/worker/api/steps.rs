@@ -11,6 +11,7 @@ use crate::config::typed::{
 };
 use crate::rule::Pattern;
 use crate::service::middleware::breaker::Breaker;
+use crate::view::View;
 use crate::view::model::MiddlewareInfo;
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
@@ -53,6 +54,14 @@ pub(super) fn object(middleware: &MiddlewareInfo, now: Time) -> Value {
     object.insert("usedBy".to_owned(), strings(&middleware.used_by));
     describe(&mut object, &definition.name, middleware.condition.name(), &middleware.errors);
     Value::Object(object)
+}
+
+/// What a middleware is, as configuration spells it. Null if it is broken.
+pub(in crate::worker) fn defined(view: &View, name: &str) -> Option<Value> {
+    let all = &view.model.middlewares;
+    let at = all.binary_search_by(|m| m.definition.name.as_str().cmp(name)).ok()?;
+    let spelled = spelled(&all[at].definition.kind);
+    Some(spelled.map_or(Value::Null, |(kind, value)| json!({ kind: value })))
 }
 
 /// Key and value as configuration spells them.

@@ -3,11 +3,13 @@
 
 mod ask;
 mod changed;
+mod outcome;
 mod rules;
 mod steps;
 mod tree;
 
 pub use ask::Ask;
+pub use outcome::{Outcome, WHOLE};
 
 use super::choose::{self, Pick};
 use super::dispatch::{self, Routed};
@@ -41,25 +43,45 @@ const ROUTES_MAX: usize = 1_000;
 /// # Errors
 /// What cannot be asked: an entry point that is not there, a head that is none.
 pub fn explain(view: &View, now: Time, ask: &Ask) -> Result<Value, String> {
+    asked(view, now, ask, |asked| match asked {
+        Ok(asked) => asked.explain(),
+        Err((entry, wrong)) => refused(view, ask, entry, wrong),
+    })
+}
+
+/// What `view` does with requests like this one.
+///
+/// # Errors
+/// As [`explain`].
+pub fn outcome(view: &View, now: Time, ask: &Ask) -> Result<Outcome, String> {
+    asked(view, now, ask, |asked| match asked {
+        Ok(asked) => asked.outcome(),
+        Err((_, wrong)) => Outcome::answered(wrong.status()),
+    })
+}
+
+/// Reads the request as a worker does.
+fn asked<T>(
+    view: &View,
+    now: Time,
+    ask: &Ask,
+    then: impl FnOnce(Result<&Asked<'_>, (EntryId, Misbehaved)>) -> T,
+) -> Result<T, String> {
     let entry = ask.entry_of(view)?;
     let settings = &view.entries[usize::from(entry.0)].settings;
     let head = ask.head();
     let bounds = parse::Bounds::again(settings.aliases);
     let mut scratch = Scratch::new();
-    let parsed = parse::request_head(&head, &mut Progress::default(), bounds, &mut scratch);
-    let head = match parsed {
+    let head = match parse::request_head(&head, &mut Progress::default(), bounds, &mut scratch) {
         Ok(Parsed::Complete { head, .. }) => head,
         Ok(Parsed::Partial) => return Err("the head of the request does not end".to_owned()),
-        Err(wrong) => return Ok(refused(view, ask, entry, wrong)),
+        Err(wrong) => return Ok(then(Err((entry, wrong)))),
     };
     let mut rewritten = Rewritten::default();
-    match target::read_as(&head, &mut rewritten, settings.reading) {
-        Ok(target) => {
-            let asked = Asked { view, now, ask, entry, head: &head, target: &target };
-            Ok(asked.explain())
-        }
-        Err(what) => Ok(refused(view, ask, entry, Misbehaved::client(what))),
-    }
+    Ok(match target::read_as(&head, &mut rewritten, settings.reading) {
+        Ok(target) => then(Ok(&Asked { view, now, ask, entry, head: &head, target: &target })),
+        Err(what) => then(Err((entry, Misbehaved::client(what)))),
+    })
 }
 
 /// The routes of a table, best first, each with why it does or does not take the request.

@@ -1,0 +1,169 @@
+//! What becomes of requests like one, without what differs from the one to the next: for comparing
+//! two configurations.
+
+use super::changed::Changed;
+use super::{Asked, steps};
+use crate::base::id::ServiceId;
+use crate::base::limits::Limits;
+use crate::http::request::RequestInfo;
+use crate::view::{Destination, NodeKind, Route, ServerNode, Side, Turns, View};
+use crate::worker::api;
+use crate::worker::dispatch::{self, Routed};
+use crate::worker::exchange::{route_of, service_of};
+use std::collections::BTreeMap;
+
+/// Parts of a whole.
+pub const WHOLE: u64 = 1_000_000;
+
+/// The end of requests like one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Outcome {
+    /// Empty if no router takes them.
+    pub router: String,
+    /// By which TLS options a client must have come in; empty for none in particular.
+    pub policy: String,
+    /// What the middlewares are and do, outermost first.
+    pub middlewares: Vec<String>,
+    /// The outermost; empty if none is reached.
+    pub service: String,
+    /// The status, where no server is asked.
+    pub status: Option<u16>,
+    /// Who is asked, in parts per million.
+    pub shares: BTreeMap<String, u64>,
+    /// Who gets copies, in percent.
+    pub mirrors: BTreeMap<String, u8>,
+    /// The path that a server is asked for.
+    pub path: String,
+}
+
+impl Asked<'_> {
+    pub(super) fn outcome(&self) -> Outcome {
+        let info = RequestInfo::new(self.head, self.target, self.peer());
+        let secure = self.ask.secure;
+        let route = match dispatch::route(self.view, self.entry, secure, &info, self.head) {
+            Routed::To(route) => route_of(self.view, self.entry, route),
+            Routed::Advert(_) => return Outcome::answered(200),
+            Routed::Undiscovered => return Outcome::answered(503),
+            Routed::Nowhere => return Outcome::answered(404),
+        };
+        let Some(route) = route else { return Outcome::default() };
+        let settings = &self.view.entries[usize::from(self.entry.0)].settings;
+        let mut outcome = Outcome {
+            policy: route.options.to_string(),
+            middlewares: self.defined(&settings.middlewares),
+            ..Outcome::default()
+        };
+        self.follow(route, &mut outcome);
+        outcome
+    }
+
+    /// Goes on at `route`, and at the routers under it.
+    fn follow(&self, route: &Route, outcome: &mut Outcome) {
+        outcome.router = route.name.to_string();
+        let routers = &self.view.model.routers;
+        let at = routers.binary_search_by(|it| it.definition.name.as_str().cmp(&route.name));
+        let own = at.map_or(&[][..], |at| &routers[at].definition.middlewares);
+        outcome.middlewares.extend(self.defined(own));
+        if let Destination::Broken(_) = route.to {
+            outcome.status = Some(503);
+            return;
+        }
+        let passage = steps::pass(self, route);
+        if let Some(answer) = passage.answer {
+            outcome.status = answer["status"].as_u64().and_then(|status| status.try_into().ok());
+            return;
+        }
+        match route.to {
+            Destination::Service(service) => {
+                outcome.path = passage.path;
+                let node = service_of(self.view, service);
+                outcome.service = node.map_or("", |node| &node.name).to_owned();
+                outcome.spread(self.view, service, WHOLE, Limits::default().service_depth);
+                outcome.status = outcome.shares.is_empty().then_some(503);
+            }
+            Destination::Layer(layer) => {
+                let table = self.view.layers.get(layer as usize);
+                let mut changed = Changed::default();
+                let below = table.and_then(|table| {
+                    let found = changed.read(self, &route.steps, |info| table.find_at(info));
+                    found.map(|position| position.and_then(|position| table.at(position)))
+                });
+                match below {
+                    Some(Some(route)) => self.follow(route, outcome),
+                    Some(None) => outcome.status = Some(404),
+                    None => outcome.status = Some(400),
+                }
+            }
+            Destination::Broken(_) => {}
+        }
+    }
+
+    /// Middlewares with what they are.
+    fn defined(&self, names: &[String]) -> Vec<String> {
+        let defined = names.iter().map(|name| match api::steps::defined(self.view, name) {
+            Some(definition) => format!("{name} {definition}"),
+            None => name.clone(),
+        });
+        defined.collect()
+    }
+}
+
+impl Outcome {
+    pub(super) fn answered(status: u16) -> Self {
+        Self { status: Some(status), ..Self::default() }
+    }
+
+    /// Adds what a service makes of its part.
+    fn spread(&mut self, view: &View, service: ServiceId, part: u64, depth: u32) {
+        let Some(node) = service_of(view, service).filter(|_| depth > 0) else { return };
+        let below = depth - 1;
+        match &node.kind {
+            NodeKind::Balancer { turns, servers, .. } => {
+                for (at, share) in shares(turns, part) {
+                    let Some(server) = servers.get(usize::from(at)) else { continue };
+                    *self.shares.entry(name_of(view, server)).or_default() += share;
+                }
+            }
+            NodeKind::Weighted { turns, services } => {
+                for (at, share) in shares(turns, part) {
+                    let Some(service) = services.get(usize::from(at)) else { continue };
+                    self.spread(view, *service, share, below);
+                }
+            }
+            NodeKind::Failover { main, fallback, side, .. } => match side {
+                Side::Main => self.spread(view, *main, part, below),
+                Side::Fallback => self.spread(view, *fallback, part, below),
+                Side::Neither => {}
+            },
+            NodeKind::Mirroring(mirroring) => {
+                for mirror in &mirroring.mirrors {
+                    let name = service_of(view, mirror.service).map_or("", |node| &node.name);
+                    self.mirrors.insert(name.to_owned(), mirror.percent);
+                }
+                self.spread(view, mirroring.main, part, below);
+            }
+            NodeKind::Internal(internal) => {
+                *self.shares.entry(format!("{internal:?}").to_lowercase()).or_default() += part;
+            }
+            NodeKind::Unavailable(_) => {}
+        }
+    }
+}
+
+/// What each member of a rotation gets of `part`.
+fn shares(turns: &Turns, part: u64) -> BTreeMap<u16, u64> {
+    let turns = turns.rotation.turns();
+    let mut counts = BTreeMap::new();
+    turns.iter().for_each(|turn| *counts.entry(*turn).or_default() += 1_u64);
+    counts.values_mut().for_each(|count| *count = *count * part / turns.len() as u64);
+    counts
+}
+
+/// A child by name and uplink, another server by its URL.
+fn name_of(view: &View, server: &ServerNode) -> String {
+    let child = server.uplink.as_ref().and_then(|uplink| {
+        let child = view.children.get(usize::from(uplink.child.0))?;
+        Some(format!("{} of {}", uplink.name, child.name))
+    });
+    child.unwrap_or_else(|| server.url.to_string())
+}
