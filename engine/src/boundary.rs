@@ -219,6 +219,7 @@ pub struct Deadline {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Holdings {
     pub small_pages: u32,
+    pub middle_pages: u32,
     pub large_pages: u32,
     /// Bytes of all pages in existence, free or held.
     pub page_bytes: u64,

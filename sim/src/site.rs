@@ -544,6 +544,7 @@ fn deafens(limits: &Limits) -> bool {
 fn starve(chance: &mut Stream, limits: &mut Limits) {
     limits.clients_max = *chance.pick(&[2, 1, 4]);
     limits.upstreams_max = *chance.pick(&[3, 2, 1]);
+    limits.middle_pages_max = *chance.pick(&[1, 0, 2]);
     limits.large_pages_max = *chance.pick(&[2, 1, 4]);
     limits.streams_max = *chance.pick(&[1, 0]);
 }

@@ -40,6 +40,7 @@ impl Worker {
     pub(super) fn count_holdings(&self) -> Holdings {
         Holdings {
             small_pages: self.pool.held(PageSize::Small),
+            middle_pages: self.pool.held(PageSize::Middle),
             large_pages: self.pool.held(PageSize::Large),
             page_bytes: self.pool.resident_bytes(),
             head_bytes: self.grown_bytes,

@@ -264,6 +264,7 @@ fn a_mirror_without_a_page_is_not_given_up_for_itself() {
             upstreams_max: 2,
             streams_max: 0,
             small_page_bytes: 16,
+            middle_pages_max: 0,
             large_page_bytes: 128,
             large_pages_max,
             idle_large_pages: large_pages_max,

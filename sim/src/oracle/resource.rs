@@ -12,9 +12,11 @@ const EACH_BYTES: u64 = 1_024;
 pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
     let small_max = u64::from(limits.small_pages_max());
     let pages_max = small_max * u64::from(limits.small_page_bytes)
+        + u64::from(limits.middle_pages_max) * u64::from(limits.middle_page_bytes)
         + u64::from(limits.large_pages_max) * u64::from(limits.large_page_bytes);
     let parts = [
         ("small pages", u64::from(held.small_pages), small_max),
+        ("middle pages", u64::from(held.middle_pages), limits.middle_pages_max.into()),
         ("large pages", u64::from(held.large_pages), limits.large_pages_max.into()),
         ("bytes of pages", held.page_bytes, pages_max),
         ("bytes of heads", held.head_bytes, limits.grown_head_bytes.into()),
@@ -34,9 +36,9 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
 
 /// R1, and rule 8 of the contract: whether a machine that has finished holds nothing any more.
 pub fn is_empty(held: &Holdings) -> bool {
-    let Holdings { small_pages, large_pages, head_bytes, clients, upstreams, exchanges, .. } = held;
-    (*small_pages, *large_pages, *head_bytes) == (0, 0, 0)
-        && (*clients, *upstreams, *exchanges) == (0, 0, 0)
+    let pages = [held.small_pages, held.middle_pages, held.large_pages];
+    let things = [held.clients, held.upstreams, held.exchanges];
+    pages == [0; 3] && things == [0; 3] && held.head_bytes == 0
 }
 
 #[cfg(test)]
@@ -51,6 +53,7 @@ mod tests {
         assert!(excess(&Holdings { clients: 3, ..held }, &limits).is_some());
         assert!(excess(&Holdings { head_bytes: 101, ..held }, &limits).is_some());
         assert!(excess(&Holdings { small_pages: u32::MAX, ..held }, &limits).is_some());
+        assert!(excess(&Holdings { middle_pages: u32::MAX, ..held }, &limits).is_some());
         assert!(excess(&Holdings { page_bytes: 1 << 40, ..held }, &limits).is_some());
         let many = Holdings { exchanges: u32::MAX, ..held };
         assert!(excess(&many, &limits).is_some());
@@ -60,5 +63,6 @@ mod tests {
     fn a_page_that_nobody_gave_back_is_noticed() {
         assert!(is_empty(&Holdings { page_bytes: 9, ..Holdings::default() }));
         assert!(!is_empty(&Holdings { large_pages: 1, ..Holdings::default() }));
+        assert!(!is_empty(&Holdings { middle_pages: 1, ..Holdings::default() }));
     }
 }
