@@ -67,7 +67,7 @@ impl Case {
             Self { name: "idle", shape: Shape::Idle, connections: 8_000, ..small },
             Self { name: "TLS 128 B", wire: Wire::Tls, ..small },
             Self { name: "TLS handshake", shape: Shape::Fresh, wire: Wire::Tls, ..small },
-            Self { name: "TLS 1 MiB", wire: Wire::Tls, ..closed("", 1 << 20, 8) },
+            Self { wire: Wire::Tls, ..closed("TLS 1 MiB", 1 << 20, 8) },
             Self { name: "HTTP/2 128 B", wire: Wire::Http2, ..streams },
             Self { name: "hop 128 B", field: Field::Pairs, ..small },
         ]

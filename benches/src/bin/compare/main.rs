@@ -7,7 +7,11 @@
 //!
 //! `cargo run --release -p benches --bin compare -- [--rounds N] [--case NAME] [--peer NAME]
 //! [--seconds S]`. With `--features glommio` the same machines on glommio are a peer of their own.
+//!
+//! `compare attacks [SECONDS]` shows a client's latency beside one that attacks instead.
 
+mod attacker;
+mod attacks;
 mod cases;
 mod frames;
 #[cfg(feature = "glommio")]
@@ -61,6 +65,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "glommio")]
         Some("glommio") => glommio::run(&words[1..]),
         Some("load") => load::run(&words[1..]),
+        Some("attacker") => attacker::run(&words[1..]),
+        Some("attacks") => attacks::run(&words[1..]),
         _ => options(&words).and_then(|options| compare(&options)),
     };
     match result {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Proxies run here; origin and load on the other.
 pub(crate) const PROXY_CPU: &str = "0";
-const LOAD_CPU: &str = "1";
+pub(crate) const LOAD_CPU: &str = "1";
 
 /// How long connections rest before what they hold is counted.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -127,7 +127,7 @@ impl Drop for Process {
 pub(crate) struct Peer {
     pub(crate) kind: Kind,
     processes: Vec<Process>,
-    ports: Ports,
+    pub(crate) ports: Ports,
 }
 
 impl Peer {
@@ -274,7 +274,7 @@ impl Peer {
         sum
     }
 
-    fn memory(&self) -> u64 {
+    pub(crate) fn memory(&self) -> u64 {
         self.pids().into_iter().map(proc::anonymous_bytes).sum()
     }
 
@@ -308,7 +308,7 @@ pub(crate) fn free_port() -> Result<u16, String> {
     Ok(listener.local_addr().map_err(|error| error.to_string())?.port())
 }
 
-fn itself() -> Result<String, String> {
+pub(crate) fn itself() -> Result<String, String> {
     let path = std::env::current_exe().map_err(|error| error.to_string())?;
     Ok(path.display().to_string())
 }

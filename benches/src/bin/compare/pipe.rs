@@ -41,7 +41,7 @@ impl Pipe {
                 return Ok(());
             }
             self.read_wire().await?;
-            self.open_wire()?;
+            self.open_wire(&mut Vec::new())?;
         }
     }
 
@@ -70,14 +70,11 @@ impl Pipe {
             return self.receive_clear(into).await;
         }
         let before = into.len();
-        loop {
-            self.take_plain(into)?;
-            if into.len() > before {
-                return Ok(());
-            }
+        while into.len() == before {
             self.read_wire().await?;
-            self.open_wire()?;
+            self.open_wire(into)?;
         }
+        Ok(())
     }
 
     async fn receive_clear(&mut self, into: &mut Vec<u8>) -> Result<()> {
@@ -94,15 +91,6 @@ impl Pipe {
         self.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(protocol))
     }
 
-    fn take_plain(&mut self, into: &mut Vec<u8>) -> Result<()> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
-        match tls.reader().read_to_end(into) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn read_wire(&mut self) -> Result<()> {
         let mut wire = std::mem::take(&mut self.wire);
         wire.clear();
@@ -111,12 +99,17 @@ impl Pipe {
         if result? == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    fn open_wire(&mut self) -> Result<()> {
+    /// Opens what was read last, piece by piece: a session holds little that nobody takes.
+    fn open_wire(&mut self, into: &mut Vec<u8>) -> Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         let mut rest = self.wire.as_slice();
         while !rest.is_empty() {
             tls.read_tls(&mut rest)?;
             tls.process_new_packets().map_err(Error::other)?;
+            match tls.reader().read_to_end(into) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
         }
         Ok(())
     }

@@ -79,7 +79,11 @@ http:
     all: {{rule: 'PathPrefix(`/`)', service: origin}}
     secure: {{rule: 'PathPrefix(`/`)', service: origin, tls: {{}}}}
   services:
-    origin: {{loadBalancer: {{servers: [{{url: 'http://127.0.0.1:{origin}'}}]}}}}
+    origin:
+      loadBalancer: {{serversTransport: wide, servers: [{{url: 'http://127.0.0.1:{origin}'}}]}}
+  serversTransports:
+    # As many as the others are told to keep.
+    wide: {{maxIdleConnsPerHost: 1024}}
 tls:
   stores: {{default: {{defaultCertificate: {{certFile: '{certificate}', keyFile: '{key}'}}}}}}
 "
