@@ -110,6 +110,10 @@ impl Session {
     /// Takes bytes as they arrived and hands out what they decrypt to. After a refusal there may be
     /// last words to write.
     pub fn feed(&mut self, mut wire: &[u8], sink: &mut Sink<'_>) -> Result<(), Trouble> {
+        // Whoever took leave before both sides agreed waits for nothing any more.
+        if self.notified && !self.is_ready() {
+            return Ok(());
+        }
         while !wire.is_empty() && !self.failed {
             let fed = match &mut self.state {
                 State::Greeting { .. } => self.greet(&mut wire, sink),

@@ -94,8 +94,8 @@ impl Worker {
         if client.requests == 0 && conn.stream.is_none() && client.partial.begins_h2(front.bytes())
         {
             let taken = client.partial.len();
-            self.start_session(id, taken);
-            return Reading::Moved;
+            let started = self.start_session(id, taken);
+            return if started { Reading::Moved } else { Reading::Starved };
         }
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
         let bounds = Bounds {

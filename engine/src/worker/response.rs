@@ -254,7 +254,9 @@ impl Worker {
         let id = exchange.upstream.expect("an answered exchange has its connection");
         let from = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         let streams = from.stream.is_some();
-        let bare = streams && from.wire.eof && from.wire.inbox.is_empty();
+        // Trailers may have come in one read with the head, and are still to be passed on.
+        let trailed = from.stream.as_ref().is_some_and(|stream| !stream.came.is_empty());
+        let bare = streams && !trailed && from.wire.eof && from.wire.inbox.is_empty();
         exchange.phase = if tunnel { Phase::Tunnel } else { Phase::Relaying };
         if streams && !tunnel && exchange.asking.upgrade.is_some() {
             // The tunnel that was asked for will not be: nothing more is said on its stream.

@@ -46,12 +46,13 @@ pub(super) fn is_preface(first: &[u8]) -> bool {
 
 impl Worker {
     /// The client speaks HTTP/2; so many bytes of its preface were taken for the start of a head.
-    pub(super) fn start_session(&mut self, id: ConnId, taken: usize) {
+    /// False if there was no page to greet it with: the connection is to be lost.
+    pub(super) fn start_session(&mut self, id: ConnId, taken: usize) -> bool {
         self.mark(Mark::SessionOpened);
         self.idle_clients.remove(id.slot);
         let now = self.now;
-        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
-        let Role::Client(client) = &mut conn.role else { return };
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return false };
+        let Role::Client(client) = &mut conn.role else { return false };
         self.grown_bytes -= client.partial.len() as u64;
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
         let bounds = Bounds {
@@ -65,7 +66,7 @@ impl Worker {
         let Ok(mut link) = Link::new(link::Role::Server, bounds, now, outbox, &self.pool) else {
             client.partial.clear();
             self.on_no_page(id);
-            return;
+            return false;
         };
         link.skip_preface(taken);
         let (entry, peer, opened) = (client.entry, client.peer, client.opened);
@@ -81,6 +82,7 @@ impl Worker {
         conn.role = Role::Session(Box::new(session));
         conn.wire.clear_deadlines();
         self.touch(id);
+        true
     }
 
     /// Reads what came. Its streams are settled afterwards in the order of their frames.
