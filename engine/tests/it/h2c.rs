@@ -192,6 +192,19 @@ fn an_error_that_is_all_trailers_stays_so() {
 }
 
 #[test]
+fn trailers_that_come_with_the_head_of_an_empty_answer_are_passed_on() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, [hello(), get(1, "/")].concat());
+    let server = Server::new(&mut pair);
+    let answer = [head(1, &[(":status", "200")]), ended(head(1, &[("grpc-status", "5")]))];
+    pair.send(server.end, answer.concat());
+    let bytes = pair.got_bytes(client);
+    assert_eq!(Ear::default().hear(&bytes), ["1 head :status=200", "1 head grpc-status=5 end"]);
+    pair.nothing_more();
+}
+
+#[test]
 fn a_client_that_cancels_cancels_the_call() {
     let mut pair = Pair::new(&plan());
     let client = pair.open();
