@@ -156,6 +156,10 @@ impl Control {
     fn on_job(&mut self, job: JobId, answer: Answer, now: Time) {
         let task = self.jobs.remove(&job);
         debug_assert!(task.is_some(), "{job:?} was not asked for");
+        if self.life != Life::Running {
+            // Nothing begins any more for which an address or a file would be needed.
+            return;
+        }
         match (task, answer) {
             (Some(Task::Resolve(host)), Answer::Resolved(answer)) => {
                 self.on_resolved(&host, answer, now);

@@ -1,10 +1,11 @@
 //! Polling children.
 
 use super::desk::{Desk, Host, ok, status};
+use engine::base::id::JobId;
 use engine::base::limits::ControlLimits;
 use engine::base::mark::Mark;
 use engine::base::time::Span;
-use engine::boundary::Input;
+use engine::boundary::{Answer, Input};
 use engine::config::fixed::{
     Authority, Child, Fixed, IdleConns, Multicluster, OnStale, Scheme, Transport,
 };
@@ -390,4 +391,21 @@ fn a_resolver_that_never_answers_does_not_hold_up_the_end() {
     assert!(!desk.finished);
     desk.run_secs(10);
     assert!(desk.finished);
+}
+
+#[test]
+fn an_address_that_is_learned_while_draining_begins_nothing() {
+    for secs in [0, 10] {
+        let mut desk = Desk::new(parent(vec![child("east", "east.example:80")]));
+        desk.host("10.0.0.1:80", Host::Silent);
+        desk.mute_resolver = true;
+        desk.run_secs(1);
+        let by = desk.now + Span::secs(10);
+        desk.input(Input::Drain { by });
+        desk.run_secs(secs);
+        let answer = Answer::Resolved(Ok(vec![[10, 0, 0, 1].into()]));
+        desk.input(Input::Job { job: JobId(0), answer });
+        assert!(desk.finished && desk.dials.is_empty(), "{:?}", desk.dials);
+        assert_eq!(desk.open_conns(), 0);
+    }
 }
