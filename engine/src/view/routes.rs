@@ -65,6 +65,10 @@ impl RouteTable {
         self.by_name.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.next as usize - self.free.len()
+    }
+
     /// The first route in order whose rule matches: highest priority first, then by name.
     pub fn find(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
         self.find_at(request).and_then(|at| self.at(at))
@@ -83,7 +87,7 @@ impl RouteTable {
     }
 
     /// All routes with their rules, best first.
-    pub fn rules(&self) -> impl ExactSizeIterator<Item = (&Rule, &Arc<Route>)> {
+    pub fn rules(&self) -> impl Iterator<Item = (&Rule, &Arc<Route>)> {
         let entries = self.entries.iter();
         let mut all: Vec<_> = entries.map(|entry| (&*entry.rule, &entry.route)).collect();
         all.sort_by_key(|(_, route)| (Reverse(route.priority), &route.name));

@@ -2,11 +2,10 @@
 //! combination of what their rules name, and the answers compared.
 
 use super::documents::Documents;
-use super::scenario::Scenario;
 use super::stage::Stage;
 use engine::base::prng::Prng;
 use engine::base::time::Time;
-use engine::rule::{HostPattern, Matcher, Node, Rule};
+use engine::rule::{HostPattern, Matcher, Node};
 use engine::view::{Offer, View};
 use engine::worker::explain::{Ask, Outcome, WHOLE, outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,9 +148,7 @@ impl Side {
     /// # Errors
     /// If it never comes to a view.
     pub fn of(documents: &Documents) -> Result<Self, String> {
-        let mut stage = Stage::new(documents, &Scenario::default(), 1, 0);
-        stage.found(documents);
-        stage.settle();
+        let stage = Stage::settled(documents);
         let view = stage.processes[0].view.clone().ok_or("the parent has no view")?;
         Ok(Self { view, now: stage.net.now })
     }
@@ -195,7 +192,7 @@ impl Atoms {
         };
         for view in views {
             let under = view.layers.iter().flat_map(|table| table.rules());
-            under.for_each(|(rule, _)| atoms.add_rule(rule));
+            under.for_each(|(rule, _)| atoms.add(rule.ast()));
             for entry in &view.entries {
                 let Offer::Routes(clear) = &entry.offer else { continue };
                 let tables =
@@ -205,7 +202,7 @@ impl Atoms {
                     let mut any = false;
                     for (rule, _) in rules.filter(|(_, route)| !route.internal) {
                         any = true;
-                        atoms.add_rule(rule);
+                        atoms.add(rule.ast());
                     }
                     if any {
                         put(&mut atoms.entries, (entry.settings.name.clone(), secure));
@@ -214,10 +211,6 @@ impl Atoms {
             }
         }
         atoms
-    }
-
-    fn add_rule(&mut self, rule: &Rule) {
-        self.add(rule.ast());
     }
 
     fn add(&mut self, node: &Node) {

@@ -2,11 +2,9 @@
 //! found one another and nothing is wrong.
 
 use super::documents::Documents;
-use super::scenario::Scenario;
 use super::stage::Stage;
 use engine::worker::explain::{Ask, explain};
 use serde_json::Value;
-use std::net::IpAddr;
 
 /// What one process makes of the request.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,9 +20,7 @@ pub struct Stop {
 /// # Errors
 /// What cannot be asked of a process; the stops before it are lost.
 pub fn stops(documents: &Documents, ask: &Ask) -> Result<Vec<Stop>, String> {
-    let mut stage = Stage::new(documents, &Scenario::default(), 1, 0);
-    stage.found(documents);
-    stage.settle();
+    let stage = Stage::settled(documents);
     let mut stops = Vec::new();
     let (mut process, mut ask) = (0, ask.clone());
     // A tree is no deeper than it has processes.
@@ -66,10 +62,6 @@ fn next(
     further.entry.clone_from(&entry.name);
     // What is simulated speaks clear text from process to process.
     further.secure = false;
-    further.from = parent_ip(stage, process);
+    further.from = stage.processes[process].ip;
     Some((child, further))
-}
-
-fn parent_ip(stage: &Stage, process: usize) -> IpAddr {
-    stage.processes[process].ip
 }

@@ -179,6 +179,14 @@ impl Stage {
         stage
     }
 
+    /// A world in which everybody has found one another, if they can, and nothing is wrong.
+    pub(super) fn settled(documents: &Documents) -> Self {
+        let mut stage = Self::new(documents, &Scenario::default(), 1, 0);
+        stage.found(documents);
+        stage.settle();
+        stage
+    }
+
     /// Everything begins that the documents describe, and the children that they do not.
     pub fn found(&mut self, documents: &Documents) {
         self.processes = documents.processes.iter().map(Process::new).collect();

@@ -202,7 +202,7 @@ impl Asked<'_> {
         let Some(table) = table_of(self.view, self.entry, table) else { return };
         let best = found.and_then(|found| table.at(found.position));
         told.insert("routes".to_owned(), verdicts(table, info, best));
-        let left_out = table.rules().len().saturating_sub(ROUTES_MAX);
+        let left_out = table.len().saturating_sub(ROUTES_MAX);
         told.insert("routesLeftOut".to_owned(), json!(left_out));
     }
 
