@@ -1,5 +1,6 @@
 //! The driver over real sockets.
 
+mod agreement;
 mod authority;
 mod command;
 mod examples;
