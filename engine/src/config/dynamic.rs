@@ -7,6 +7,9 @@ mod routers;
 mod services;
 mod tls;
 
+pub use middlewares::BUILT as MIDDLEWARES;
+pub use services::KINDS as SERVICES;
+
 pub(super) use routers::{SYNTAXES, observed};
 pub(super) use services::statuses;
 pub(super) use tls::router_tls;

@@ -26,7 +26,7 @@ pub mod typed;
 pub mod users;
 
 pub use check::{Part, between, between_others, between_routers, check, part};
-pub use dynamic::{Reading, dynamic, dynamic_as};
+pub use dynamic::{MIDDLEWARES, Reading, SERVICES, dynamic, dynamic_as};
 pub use report::json;
 pub use sources::{file_flag, search_paths};
 pub use startup::{Startup, fixed, fixed_from_env, fixed_from_file, fixed_from_flags};

@@ -28,6 +28,16 @@ pub struct Documents {
     pub processes: Vec<Written>,
 }
 
+impl Documents {
+    /// The same, where entry points speak no TLS.
+    pub(super) fn in_the_clear(&self) -> Self {
+        let mut all = self.clone();
+        let entries = all.processes.iter_mut().flat_map(|it| &mut it.fixed.entry_points);
+        entries.for_each(|entry| entry.tls = None);
+        all
+    }
+}
+
 /// Endings of configuration files.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
 

@@ -3,6 +3,8 @@
 
 use super::documents::Documents;
 use super::stage::Stage;
+use engine::base::time::Time;
+use engine::view::View;
 use engine::worker::explain::{Ask, explain};
 use serde_json::Value;
 
@@ -14,27 +16,52 @@ pub struct Stop {
     pub told: Value,
 }
 
-/// Asks the parent, then whoever it would send the request to as long as that is a process of the
-/// documents.
+/// The processes of documents, found and at rest: they can be asked any number of times.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    documents: &'a Documents,
+    stage: Stage,
+}
+
+impl<'a> Settled<'a> {
+    pub fn new(documents: &'a Documents) -> Self {
+        Self { documents, stage: Stage::settled(documents) }
+    }
+
+    /// What the process of this number made of its documents, and when it is.
+    pub fn view(&self, process: usize) -> Option<(&View, Time)> {
+        let view = self.stage.processes.get(process)?.view.as_ref()?;
+        Some((view, self.stage.net.now))
+    }
+
+    /// Asks the parent, then whoever it would send the request to as long as that is a process of
+    /// the documents.
+    ///
+    /// # Errors
+    /// What cannot be asked of a process; the stops before it are lost.
+    pub fn stops(&self, ask: &Ask) -> Result<Vec<Stop>, String> {
+        let mut stops = Vec::new();
+        let (mut process, mut ask) = (0, ask.clone());
+        // A tree is no deeper than it has processes.
+        for _ in 0..self.documents.processes.len() {
+            let place = self.stage.processes[process].place;
+            let (view, now) = self.view(process).ok_or("a process has no view")?;
+            let told = explain(view, now, &ask)?;
+            let next = next(self.documents, &self.stage, process, &ask, &told);
+            stops.push(Stop { place: self.stage.places[place].name.clone(), told });
+            let Some((child, further)) = next else { break };
+            (process, ask) = (child, further);
+        }
+        Ok(stops)
+    }
+}
+
+/// As [`Settled::stops`], for one request.
 ///
 /// # Errors
-/// What cannot be asked of a process; the stops before it are lost.
+/// What cannot be asked.
 pub fn stops(documents: &Documents, ask: &Ask) -> Result<Vec<Stop>, String> {
-    let stage = Stage::settled(documents);
-    let mut stops = Vec::new();
-    let (mut process, mut ask) = (0, ask.clone());
-    // A tree is no deeper than it has processes.
-    for _ in 0..documents.processes.len() {
-        let place = stage.processes[process].place;
-        let view = stage.processes[process].view.clone();
-        let view = view.ok_or("a process has no view")?;
-        let told = explain(&view, stage.net.now, &ask)?;
-        let next = next(documents, &stage, process, &ask, &told);
-        stops.push(Stop { place: stage.places[place].name.clone(), told });
-        let Some((child, further)) = next else { break };
-        (process, ask) = (child, further);
-    }
-    Ok(stops)
+    Settled::new(documents).stops(ask)
 }
 
 /// The child that is sent the request, if it is one of the processes, and what it is sent.

@@ -13,6 +13,7 @@ use engine::config::fixed::{Fixed, Scheme};
 use engine::control::Control;
 use engine::view::View;
 use engine::view::stats::Stats;
+use engine::view::status::Health;
 use engine::worker::{Setup, Worker};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -54,14 +55,13 @@ impl Process {
         let mut fixed = written.fixed.clone();
         // What it costs to log is not foreseen, and the lines would be nobody's.
         fixed.access_log = None;
-        // Handshakes are not foreseen either: what would be encrypted goes in the clear.
+        // Handshakes are not foreseen either: between processes all goes in the clear.
         let children = fixed.multicluster.iter_mut().flat_map(|it| &mut it.children);
         children.for_each(|child| {
             child.address.scheme = Scheme::Http;
             child.transport.tls = None;
         });
-        let entries = fixed.entry_points.iter_mut().chain(&mut fixed.uplink_entry_points);
-        entries.for_each(|entry| entry.tls = None);
+        fixed.uplink_entry_points.iter_mut().for_each(|entry| entry.tls = None);
         if fixed.tieline.instance.is_empty() {
             fixed.tieline.instance.clone_from(&written.file);
         }
@@ -265,7 +265,9 @@ impl Stage {
                     .children
                     .iter()
                     .all(|child| child.phase == engine::view::status::ChildPhase::Fresh);
+                let checked = view.status.servers.iter().all(|it| it.health == Health::Up);
                 read && polled
+                    && checked
                     && view
                         .children
                         .iter()

@@ -29,7 +29,8 @@ const ALLOWED_PPM: u64 = 1_000;
 /// Plays one run.
 pub fn simulate(documents: &Documents, scenario: &Scenario, options: Options) -> Report {
     let mut stage = Stage::new(documents, scenario, options.seed, options.rate);
-    stage.found(documents);
+    // Clients speak clear text.
+    stage.found(&documents.in_the_clear());
     let settled = stage.settle();
     // Polls and probes have their rhythm, and clients come at any beat of it.
     let beat = Span::from_nanos(stage.chance.below(CALM.nanos()));

@@ -16,7 +16,8 @@ use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
 use crate::config::typed::{Middleware, MiddlewareKind};
 
-const BUILT: &[&str] = &[
+/// Kinds that this version has.
+pub const BUILT: &[&str] = &[
     "addPrefix",
     "basicAuth",
     "buffering",

@@ -15,7 +15,7 @@ use crate::config::typed::{
 };
 use std::ops::RangeInclusive;
 
-const KINDS: [&str; 5] =
+pub const KINDS: [&str; 5] =
     ["loadBalancer", "weighted", "failover", "mirroring", "highestRandomWeight"];
 
 pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Service> {

@@ -95,8 +95,8 @@ impl Ask {
         format!("{scheme}://{}{}", self.authority, self.target)
     }
 
-    /// Where the request comes in: as named, or at the port of the URL, or at the first entry point
-    /// that has routes for such clients.
+    /// Where the request comes in: as named, or at the port of the URL, which may be that of its
+    /// scheme, or at the first entry point that has routes for such clients.
     pub(super) fn entry_of(&self, view: &View) -> Result<EntryId, String> {
         let named = |name: &str| {
             let found = view.entries.iter().find(|entry| entry.settings.name == name);
@@ -110,7 +110,8 @@ impl Ask {
             return named(&self.entry).map(|entry| entry.id);
         }
         let port = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let at_port = view.entries.iter().find(|entry| Some(entry.settings.address.port()) == port);
+        let port = port.unwrap_or(if self.secure { 443 } else { 80 });
+        let at_port = view.entries.iter().find(|entry| entry.settings.address.port() == port);
         let offers = |entry: &&std::sync::Arc<crate::view::EntryView>| match &entry.offer {
             Offer::Routes(_) if self.secure => {
                 entry.secure.as_ref().is_some_and(|side| side.routes.iter().next().is_some())

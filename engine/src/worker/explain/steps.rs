@@ -2,6 +2,7 @@
 //! it is said by what they decide.
 
 use super::Asked;
+use crate::config::typed::Aim;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Memory, Step, Verdict, judge, path};
 use crate::view::Route;
@@ -19,7 +20,10 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
         Step::AddPrefix(_) => ("addPrefix", None),
         Step::ReplacePath(_) => ("replacePath", None),
         Step::ReplacePathRegex(_) => ("replacePathRegex", None),
-        Step::Redirect(_) => ("redirect", None),
+        Step::Redirect(redirect) => match redirect.aim {
+            Aim::Scheme { .. } => ("redirectScheme", None),
+            Aim::Regex(_) => ("redirectRegex", None),
+        },
         Step::AllowList(_) => ("ipAllowList", None),
         Step::Encoded(_) => ("encodedCharacters", None),
         Step::Headers(_) => ("headers", None),
