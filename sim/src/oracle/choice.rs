@@ -31,6 +31,9 @@ struct Line<'a> {
     service: Option<Cow<'a, str>>,
     #[serde(rename = "DownstreamStatus")]
     status: u16,
+    /// None if no server answered.
+    #[serde(rename = "OriginStatus", default)]
+    origin_status: Option<u16>,
     #[serde(rename = "RequestMethod", borrow)]
     method: Cow<'a, str>,
     #[serde(rename = "RequestPath", borrow)]
@@ -128,6 +131,13 @@ impl Choices {
         let told = |name: &str| line.choices.iter().any(|at| at.service == name);
         if let Some(service) = line.service.as_ref().filter(|name| !told(name)) {
             self.note_untold(service, gateway);
+            if (line.status, line.origin_status) == (503, None)
+                && let Some(text) = nobody_problem(service, view)
+            {
+                net.verdict.add(Oracle::C1, net.now, || {
+                    format!("503 at {service}, epoch {}: {text}", view.epoch)
+                });
+            }
         }
         let probe = line.probe.as_ref().and_then(|text| text.parse::<ProbeId>().ok());
         let sent = probe.and_then(|id| seen.ledger.get(id)?.head_sent);
@@ -383,6 +393,24 @@ fn kept_by(node: &ServiceNode, cookies: &str, view: &View) -> Option<usize> {
         | NodeKind::Unavailable(_) => return None,
     };
     (known != Known::Down).then_some(member)
+}
+
+/// A walk that ends where a service has chosen nobody is right only if nobody below it takes turns,
+/// or if no side of a failover is up. That the turns are the right ones is judged with each view.
+fn nobody_problem(service: &str, view: &View) -> Option<String> {
+    let node = view.services.iter().find(|node| *node.name == *service);
+    let Some(node) = node else { return Some("no such service in that view".into()) };
+    match &node.kind {
+        NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => {
+            let turns = turns.rotation.turns();
+            (!turns.is_empty()).then(|| format!("members {turns:?} take turns"))
+        }
+        NodeKind::Failover { side, .. } => {
+            (*side != Side::Neither).then(|| format!("side {side:?} serves"))
+        }
+        NodeKind::Mirroring(_) | NodeKind::Internal(_) => Some("it always has somebody".into()),
+        NodeKind::Unavailable(_) => None,
+    }
 }
 
 fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {
