@@ -33,15 +33,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
                     .await?
             }
             None if text.contains("transfer-encoding: chunked") => {
-                // The cases send no trailers and nothing that looks like the last chunk.
-                until(&mut stream, &mut bytes, |bytes| {
-                    if bytes.starts_with(b"0\r\n\r\n") {
-                        Some(5)
-                    } else {
-                        find(bytes, b"\r\n0\r\n\r\n")
-                    }
-                })
-                .await?
+                until(&mut stream, &mut bytes, last_chunk).await?
             }
             None => 0,
         };
@@ -64,6 +56,13 @@ async fn until(
             return None;
         }
     }
+}
+
+/// The cases send nothing in chunks that looks like the last one.
+fn last_chunk(bytes: &[u8]) -> Option<usize> {
+    let at = if bytes.starts_with(b"0\r\n") { 3 } else { find(bytes, b"\r\n0\r\n")? };
+    // The empty line is behind the trailers, if there are any.
+    find(&bytes[at - 2..], b"\r\n\r\n").map(|count| at - 2 + count)
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {

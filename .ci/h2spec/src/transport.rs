@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -14,12 +14,18 @@ use tokio_rustls::client::TlsStream;
 /// The name that requests ask for and that the certificate is made out to.
 pub const HOST: &str = "localhost";
 
+/// A connection as bytes.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
+
 pub trait Transport {
     type Io: IntoHalves;
     const SECURE: bool;
 
     fn port(&self) -> u16;
     async fn connect(&self) -> Self::Io;
+    async fn bytes(&self) -> Box<dyn Bytes>;
 }
 
 pub struct Clear {
@@ -73,6 +79,10 @@ impl Transport for Clear {
     async fn connect(&self) -> TcpStream {
         dial(self.address).await
     }
+
+    async fn bytes(&self) -> Box<dyn Bytes> {
+        Box::new(self.connect().await)
+    }
 }
 
 impl Secure {
@@ -101,6 +111,10 @@ impl Transport for Secure {
         let stream = self.connector.connect(name, stream).await.expect("a handshake");
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "HTTP/2 is agreed");
         Session(stream)
+    }
+
+    async fn bytes(&self) -> Box<dyn Bytes> {
+        Box::new(self.connect().await.0)
     }
 }
 
