@@ -106,6 +106,11 @@ fn template(text: &str) -> Option<At> {
         })
 }
 
+/// What is asked of a dynamic document, for a report that listens.
+pub(super) fn outline(report: &Report, root: &Value) {
+    read_root(report, root, &mut Definitions::default());
+}
+
 /// From a tree that no file holds.
 #[cfg(test)]
 pub(super) fn from_tree(report: &Report, root: &Value) -> Dynamic {

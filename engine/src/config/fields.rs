@@ -4,6 +4,7 @@
 
 use super::document::{At, Entry, Kind, Scalar, Value};
 use super::duration;
+use super::outline::{ANY_NAME, Form, NOTHING};
 use super::report::Report;
 use crate::base::diag::Diagnostic;
 use crate::base::nearest::nearest;
@@ -50,8 +51,54 @@ impl<'d> Fields<'d> {
             entries,
             asked: RefCell::default(),
         };
+        report.hear(path, |_| {});
         fields.report_repeated();
         Some(fields)
+    }
+
+    /// Tells a listening report what `key` is taken for.
+    fn hear(&self, key: &'static str, form: impl FnOnce() -> Form) {
+        self.report.hear(&self.path, |mapping| {
+            mapping.key(key, form());
+        });
+    }
+
+    /// A key of the dialect that whoever reads it refuses.
+    pub(crate) fn refuses(&self, key: &'static str) {
+        self.hear(key, || Form::Unsupported);
+    }
+
+    /// A key that has to be there.
+    pub(crate) fn requires(&self, key: &'static str) {
+        self.report.hear(&self.path, |mapping| mapping.key(key, Form::Anything).required = true);
+    }
+
+    /// Reports `key` unless it is there.
+    pub(crate) fn demand(&self, key: &'static str, text: &str) -> bool {
+        self.demand_with_help(key, text, "")
+    }
+
+    pub(crate) fn demand_with_help(&self, key: &'static str, text: &str, help: &str) -> bool {
+        self.requires(key);
+        let there = self.present(key);
+        if !there {
+            self.error_with_help(key, "missing", text, help);
+        }
+        there
+    }
+
+    /// Whoever listens is shown each of several keys, of which a document has one; otherwise
+    /// nothing happens.
+    pub(crate) fn each_alternative(&self, keys: &[&'static str], read: impl Fn(&'static str)) {
+        if !self.report.listens() {
+            return;
+        }
+        for key in keys {
+            self.report.hear(&self.path, |mapping| {
+                mapping.key(key, Form::Anything).alternative = true;
+            });
+            read(key);
+        }
     }
 
     fn report_repeated(&self) {
@@ -66,6 +113,7 @@ impl<'d> Fields<'d> {
 
     fn entry(&self, key: &'static str) -> Option<&'d Entry> {
         self.asked.borrow_mut().push(key);
+        self.hear(key, || Form::Anything);
         self.entries
             .iter()
             .find(|entry| entry.key.eq_ignore_ascii_case(key) && !entry.value.is_null())
@@ -122,6 +170,7 @@ impl<'d> Fields<'d> {
     }
 
     pub(crate) fn scalar(&self, key: &'static str) -> Option<(At, &'d Scalar)> {
+        self.hear(key, || Form::Text);
         let entry = self.entry(key)?;
         match &entry.value.kind {
             Kind::Scalar(scalar) => Some((entry.value.at, scalar)),
@@ -149,15 +198,18 @@ impl<'d> Fields<'d> {
     }
 
     pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
+        self.hear(key, || Form::Flag);
         self.parsed(key, flag)
     }
 
     pub(crate) fn span(&self, key: &'static str) -> Option<Span> {
+        self.hear(key, || Form::Span);
         self.parsed(key, |text| duration::span(text).map_err(str::to_owned))
     }
 
     /// A length of time above zero.
     pub(crate) fn lasting(&self, key: &'static str) -> Option<Span> {
+        self.hear(key, || Form::Span);
         self.parsed(key, |text| match duration::span(text) {
             Ok(Span::ZERO) => Err("it must be above 0".to_owned()),
             other => other.map_err(str::to_owned),
@@ -165,16 +217,38 @@ impl<'d> Fields<'d> {
     }
 
     pub(crate) fn number(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.hear(key, || Form::Number(range.clone()));
         self.parsed(key, |text| number(text, range))
     }
 
     /// One of a few words, in any case.
-    pub(crate) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(
+        &self,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        self.hear(key, || Form::Word(words.iter().map(|(word, _)| *word).collect()));
         self.parsed(key, |text| word(text, words))
+    }
+
+    /// The same, where an empty text says what its absence says.
+    pub(crate) fn word_or_empty<T: Copy>(
+        &self,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        self.hear(key, || {
+            let words = words.iter().map(|(word, _)| *word);
+            Form::Word(words.chain([""]).collect())
+        });
+        let parse =
+            |text: &str| if text.is_empty() { Ok(None) } else { word(text, words).map(Some) };
+        self.parsed(key, parse).flatten()
     }
 
     /// Texts of a list, or of one value split at commas.
     pub(crate) fn texts(&self, key: &'static str) -> Option<Vec<(At, &'d str)>> {
+        self.hear(key, || Form::Texts);
         let entry = self.entry(key)?;
         let path = self.path_of(key);
         let items = match &entry.value.kind {
@@ -205,6 +279,10 @@ impl<'d> Fields<'d> {
     /// Members of a list with their paths; a mapping with the keys `0`, `1`, … is a list too, as
     /// an environment has no brackets.
     pub(crate) fn list(&self, key: &'static str) -> Option<Vec<(String, &'d Value)>> {
+        self.hear(key, || Form::List);
+        if self.report.listens() {
+            return Some(vec![(format!("{}[0]", self.path_of(key)), &NOTHING)]);
+        }
         let entry = self.entry(key)?;
         self.items_of(&entry.value, &self.path_of(key))
     }
@@ -225,6 +303,10 @@ impl<'d> Fields<'d> {
     }
 
     pub(crate) fn section(&self, key: &'static str) -> Option<Self> {
+        self.hear(key, || Form::Section);
+        if self.report.listens() {
+            return Self::open(self.report, &self.path_of(key), &NOTHING);
+        }
         let entry = self.entry(key)?;
         let mut section = Self::open(self.report, &self.path_of(key), &entry.value)?;
         section.at = entry.at;
@@ -250,6 +332,11 @@ impl<'d> Fields<'d> {
 
     /// Members of a mapping from names to anything. A repeated name is reported; the first stays.
     pub(crate) fn named(&self, key: &'static str) -> Vec<Named<'d>> {
+        self.hear(key, || Form::Named);
+        if self.report.listens() {
+            let path = join(&self.path_of(key), ANY_NAME);
+            return vec![Named { name: ANY_NAME, at: self.at, path, value: &NOTHING }];
+        }
         let Some(entry) = self.entry(key) else { return Vec::new() };
         let path = self.path_of(key);
         let entries: &[Entry] = match &entry.value.kind {
@@ -274,6 +361,10 @@ impl<'d> Fields<'d> {
 
     /// Names to texts, for header fields.
     pub(crate) fn pairs(&self, key: &'static str) -> Vec<(At, String, String)> {
+        if self.report.listens() {
+            self.hear(key, || Form::Pairs);
+            return Vec::new();
+        }
         let mut pairs = Vec::new();
         for member in self.named(key) {
             match &member.value.kind {
@@ -291,6 +382,7 @@ impl<'d> Fields<'d> {
     /// Keys of the dialect that this version reads over; each is reported if it is there.
     pub(crate) fn without_effect(&self, keys: &[&'static str]) {
         for key in keys {
+            self.hear(key, || Form::NoEffect);
             if self.entry(key).is_some() {
                 self.warning(key, "no-effect", "this is not supported yet and has no effect");
             }
@@ -300,6 +392,7 @@ impl<'d> Fields<'d> {
     /// Keys of the dialect that must not be read over: what they ask for is not built yet.
     pub(crate) fn unsupported(&self, keys: &[&'static str]) {
         for key in keys {
+            self.hear(key, || Form::Unsupported);
             if self.has(key) {
                 self.error(key, "unsupported", "this is not supported by this version");
             }
@@ -309,6 +402,9 @@ impl<'d> Fields<'d> {
     /// Keys that may be there and change nothing.
     pub(crate) fn accept(&self, keys: &[&'static str]) {
         self.asked.borrow_mut().extend_from_slice(keys);
+        for key in keys {
+            self.hear(key, || Form::Anything);
+        }
     }
 
     /// Reports every key that nobody asked for.

@@ -1,9 +1,11 @@
 //! Where the problems of one document are collected.
 
 use super::document::At;
+use super::outline::Mapping;
 use super::typed::Place;
 use crate::base::diag::{Diagnostic, Severity};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// More problems than this are one more: somebody has to read them.
@@ -14,6 +16,8 @@ const PROBLEMS_MAX: usize = 1_000;
 pub(crate) struct Report {
     file: Arc<str>,
     found: RefCell<Vec<Diagnostic>>,
+    /// Mappings by path, while there is no document and only questions are heard.
+    outline: Option<RefCell<BTreeMap<String, Mapping>>>,
 }
 
 /// A point in a report: what was found after it belongs to one definition.
@@ -22,7 +26,27 @@ pub(crate) struct Mark(usize);
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.into(), found: RefCell::default() }
+        Self { file: file.into(), found: RefCell::default(), outline: None }
+    }
+
+    /// For readers that are asked what they would ask.
+    pub(super) fn listening() -> Self {
+        Self { outline: Some(RefCell::default()), ..Self::new("") }
+    }
+
+    pub(super) fn listens(&self) -> bool {
+        self.outline.is_some()
+    }
+
+    /// Hears a question about the mapping at `path`.
+    pub(super) fn hear(&self, path: &str, question: impl FnOnce(&mut Mapping)) {
+        if let Some(outline) = &self.outline {
+            question(outline.borrow_mut().entry(path.to_owned()).or_default());
+        }
+    }
+
+    pub(super) fn into_outline(self) -> BTreeMap<String, Mapping> {
+        self.outline.map(RefCell::into_inner).unwrap_or_default()
     }
 
     pub(crate) fn error(&self, code: &'static str, at: At, path: &str, text: impl Into<String>) {

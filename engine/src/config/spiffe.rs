@@ -70,10 +70,9 @@ fn files(fields: Fields<'_>) -> Option<Source> {
     let mut bundles: Vec<(TrustDomain, Vec<Pem>)> = Vec::new();
     for (path, value) in fields.list("bundles").unwrap_or_default() {
         let Some(member) = Fields::open(fields.report, &path, value) else { continue };
-        if !member.present("trustDomain") {
-            member.error("trustDomain", "missing", "a bundle is of a trust domain");
-        }
+        member.demand("trustDomain", "a bundle is of a trust domain");
         let domain = member.parsed("trustDomain", TrustDomain::parse);
+        member.requires("caFiles");
         let roots = pems(&member, "caFiles");
         if roots.is_empty() {
             member.error("caFiles", "missing", "a bundle has certificates of those who sign");
@@ -84,6 +83,7 @@ fn files(fields: Fields<'_>) -> Option<Source> {
         member.close();
         bundles.extend(domain.map(|domain| (domain, roots)));
     }
+    fields.requires("bundles");
     if bundles.is_empty() && !fields.present("bundles") {
         let help = "bundles: [{trustDomain: example.org, caFiles: [/certs/bundle.pem]}]";
         let text = "without a bundle nobody can be verified";

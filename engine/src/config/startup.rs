@@ -62,6 +62,13 @@ pub fn fixed(
     (fixed, diagnostics)
 }
 
+/// What is asked of a static document, for a report that listens.
+pub(super) fn outline(report: &Report, root: &Value) {
+    if let Some(root) = Fields::open(report, "", root) {
+        read(&root);
+    }
+}
+
 fn finish(report: Report, root: Option<&Value>, is_file: bool) -> Startup {
     let mut fixed = Fixed::default();
     if let Some(root) = root.and_then(|root| Fields::open(&report, "", root)) {

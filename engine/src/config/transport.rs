@@ -81,6 +81,8 @@ fn peers(fields: &Fields<'_>) -> Vec<San> {
         let Some(member) = Fields::open(fields.report, &path, value) else { continue };
         let kind = member.word("type", &[("URI", true), ("DNSName", false)]);
         let name = member.text("value").unwrap_or_default();
+        member.requires("type");
+        member.requires("value");
         if name.is_empty() || !member.present("type") {
             member.report.error("missing", value.at, &path, "a name has a type and a value");
         }
@@ -113,6 +115,7 @@ fn pairs(fields: &Fields<'_>, key: &'static str) -> Vec<KeyPair> {
 /// `certFile` and `keyFile`.
 pub(super) fn pair(fields: &Fields<'_>) -> Option<KeyPair> {
     let pem = |key: &'static str| {
+        fields.requires(key);
         let text = fields.text(key).filter(|text| !text.is_empty());
         if text.is_none() {
             fields.error(key, "missing", "a certificate has a certFile and a keyFile");

@@ -23,6 +23,7 @@ mod pools;
 mod refusals;
 mod rotation;
 mod routing;
+mod schema;
 mod secure;
 mod secure_servers;
 mod shed;

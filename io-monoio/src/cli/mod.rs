@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod fetch;
 mod run;
+mod schema;
 mod settings;
 mod simulate;
 mod status;
@@ -24,6 +25,7 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
        tieline diff OLD NEW [--max-change=5%] [--seed=N] [--json]
        tieline explain [DIR|FILE... | --url=URL] --request='GET https://host/path'
                        [-H 'Name: value'] [--from=IP] [--entryPoint=NAME] [--json]
+       tieline schema static|dynamic
        tieline status [--json] [--url=URL]
        tieline healthcheck [--url=URL | the flags of run]
        tieline demo [--once]
@@ -40,6 +42,7 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   explain      Tell where a request would go and why, of documents or of a running instance: routes
                that match or do not, middlewares, services, health, whose turn it is, and what
                would have to change.
+  schema       Print the JSON Schema of a kind of documents, for editors.
   status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
   healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
   demo         A parent, two children and their origins in one process, to play with. With --once:
@@ -66,6 +69,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "demo" => demo::run(rest),
         "diff" => diff::run(rest),
         "explain" => explain::run(rest),
+        "schema" => schema::run(rest),
         "simulate" => simulate::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),

@@ -140,6 +140,18 @@ fn check_says_everything_and_tells_errors_by_its_exit_code() {
 }
 
 #[test]
+fn schemas_are_printed_for_editors() {
+    for (kind, root) in [("static", "entryPoints"), ("dynamic", "http")] {
+        let output = tieline(&["schema", kind]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert!(schema["properties"][root]["properties"].is_object(), "{kind} has {root}");
+    }
+    assert_eq!(tieline(&["schema"]).status.code(), Some(64));
+}
+
+#[test]
 fn healthcheck_and_status_ask_a_running_instance() {
     let port = free_port();
     let flags = [

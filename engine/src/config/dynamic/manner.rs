@@ -6,7 +6,7 @@ use crate::config::typed::{Manner, SameSite, Server, StickyCookie, Strategy, Wei
 
 /// Of a `loadBalancer` with this qualified name.
 pub(super) fn of_balancer(fields: &Fields<'_>, service: &str, servers: &[Server]) -> Manner {
-    let strategy = fields.parsed("strategy", strategy).unwrap_or_default();
+    let strategy = fields.word_or_empty("strategy", &Strategy::ALL).unwrap_or_default();
     let weighty = |server: &Server| !matches!(server.weight, Weight::ZERO | Weight::ONE);
     if strategy == Strategy::P2c && servers.iter().any(weighty) {
         let text = "p2c does not look at weights: only 0 means something, no new requests";
@@ -20,20 +20,10 @@ pub(super) fn of_weighted(fields: &Fields<'_>, service: &str) -> Manner {
     Manner { strategy: Strategy::Wrr, sticky: sticky(fields, service) }
 }
 
-/// Empty is the default, as in the dialect.
-fn strategy(text: &str) -> Result<Strategy, String> {
-    if text.is_empty() {
-        return Ok(Strategy::Wrr);
-    }
-    crate::config::fields::word(text, &Strategy::ALL)
-}
-
 fn sticky(fields: &Fields<'_>, service: &str) -> Option<StickyCookie> {
     let sticky = fields.section("sticky")?;
-    if !sticky.present("cookie") {
-        let text = "sessions stick by a cookie";
-        sticky.error_with_help("cookie", "missing", text, "cookie: {} is one with all defaults");
-    }
+    let text = "sessions stick by a cookie";
+    sticky.demand_with_help("cookie", text, "cookie: {} is one with all defaults");
     let cookie = sticky.section("cookie").map(|fields| cookie(fields, service));
     sticky.close();
     cookie
@@ -43,7 +33,7 @@ fn cookie(fields: Fields<'_>, service: &str) -> StickyCookie {
     let defaults = StickyCookie::default();
     let chosen = fields.text("name").filter(|name| !name.is_empty());
     let secure = fields.flag("secure").unwrap_or(defaults.secure);
-    let same_site = fields.parsed("sameSite", same_site).flatten();
+    let same_site = fields.word_or_empty("sameSite", &SameSite::ALL);
     if same_site == Some(SameSite::None) && !secure {
         let text = "browsers refuse a cookie with sameSite none that is not secure";
         fields.warning("sameSite", "refused-cookie", text);
@@ -74,13 +64,6 @@ fn default_name(service: &str) -> String {
 fn sanitised(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^`|~".contains(c);
     name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
-}
-
-fn same_site(text: &str) -> Result<Option<SameSite>, String> {
-    match text {
-        "" => Ok(None),
-        text => crate::config::fields::word(text, &SameSite::ALL).map(Some),
-    }
 }
 
 fn path(text: &str) -> Result<String, String> {

@@ -73,13 +73,21 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
 
 fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
     let known = || BUILT.iter().chain(LATER).copied();
-    let set: Vec<&str> = known().filter(|kind| fields.present(kind)).collect();
+    let set: Vec<&'static str> = known().filter(|kind| fields.present(kind)).collect();
     for entry in fields.unasked() {
         let text = format!("there is no middleware `{}`", entry.key);
         let problem = Diagnostic::error("unknown-key", fields.path_of(&entry.key), text);
         fields.report.add(entry.at, problem.help(suggestion(&entry.key, known())));
     }
-    match set.as_slice() {
+    fields.each_alternative(BUILT, |kind| drop(of_kind(fields, &[kind])));
+    for kind in LATER {
+        fields.refuses(kind);
+    }
+    of_kind(fields, &set)
+}
+
+fn of_kind(fields: &Fields<'_>, set: &[&'static str]) -> Option<MiddlewareKind> {
+    match set {
         ["addPrefix"] => fields.section("addPrefix").map(paths::add_prefix),
         ["stripPrefix"] => fields.section("stripPrefix").map(paths::strip_prefix),
         ["stripPrefixRegex"] => fields.section("stripPrefixRegex").map(paths::strip_prefix_regex),
@@ -131,6 +139,7 @@ fn one_kind(fields: &Fields<'_>) -> Option<MiddlewareKind> {
 }
 
 fn chain(fields: Fields<'_>) -> MiddlewareKind {
+    fields.requires("middlewares");
     let names = fields.strings("middlewares").unwrap_or_default();
     if names.is_empty() {
         fields.error("middlewares", "missing", "a chain names middlewares");

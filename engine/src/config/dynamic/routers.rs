@@ -117,10 +117,8 @@ fn settings_of_the_uplink(fields: &Fields<'_>, rule: &str) {
 fn read_rule(fields: &Fields<'_>, router: &mut Router, usual: Syntax) {
     router.syntax = fields.word("ruleSyntax", &SYNTAXES).unwrap_or(usual);
     let Some((at, scalar)) = fields.scalar("rule") else {
-        if !fields.present("rule") {
-            let help = "a rule that takes every request is PathPrefix(`/`)";
-            fields.error_with_help("rule", "missing", "a router has a rule", help);
-        }
+        let help = "a rule that takes every request is PathPrefix(`/`)";
+        fields.demand_with_help("rule", "a router has a rule", help);
         return;
     };
     router.rule_text.clone_from(&scalar.text);

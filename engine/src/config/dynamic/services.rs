@@ -50,7 +50,12 @@ impl Read {
 
 fn one_kind(fields: &Fields<'_>, name: &str) -> Option<Read> {
     let set: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
-    match set.as_slice() {
+    fields.each_alternative(&KINDS, |kind| drop(of_kind(fields, name, &[kind])));
+    of_kind(fields, name, &set)
+}
+
+fn of_kind(fields: &Fields<'_>, name: &str, set: &[&str]) -> Option<Read> {
+    match set {
         ["loadBalancer"] => fields.section("loadBalancer").map(|own| balancer(own, name)),
         ["weighted"] => fields.section("weighted").map(|own| weighted(own, name)),
         ["failover"] => fields.section("failover").map(failover),
@@ -130,9 +135,7 @@ fn server(fields: Fields<'_>) -> Option<Server> {
     let preserve_path = fields.flag("preservePath").unwrap_or(false);
     let weight = weight(&fields);
     fields.without_effect(&["fenced"]);
-    if !fields.present("url") {
-        fields.error("url", "missing", "a server has a url");
-    }
+    fields.demand("url", "a server has a url");
     let parsed = fields.parsed("url", server_url);
     fields.close();
     let (url, Url { authority, path }) = parsed?;
@@ -173,6 +176,7 @@ fn weight(fields: &Fields<'_>) -> Weight {
 
 /// A reference that must be there.
 pub(super) fn reference(fields: &Fields<'_>, key: &'static str) -> String {
+    fields.requires(key);
     let name = fields.text(key).unwrap_or_default();
     if name.is_empty() {
         fields.error(key, "missing", format!("{key} names a service"));
@@ -208,6 +212,7 @@ fn over_services(fields: Fields<'_>, manner: Manner) -> Read {
         fields.close();
         Some(child)
     });
+    fields.requires("services");
     if services.is_empty() && members_out == 0 {
         let text = format!("a {} service names other services", manner.kind());
         fields.error("services", "missing", text);
@@ -230,10 +235,8 @@ fn failover(fields: Fields<'_>) -> Read {
 
 fn failover_errors(fields: Fields<'_>) -> FailoverErrors {
     let status = statuses(&fields, "status");
-    if !fields.present("status") {
-        let text = "name the statuses that send a request to the fallback";
-        fields.error_with_help("status", "missing", text, "for example [\"500-504\"]");
-    }
+    let text = "name the statuses that send a request to the fallback";
+    fields.demand_with_help("status", text, "for example [\"500-504\"]");
     let replay = fields.section("tieline").map(|own| {
         let replay = own.flag("replayNonIdempotent").unwrap_or(false);
         own.close();

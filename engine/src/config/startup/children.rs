@@ -114,10 +114,8 @@ fn child(outer: &Fields<'_>, member: &Named<'_>) -> Option<Child> {
 }
 
 fn address(fields: &Fields<'_>) -> Option<Url> {
-    if !fields.present("address") {
-        let help = "for example http://child.example.com:9443";
-        fields.error_with_help("address", "missing", "a child has an address", help);
-    }
+    let help = "for example http://child.example.com:9443";
+    fields.demand_with_help("address", "a child has an address", help);
     let url = fields.parsed("address", Url::parse)?;
     if !matches!(url.path.as_str(), "" | "/") {
         let text = format!("the path {} is not used", url.path);
@@ -143,6 +141,7 @@ fn on_stale(fields: Fields<'_>) -> Option<OnStale> {
     ];
     let policy = fields.word("policy", &words);
     let (after, over) = (fields.span("after"), fields.lasting("over"));
+    fields.requires("policy");
     if !fields.present("policy") {
         let problem = Diagnostic::error("missing", fields.path_of("policy"), "name a policy");
         fields.report.add(fields.at, problem.help("keep, demote, decay or withdraw"));

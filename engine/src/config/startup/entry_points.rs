@@ -84,14 +84,7 @@ fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<En
         fields.report.error("bad-name", member.at, &member.path, text);
     }
     let address = fields.parsed("address", listen_addr);
-    if !fields.present("address") {
-        fields.error_with_help(
-            "address",
-            "missing",
-            "an entry point has an address",
-            "for example \":80\"",
-        );
-    }
+    fields.demand_with_help("address", "an entry point has an address", "for example \":80\"");
     let unspecified = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     let mut entry = EntryPoint::new(member.name, address.unwrap_or(unspecified));
     entry.as_default = fields.flag("asDefault").unwrap_or(false);
@@ -237,6 +230,7 @@ fn redirection(outer: Fields<'_>) -> Option<Redirection> {
         permanent: fields.flag("permanent").unwrap_or(true),
         priority: fields.number("priority", i64::MIN..=i64::MAX).unwrap_or(i64::MAX - 1),
     };
+    fields.requires("to");
     if redirection.to.is_empty() {
         let help = "the name of an entry point, or a port such as :443";
         fields.error_with_help("to", "missing", "a redirection says where to", help);

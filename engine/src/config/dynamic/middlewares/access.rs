@@ -17,9 +17,7 @@ pub(super) fn redirect_regex(fields: Fields<'_>) -> Option<MiddlewareKind> {
 
 pub(super) fn redirect_scheme(fields: Fields<'_>) -> Option<MiddlewareKind> {
     let scheme = fields.word("scheme", &SCHEMES);
-    if !fields.present("scheme") {
-        fields.error("scheme", "missing", "redirectScheme has a scheme");
-    }
+    fields.demand("scheme", "redirectScheme has a scheme");
     let port = fields.number("port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
     let permanent = fields.flag("permanent").unwrap_or(false);
     fields.close();
@@ -44,6 +42,7 @@ pub(super) fn ip_white_list(fields: Fields<'_>) -> MiddlewareKind {
 }
 
 fn list(fields: Fields<'_>, status: u16) -> MiddlewareKind {
+    fields.requires("sourceRange");
     let ranges = ranges(&fields, "sourceRange");
     if ranges.is_empty() {
         let text = "the list has at least one range; empty, nobody would pass";

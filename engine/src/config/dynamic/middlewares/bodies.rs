@@ -11,9 +11,7 @@ const KIB: u64 = 1024;
 
 pub(super) fn retry(fields: Fields<'_>) -> MiddlewareKind {
     let attempts = fields.number("attempts", 1..=100).and_then(|n| u32::try_from(n).ok());
-    if !fields.present("attempts") {
-        fields.error("attempts", "missing", "retry says how many attempts there are");
-    } else if attempts == Some(1) {
+    if fields.demand("attempts", "retry says how many attempts there are") && attempts == Some(1) {
         fields.warning("attempts", "no-effect", "the first attempt is one: nothing is sent again");
     }
     let off = fields.flag("disableRetryOnNetworkError").unwrap_or(false);
@@ -54,10 +52,8 @@ pub(super) fn buffering(fields: Fields<'_>) -> MiddlewareKind {
 
 pub(super) fn errors(fields: Fields<'_>) -> MiddlewareKind {
     let status = statuses(&fields, "status");
-    if !fields.present("status") {
-        let text = "errors names the statuses that are replaced";
-        fields.error_with_help("status", "missing", text, "for example [\"500-599\"]");
-    }
+    let text = "errors names the statuses that are replaced";
+    fields.demand_with_help("status", text, "for example [\"500-599\"]");
     let mut rewrites = Vec::new();
     for (at, key, text) in fields.pairs("statusRewrites") {
         let path = join(&fields.path_of("statusRewrites"), &key);

@@ -7,9 +7,7 @@ use crate::config::typed::{CircuitBreaker, MiddlewareKind};
 
 pub(super) fn circuit_breaker(fields: Fields<'_>) -> Option<MiddlewareKind> {
     let expression = fields.parsed("expression", Condition::parse);
-    if !fields.present("expression") {
-        fields.error("expression", "missing", "circuitBreaker has an expression");
-    }
+    fields.demand("expression", "circuitBreaker has an expression");
     let span = |key, default| fields.lasting(key).unwrap_or(default);
     let (check_period, fallback, recovery) = (
         span("checkPeriod", Span::millis(100)),

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 pub(super) fn forward_auth(fields: Fields<'_>) -> MiddlewareKind {
     let url = fields.parsed("address", Url::parse);
-    if !fields.present("address") {
-        fields.error("address", "missing", "forwardAuth has the address of who decides");
-    }
+    fields.demand("address", "forwardAuth has the address of who decides");
     let mut transport = Transport::default();
     if let Some(section) = fields.section("tls") {
         transport.tls = Some(Arc::new(client_tls(&section)));

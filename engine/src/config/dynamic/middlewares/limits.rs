@@ -28,9 +28,7 @@ pub(super) fn rate_limit(fields: Fields<'_>) -> MiddlewareKind {
 
 pub(super) fn in_flight_req(fields: Fields<'_>) -> MiddlewareKind {
     let amount = fields.number("amount", 1..=i64::MAX).and_then(|n| u64::try_from(n).ok());
-    if !fields.present("amount") {
-        fields.error("amount", "missing", "inFlightReq has an amount");
-    }
+    fields.demand("amount", "inFlightReq has an amount");
     let source = source(&fields, Source::Host);
     fields.close();
     MiddlewareKind::InFlightReq(InFlight { amount: amount.unwrap_or(1), source })

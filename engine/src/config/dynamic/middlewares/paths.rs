@@ -7,14 +7,13 @@ use crate::rule::{Pattern, Replacement};
 
 pub(super) fn add_prefix(fields: Fields<'_>) -> MiddlewareKind {
     let prefix = fields.parsed("prefix", path_text).unwrap_or_default();
-    if !fields.present("prefix") {
-        fields.error("prefix", "missing", "addPrefix has a prefix");
-    }
+    fields.demand("prefix", "addPrefix has a prefix");
     fields.close();
     MiddlewareKind::AddPrefix { prefix }
 }
 
 pub(super) fn strip_prefix(fields: Fields<'_>) -> MiddlewareKind {
+    fields.requires("prefixes");
     let prefixes = fields.strings("prefixes").unwrap_or_default();
     if prefixes.is_empty() {
         fields.error("prefixes", "missing", "stripPrefix has prefixes");
@@ -38,6 +37,7 @@ fn path_text(text: &str) -> Result<String, String> {
 
 pub(super) fn strip_prefix_regex(fields: Fields<'_>) -> MiddlewareKind {
     let mut patterns = Vec::new();
+    fields.requires("regex");
     let texts = fields.texts("regex").unwrap_or_default();
     if texts.is_empty() {
         fields.error("regex", "missing", "stripPrefixRegex has expressions");
@@ -54,9 +54,7 @@ pub(super) fn strip_prefix_regex(fields: Fields<'_>) -> MiddlewareKind {
 
 pub(super) fn replace_path(fields: Fields<'_>) -> MiddlewareKind {
     let path = fields.parsed("path", path_text).unwrap_or_default();
-    if !fields.present("path") {
-        fields.error("path", "missing", "replacePath has a path");
-    }
+    fields.demand("path", "replacePath has a path");
     fields.close();
     MiddlewareKind::ReplacePath { path }
 }
@@ -76,9 +74,7 @@ pub(super) fn replace_path_regex(fields: Fields<'_>) -> Option<MiddlewareKind> {
 /// `regex` and `replacement`.
 pub(super) fn rewrite(fields: &Fields<'_>, kind: &str) -> Option<Rewrite> {
     for (key, article) in [("regex", "an expression"), ("replacement", "a replacement")] {
-        if !fields.present(key) {
-            fields.error(key, "missing", format!("{kind} has {article}"));
-        }
+        fields.demand(key, &format!("{kind} has {article}"));
     }
     let pattern = fields.parsed("regex", |text| Pattern::new(text.trim()));
     let text = fields.parsed("replacement", visible);
