@@ -40,6 +40,8 @@ const ELSEWHERE: &[Mark] = &[
     Mark::ConsultTimedOut,
     Mark::Consulted,
     Mark::CollectedNoMore,
+    Mark::Compressed,
+    Mark::CompressorsFull,
     Mark::ControlHandshakeRefused,
     Mark::ControlSpokeHttp2,
     Mark::ErrorPageAsked,

@@ -81,6 +81,8 @@ pub struct Limits {
     pub hops_max: u32,
     /// Passwords being compared at once: each takes a core for tens of milliseconds.
     pub proofs_max: u32,
+    /// Responses being compressed at once: each compressor takes up to some megabytes.
+    pub compressors_max: u32,
     /// Requests of one service that may be sent again before an answer is seen; every good answer
     /// allows for one more. So a service that fails now and then is helped, and one that fails
     /// altogether is not asked many times as much.
@@ -158,6 +160,7 @@ impl Default for Limits {
             service_depth: 16,
             hops_max: 8,
             proofs_max: 64,
+            compressors_max: 256,
             retries_stock: 500,
             retries_per_second: 10,
             consult_bytes: 1024 * 1024,

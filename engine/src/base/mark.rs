@@ -45,6 +45,8 @@ marks! {
     ConsultFailed "a request was refused because nobody said whether it may pass",
     ConsultRefused "another server refused a request",
     ConsultTimedOut "another server took too long to say whether a request may pass",
+    Compressed "a response was compressed",
+    CompressorsFull "a response was not compressed because enough others were",
     ContinueRelayed "a client was told to go on with its request",
     ControlHandshakeRefused "a poll or probe found no agreement on TLS",
     ControlNextAddress "a poll or probe went on to the next address of its host",

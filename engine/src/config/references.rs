@@ -177,7 +177,8 @@ impl Middlewares {
                 | MiddlewareKind::Headers(_)
                 | MiddlewareKind::Retry(_)
                 | MiddlewareKind::Buffering(_)
-                | MiddlewareKind::Errors(_) => steps.push(middleware),
+                | MiddlewareKind::Errors(_)
+                | MiddlewareKind::Compress(_) => steps.push(middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

@@ -3,6 +3,7 @@
 
 pub mod basic;
 pub mod breaker;
+pub mod compress;
 pub mod digest;
 mod errors;
 pub mod forward;
@@ -11,11 +12,12 @@ pub mod passing;
 pub mod path;
 pub mod rate;
 mod redirect;
+pub mod squeeze;
 pub mod words;
 
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
-use crate::config::typed::{AllowList, Buffering, Redirect, Retry, Rewrite};
+use crate::config::typed::{AllowList, Buffering, Compress, Redirect, Retry, Rewrite};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use breaker::Breaker;
@@ -51,6 +53,7 @@ pub enum Step {
     Retry(Arc<Retry>),
     Buffering(Arc<Buffering>),
     Errors(Arc<Pages>),
+    Compress(Arc<Compress>),
 }
 
 /// `inFlightReq` in one route.
@@ -69,7 +72,8 @@ impl Step {
             | Self::DigestAuth(_)
             | Self::ForwardAuth(_)
             | Self::Breaker(_)
-            | Self::Buffering(_) => true,
+            | Self::Buffering(_)
+            | Self::Compress(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -216,6 +220,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         | Step::ReplacePathRegex(_)
         | Step::Retry(_)
         | Step::Buffering(_)
-        | Step::Errors(_) => Verdict::Pass,
+        | Step::Errors(_)
+        | Step::Compress(_) => Verdict::Pass,
     }
 }

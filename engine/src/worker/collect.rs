@@ -127,10 +127,13 @@ impl Worker {
         bytes: &HeadBytes,
     ) -> bool {
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
-        let Some(limits) = exchange.buffering().filter(|_| exchange.client.is_some()) else {
+        if exchange.client.is_none() {
             return false;
-        };
-        let (most, max) = (limits.response_memory, limits.response_bytes_max);
+        }
+        let limits = exchange.buffering();
+        let most = limits.map_or(0, |limits| limits.response_memory);
+        let most = most.max(exchange.enough_to_compress(head));
+        let max = limits.and_then(|limits| limits.response_bytes_max);
         if head.framing.is_over() || head.framing == Framing::Tunnel {
             return false;
         }
@@ -143,7 +146,7 @@ impl Worker {
         if most == 0 || is_event_stream(head) {
             return false;
         }
-        let held = HeldBack { head: bytes.clone(), chunks: Vec::new(), bytes: 0 };
+        let held = HeldBack { head: bytes.clone(), chunks: Vec::new(), bytes: 0, enough: most };
         exchange.held = Some(Box::new(held));
         exchange.phase = Phase::Collecting;
         let id = exchange.upstream.expect("an answered exchange has its connection");
@@ -155,7 +158,7 @@ impl Worker {
     pub(super) fn collect_response(&mut self, key: Key) -> Turn {
         let room = self.room_to_keep();
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
-        let most = exchange.buffering().map_or(0, |limits| limits.response_memory);
+        let most = exchange.held.as_ref().map_or(0, |held| held.enough);
         let id = exchange.upstream.expect("a collecting exchange has its connection");
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");
         if !room || exchange.down.bytes >= most {
@@ -251,7 +254,7 @@ impl Exchange {
 }
 
 /// Whether the content is meant to be seen as it comes.
-fn is_event_stream(head: &ResponseHead<'_>) -> bool {
+pub(super) fn is_event_stream(head: &ResponseHead<'_>) -> bool {
     let kind = fields::first(head.fields, "content-type").unwrap_or_default();
     [&b"text/event-stream"[..], b"application/grpc"].iter().any(|streamed| {
         kind.get(..streamed.len()).is_some_and(|start| start.eq_ignore_ascii_case(streamed))

@@ -8,11 +8,12 @@ use crate::base::page::{Chunk, Slice};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::config::fixed::Scheme;
-use crate::config::typed::{Buffering, Retry};
+use crate::config::typed::{Buffering, Coding, Compress, Retry};
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
 use crate::service::middleware::forward::Grant;
+use crate::service::middleware::squeeze::Squeezer;
 use crate::service::middleware::{GAUGES_MAX, Pages, Told};
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
@@ -197,6 +198,21 @@ pub(super) struct HeldBack {
     pub(super) head: HeadBytes,
     pub(super) chunks: Vec<Chunk>,
     pub(super) bytes: u64,
+    /// This is enough of it.
+    pub(super) enough: u64,
+}
+
+/// A response that is compressed on its way.
+#[derive(Debug)]
+pub(super) struct Squeezing {
+    /// Gone once the content is over.
+    pub(super) squeezer: Option<Squeezer>,
+    /// Bytes that the client was sent.
+    pub(super) bytes: u64,
+    /// Nothing may wait in it for more to come.
+    pub(super) prompt: bool,
+    /// Something may wait in it.
+    pub(super) pending: bool,
 }
 
 /// The request as the client sent it.
@@ -303,6 +319,9 @@ pub(super) struct Exchange {
     pub(super) collects: bool,
     /// A response that is collected before it goes on.
     pub(super) held: Option<Box<HeldBack>>,
+    /// In what the client would like the response.
+    pub(super) coding: Option<Coding>,
+    pub(super) squeezing: Option<Box<Squeezing>>,
     /// Set once a page is fetched instead of an answer.
     pub(super) paging: Option<Box<Paging>>,
     /// Most that is kept of the body; nothing if nobody may need it.
@@ -382,6 +401,8 @@ impl Exchange {
             kept: None,
             collects: false,
             held: None,
+            coding: None,
+            squeezing: None,
             paging: None,
             kept_max: 0,
             replayed: 0,
@@ -423,6 +444,12 @@ impl Exchange {
         steps
             .filter_map(|step| if let Step::Retry(retry) = step { Some(retry) } else { None })
             .next()
+    }
+
+    /// The middleware that compresses; of several, the innermost.
+    pub(super) fn compress(&self) -> Option<&Arc<Compress>> {
+        let steps = self.route()?.steps.iter().rev();
+        steps.filter_map(|step| if let Step::Compress(it) = step { Some(it) } else { None }).next()
     }
 
     /// The middleware that collects bodies; of several, the innermost.

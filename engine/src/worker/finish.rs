@@ -101,6 +101,7 @@ impl Worker {
         self.leave_gauges(&mut exchange);
         exchange.forget_page();
         self.forget_held(&mut exchange);
+        self.forget_squeezing(&mut exchange);
         self.count_answer(&exchange);
         self.record(&exchange);
         Some(exchange)
@@ -176,7 +177,7 @@ impl Worker {
             ended: self.now,
             origin_took: exchange.origin_took,
             request_bytes: exchange.up.bytes,
-            response_bytes: exchange.down.bytes,
+            response_bytes: exchange.sent_bytes(),
             origin_bytes: if exchange.origin_status == 0 { 0 } else { exchange.down.bytes },
             status: exchange.status,
             origin_status: exchange.origin_status,

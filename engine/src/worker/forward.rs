@@ -313,6 +313,8 @@ impl Worker {
                 if eof {
                     self.release_upstream(key);
                     self.fail(key, 502);
+                } else {
+                    self.squeeze_out(key);
                 }
                 Turn::Enough
             }
@@ -331,6 +333,14 @@ impl Worker {
             self.collect(key, &chunk);
             return;
         }
+        if let Some(chunk) = self.squeezed(key, chunk) {
+            self.put_plain(key, chunk);
+        }
+    }
+
+    /// Puts content down as it is.
+    pub(super) fn put_plain(&mut self, key: Key, chunk: Chunk) {
+        let exchange = self.exchanges.get(key).expect("checked by the caller");
         let Some(id) = exchange.client else { return };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         if exchange.down.write(chunk, &mut conn.wire.outbox, &self.pool).is_err() {
@@ -340,6 +350,7 @@ impl Worker {
     }
 
     fn on_response_over(&mut self, key: Key) -> Turn {
+        self.end_squeezing(key);
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
         if let Some(errand) = &mut exchange.errand {
             errand.complete = true;

@@ -48,6 +48,7 @@ mod served;
 mod session;
 mod settle;
 mod shed;
+mod squeeze;
 mod sticky;
 mod stream;
 mod sweep;
@@ -121,6 +122,8 @@ pub struct Worker {
     switching: Vec<(Key, ServiceId)>,
     /// By `ServerId`: the last request to a passively checked server failed.
     failing: Vec<bool>,
+    /// Responses being compressed.
+    compressors: u32,
     /// By `ServiceId`: what may be sent again.
     budgets: Vec<Budget>,
     idle_clients: Queue,
@@ -212,6 +215,7 @@ impl Worker {
             concluded: Vec::new(),
             switching: Vec::new(),
             failing: Vec::new(),
+            compressors: 0,
             budgets: Vec::new(),
             idle_clients: Queue::default(),
             idle_upstreams: Queue::default(),

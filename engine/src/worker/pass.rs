@@ -16,6 +16,7 @@ use crate::http::target::Target;
 use crate::net::wire::Due;
 use crate::service::middleware::basic::Claim;
 use crate::service::middleware::breaker::Counted;
+use crate::service::middleware::compress;
 use crate::service::middleware::forward::Grant;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{AUTHORIZATION, Step, Verdict, judge, path};
@@ -123,6 +124,10 @@ impl Worker {
             let origin = passing.field("Origin").unwrap_or_default();
             asking.origin = range_in(asking.head.bytes(), origin);
             asking.secure |= passing.secure || headers.is_secure(passing);
+        }
+        if let Step::Compress(settings) = step {
+            let coding = compress::coding_for(settings, passing.head.fields);
+            exchange_of(&mut self.exchanges, key).coding = coding;
         }
         if let Step::Buffering(limits) = step {
             exchange_of(&mut self.exchanges, key).passed = at;

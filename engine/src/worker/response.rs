@@ -8,6 +8,7 @@ use super::fields::{self, Persist, framing_for};
 use super::key_of;
 use super::log::AccessLines;
 use super::retry::Cause;
+use super::squeeze;
 use super::sticky;
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
@@ -186,6 +187,8 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("an answered exchange exists");
         let head = &if tunnel { exchange.switched(head, on_stream) } else { exchange.paged(head) };
         let (framing, bare) = self.expect_content(key, head);
+        let came = *head;
+        let (head, framing, coding) = self.recode(key, &came, framing);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let Some(id) = exchange.client else { return };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
@@ -202,10 +205,14 @@ impl Worker {
         let out = &mut self.scratch.head;
         out.clear();
         let told = exchange.told();
-        let dated = fields::write_response(out, bytes.bytes(), head, steps, told, framing, persist);
+        let dated =
+            fields::write_response(out, bytes.bytes(), &head, steps, told, framing, persist);
         // RFC 9110 §6.6.1: whoever forwards a response without a date gives it one.
         if !dated && !tunnel {
             fields::extend_head(out, |out| out.extend_from_slice(self.date.line(now)));
+        }
+        if exchange.varies_by_coding(&came) {
+            fields::extend_head(out, |out| squeeze::put_fields(out, &came, coding));
         }
         if exchange.sets_cookie {
             fields::extend_head(out, |out| sticky::put_cookies(out, exchange));
@@ -217,7 +224,7 @@ impl Worker {
             exchange.sent_head = Some(out.as_slice().into());
         }
         let held = exchange.held.take();
-        let over = exchange.down.is_over() || bare;
+        let over = (exchange.down.is_over() || bare) && exchange.squeezing.is_none();
         let ends = over && !tunnel && held.as_ref().is_none_or(|held| held.bytes == 0);
         if conn.stream.is_some() {
             let out = std::mem::take(&mut self.scratch.head);

@@ -197,7 +197,7 @@ impl Worker {
         };
         let streams = self.streams(id);
         let most = if self.feeds_stream(conn) { self.limits.stream_bulk_pages } else { u32::MAX };
-        let pages = if streams { conn.wire.read_pages.max(1) } else { 1 };
+        let pages = if streams && !self.is_squeezed(id) { conn.wire.read_pages.max(1) } else { 1 };
         let pages = pages.min(u16::try_from(most.max(1)).unwrap_or(u16::MAX));
         if pages > 1
             && let Some(lent) = self.lend_many(pages)

@@ -22,6 +22,7 @@ pub const BUILT: &[&str] = &[
     "basicAuth",
     "buffering",
     "chain",
+    "compress",
     "circuitBreaker",
     "digestAuth",
     "encodedCharacters",
@@ -44,7 +45,6 @@ pub const BUILT: &[&str] = &[
 /// Kinds of the dialect that this version knows by name only.
 const LATER: &[&str] = &[
     "apiKey",
-    "compress",
     "contentType",
     "distributedRateLimit",
     "grpcWeb",
@@ -112,6 +112,7 @@ fn of_kind(fields: &Fields<'_>, set: &[&'static str]) -> Option<MiddlewareKind> 
         ["forwardAuth"] => fields.section("forwardAuth").map(forward::forward_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
+        ["compress"] => fields.section("compress").map(bodies::compress),
         ["errors"] => fields.section("errors").map(bodies::errors),
         ["buffering"] => fields.section("buffering").map(bodies::buffering),
         ["retry"] => fields.section("retry").map(bodies::retry),

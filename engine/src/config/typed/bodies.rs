@@ -73,6 +73,41 @@ pub struct ErrorPages {
     pub request_fields: Option<Vec<String>>,
 }
 
+/// `compress`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Compress {
+    /// Media types that stay as they are.
+    pub excluded: Vec<String>,
+    /// If there are any, only these are compressed.
+    pub included: Vec<String>,
+    /// Shorter responses stay as they are.
+    pub bytes_min: u64,
+    /// Best first.
+    pub encodings: Vec<Coding>,
+    /// For clients that do not say what they take.
+    pub default: Option<Coding>,
+}
+
+/// A content coding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    Gzip,
+    Brotli,
+    Zstd,
+}
+
+impl Coding {
+    pub const ALL: [Self; 3] = [Self::Gzip, Self::Brotli, Self::Zstd];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 const FACTOR_BITS: u32 = 30;
 const ONE: u64 = 1 << FACTOR_BITS;
 

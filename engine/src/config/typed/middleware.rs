@@ -1,6 +1,6 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::{Buffering, CircuitBreaker, ErrorPages, ForwardAuth, Place, Retry};
+use super::{Buffering, CircuitBreaker, Compress, ErrorPages, ForwardAuth, Place, Retry};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
@@ -43,6 +43,7 @@ pub enum MiddlewareKind {
     Retry(Retry),
     Buffering(Buffering),
     Errors(ErrorPages),
+    Compress(Compress),
     /// Qualified names.
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.

@@ -71,7 +71,8 @@ pub fn apply(
         | Step::Retry(_)
         | Step::Breaker(_)
         | Step::Buffering(_)
-        | Step::Errors(_) => Ok(()),
+        | Step::Errors(_)
+        | Step::Compress(_) => Ok(()),
     }
 }
 

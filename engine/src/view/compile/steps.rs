@@ -82,6 +82,7 @@ impl Compiler {
                 self.pages.push(service);
                 Step::Errors(Arc::new(Pages::new(pages.clone(), service)))
             }
+            MiddlewareKind::Compress(it) => Step::Compress(Arc::new(it.clone())),
             MiddlewareKind::Buffering(it) => Step::Buffering(Arc::new(it.clone())),
             MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
         })

@@ -2,7 +2,7 @@
 
 use super::services::{bytes, status_ranges};
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, ErrorPages, Retry};
+use crate::config::typed::{Buffering, Coding, Compress, ErrorPages, Retry};
 use serde_json::{Value, json};
 
 pub(super) fn retry(retry: &Retry) -> Value {
@@ -57,6 +57,22 @@ pub(super) fn errors(pages: &ErrorPages) -> Value {
     }
     if let Some(names) = &pages.request_fields {
         value["errorRequestHeaders"] = json!(names);
+    }
+    value
+}
+
+pub(super) fn compress(settings: &Compress) -> Value {
+    let names: Vec<&str> = settings.encodings.iter().map(|coding| coding.name()).collect();
+    let mut value = json!({ "minResponseBodyBytes": settings.bytes_min, "encodings": names });
+    if let Some(default) = settings.default {
+        value["defaultEncoding"] = json!(Coding::name(default));
+    }
+    let lists = [
+        ("excludedContentTypes", &settings.excluded),
+        ("includedContentTypes", &settings.included),
+    ];
+    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        value[key] = json!(list);
     }
     value
 }
@@ -118,6 +134,24 @@ mod tests {
                 "status": ["500-599", "404"], "service": "e@file", "query": "/{status}",
                 "statusRewrites": { "502-504": 503, "404": 200 },
                 "errorRequestHeaders": ["Accept"],
+            }),
+        );
+    }
+
+    #[test]
+    fn compressing() {
+        check(
+            "compress: {}",
+            "compress",
+            json!({ "minResponseBodyBytes": 1_024, "encodings": ["gzip", "br", "zstd"] }),
+        );
+        check(
+            "compress: {encodings: [br, gzip], defaultEncoding: gzip, minResponseBodyBytes: 9, \
+                excludedContentTypes: [text/css]}",
+            "compress",
+            json!({
+                "minResponseBodyBytes": 9, "encodings": ["br", "gzip"], "defaultEncoding": "gzip",
+                "excludedContentTypes": ["text/css"],
             }),
         );
     }

@@ -112,6 +112,7 @@ pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
             ("encodedCharacters", Value::Object(keys.collect()))
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
+        MiddlewareKind::Compress(settings) => ("compress", bodies::compress(settings)),
         MiddlewareKind::Errors(pages) => ("errors", bodies::errors(pages)),
         MiddlewareKind::Buffering(limits) => ("buffering", bodies::buffering(limits)),
         MiddlewareKind::Retry(policy) => ("retry", bodies::retry(policy)),

@@ -33,6 +33,7 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
         Step::Breaker(_) => ("circuitBreaker", Some("lets it pass unless its service fails")),
         Step::Retry(_) => ("retry", None),
         Step::Errors(_) => ("errors", None),
+        Step::Compress(_) => ("compress", None),
         Step::Buffering(_) => {
             ("buffering", Some("lets it pass once its body is here, unless too large"))
         }

@@ -5,6 +5,7 @@ mod access;
 mod auth;
 mod breaker;
 mod buffering;
+mod compress;
 mod forward;
 mod headers;
 mod limits;

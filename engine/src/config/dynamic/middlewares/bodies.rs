@@ -3,8 +3,8 @@
 use crate::base::time::Span;
 use crate::config::dynamic::health::is_token;
 use crate::config::dynamic::services::{body_bytes, reference, status_range, statuses};
-use crate::config::fields::{Fields, bad_value, join, number};
-use crate::config::typed::{Buffering, ErrorPages, MiddlewareKind, Retry};
+use crate::config::fields::{Fields, bad_value, join, number, word};
+use crate::config::typed::{Buffering, Coding, Compress, ErrorPages, MiddlewareKind, Retry};
 use crate::rule::Repeat;
 
 const KIB: u64 = 1024;
@@ -85,4 +85,50 @@ pub(super) fn errors(fields: Fields<'_>) -> MiddlewareKind {
     };
     fields.close();
     MiddlewareKind::Errors(pages)
+}
+
+pub(super) fn compress(fields: Fields<'_>) -> MiddlewareKind {
+    let words = Coding::ALL.map(|coding| (coding.name(), coding));
+    let mut encodings = Vec::new();
+    let given = fields.texts("encodings").unwrap_or_default();
+    let nothing = given.is_empty();
+    for (at, text) in given {
+        match word(text, &words) {
+            Ok(coding) => encodings.push(coding),
+            Err(wanted) => {
+                bad_value(fields.report, at, &fields.path_of("encodings"), text, &wanted);
+            }
+        }
+    }
+    if !fields.present("encodings") {
+        encodings = Coding::ALL.to_vec();
+    } else if nothing {
+        fields.error("encodings", "missing", "name encodings, or leave the key out");
+    }
+    let default = fields.word("defaultEncoding", &words);
+    if let Some(default) = default.filter(|default| !encodings.contains(default)) {
+        let text = format!("{} is not among the encodings", default.name());
+        fields.error("defaultEncoding", "conflict", text);
+    }
+    let list = |key| fields.strings(key).unwrap_or_default();
+    let (excluded, included) = (list("excludedContentTypes"), list("includedContentTypes"));
+    if !excluded.is_empty() && !included.is_empty() {
+        let text = "types are excluded or included, not both";
+        fields.error("includedContentTypes", "conflict", text);
+    }
+    for (key, list) in [("excludedContentTypes", &excluded), ("includedContentTypes", &included)] {
+        if let Some(wrong) = list.iter().find(|it| it.split('/').count() != 2) {
+            fields.error(key, "bad-value", format!("`{wrong}` is no type such as text/html"));
+        }
+    }
+    let bytes_min = fields.number("minResponseBodyBytes", 0..=i64::MAX);
+    let compress = Compress {
+        excluded,
+        included,
+        bytes_min: bytes_min.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(KIB),
+        encodings,
+        default,
+    };
+    fields.close();
+    MiddlewareKind::Compress(compress)
 }

@@ -2,7 +2,7 @@
 
 use super::middlewares::middleware;
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, ErrorPages, MiddlewareKind, Retry};
+use crate::config::typed::{Buffering, Coding, Compress, ErrorPages, MiddlewareKind, Retry};
 use crate::rule::Repeat;
 
 #[test]
@@ -147,5 +147,50 @@ fn what_is_replaced_by_pages() {
         ),
     ] {
         middleware(&format!("errors: {{{lines}}}"), &format!("error: errors.{expected}"));
+    }
+}
+
+#[test]
+fn what_is_compressed() {
+    let plain = Compress {
+        excluded: Vec::new(),
+        included: Vec::new(),
+        bytes_min: 1_024,
+        encodings: Coding::ALL.to_vec(),
+        default: None,
+    };
+    let check = |lines: &str, expected: Compress| {
+        assert_eq!(middleware(lines, ""), MiddlewareKind::Compress(expected), "{lines}");
+    };
+    check("compress: {}", plain.clone());
+    check(
+        "compress: {encodings: [br, GZIP], defaultEncoding: br, minResponseBodyBytes: 0, \
+            excludedContentTypes: [text/css, a/b]}",
+        Compress {
+            excluded: vec!["text/css".into(), "a/b".into()],
+            bytes_min: 0,
+            encodings: vec![Coding::Brotli, Coding::Gzip],
+            default: Some(Coding::Brotli),
+            ..plain
+        },
+    );
+    for (lines, expected) in [
+        ("encodings: [deflate]", "encodings: `deflate`: expected one of gzip, br, zstd"),
+        ("encodings: []", "encodings: name encodings, or leave the key out"),
+        (
+            "encodings: [gzip], defaultEncoding: br",
+            "defaultEncoding: br is not among the encodings",
+        ),
+        (
+            "excludedContentTypes: [a/b], includedContentTypes: [c/d]",
+            "includedContentTypes: types are excluded or included, not both",
+        ),
+        (
+            "includedContentTypes: [html]",
+            "includedContentTypes: `html` is no type such as text/html",
+        ),
+        ("minResponseBodyBytes: -1", "minResponseBodyBytes: `-1`: it is below 0"),
+    ] {
+        middleware(&format!("compress: {{{lines}}}"), &format!("error: compress.{expected}"));
     }
 }

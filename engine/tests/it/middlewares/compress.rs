@@ -1,0 +1,200 @@
+//! Responses that are compressed.
+
+use super::{ENTRY, Site, pair};
+use crate::pair::{End, Pair};
+use engine::base::limits::Limits;
+use engine::base::mark::Mark;
+use std::io::Read as _;
+
+fn get(accepts: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: s\r\nAccept-Encoding: {accepts}\r\n\r\n")
+}
+
+fn text(bytes: usize) -> String {
+    "what is said again and again ".chars().cycle().take(bytes).collect()
+}
+
+/// Head and content of an answer in chunks.
+#[track_caller]
+fn taken(pair: &mut Pair, client: End) -> (String, Vec<u8>) {
+    let bytes = pair.got_bytes(client);
+    let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let head = head.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect();
+    (head, unchunked(&bytes[end..]))
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    while let Some(end) = rest.windows(2).position(|it| it == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..end]).expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        content.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+        if size == 0 {
+            break;
+        }
+    }
+    content
+}
+
+fn plain(coding: &str, bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    let _ = match coding {
+        "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut out),
+        "br" => brotli::Decompressor::new(bytes, 4_096).read_to_end(&mut out),
+        _ => zstd::stream::read::Decoder::new(bytes).and_then(|mut it| it.read_to_end(&mut out)),
+    };
+    String::from_utf8(out).expect("a text")
+}
+
+#[test]
+fn content_is_coded_as_the_client_likes_it_best() {
+    let content = text(100_000);
+    for coding in ["gzip", "br", "zstd"] {
+        let mut pair = pair("a: {compress: {}}");
+        let client = pair.open();
+        pair.send(client, get(&format!("{coding}, identity;q=0.5")));
+        let origin = pair.dialed();
+        pair.send(
+            origin,
+            format!(
+                "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nAccept-Ranges: bytes\r\nContent-Length: \
+                 {}\r\n\r\n{content}",
+                content.len()
+            ),
+        );
+        let (head, coded) = taken(&mut pair, client);
+        assert_eq!(
+            head,
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: \
+                 {coding}\r\nETag: W/\"x\"\r\nVary: Accept-Encoding\r\n\r\n"
+            )
+        );
+        assert!(coded.len() * 10 < content.len());
+        assert_eq!(plain(coding, &coded), content, "{coding}");
+        assert_eq!(pair.count(Mark::Compressed), 1);
+        pair.nothing_more();
+    }
+}
+
+#[test]
+fn what_is_short_or_coded_or_not_wanted_stays_as_it_is() {
+    let long = text(2_000);
+    for (accepts, head, content) in [
+        ("gzip", "", "short"),
+        ("identity", "", long.as_str()),
+        ("gzip", "Content-Encoding: br\r\n", long.as_str()),
+        ("gzip", "Content-Type: application/grpc\r\n", long.as_str()),
+    ] {
+        let mut pair = pair("a: {compress: {}}");
+        let client = pair.open();
+        pair.send(client, get(accepts));
+        let origin = pair.dialed();
+        let length = content.len();
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {length}\r\n\r\n{content}");
+        pair.send(origin, &answer);
+        let got = pair.got(client);
+        assert!(got.ends_with(content) && got.contains(&format!("Content-Length: {length}")));
+        // Whoever keeps answers has to know that there may be others.
+        assert_eq!(got.contains("Vary: Accept-Encoding"), head.is_empty(), "{got}");
+        assert_eq!(pair.count(Mark::Compressed), 0);
+        pair.nothing_more();
+    }
+}
+
+#[test]
+fn a_response_of_unknown_length_waits_until_it_is_long_enough() {
+    let mut pair = pair("a: {compress: {minResponseBodyBytes: 10}}");
+    let client = pair.open();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    pair.send(client, get("gzip"));
+    let origin = pair.dialed();
+    pair.send(origin, format!("{head}4\r\nabcd\r\n"));
+    assert_eq!(pair.got(client), "");
+    pair.send(origin, "0\r\n\r\n");
+    assert!(pair.got(client).ends_with("\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"));
+    pair.send(client, get("gzip"));
+    pair.send(origin, format!("{head}4\r\nabcd\r\n"));
+    pair.send(origin, "8\r\nefghijkl\r\n");
+    // What is there is given out, though more may come.
+    let (_, coded) = taken(&mut pair, client);
+    assert_eq!(plain("gzip", &coded), "abcdefghijkl");
+    pair.send(origin, "0\r\n\r\n");
+    assert!(pair.got_bytes(client).ends_with(b"0\r\n\r\n"));
+    assert_eq!(pair.count(Mark::Compressed), 1);
+    pair.nothing_more();
+}
+
+#[test]
+fn events_are_compressed_one_by_one() {
+    let mut pair = pair("a: {compress: {}}");
+    let client = pair.open();
+    pair.send(client, get("zstd"));
+    let origin = pair.dialed();
+    pair.send(
+        origin,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: \
+         chunked\r\n\r\n9\r\ndata: a\n\n\r\n",
+    );
+    let (_, mut coded) = taken(&mut pair, client);
+    assert_eq!(plain("zstd", &coded), "data: a\n\n");
+    pair.send(origin, "9\r\ndata: b\n\n\r\n");
+    coded.extend(unchunked(&pair.got_bytes(client)));
+    assert_eq!(plain("zstd", &coded), "data: a\n\ndata: b\n\n");
+    pair.reset(client);
+    pair.nothing_more();
+}
+
+#[test]
+fn head_is_answered_by_the_head_alone() {
+    let mut pair = pair("a: {compress: {}}");
+    let client = pair.open();
+    pair.send(client, get("gzip").replace("GET", "HEAD"));
+    let origin = pair.dialed();
+    pair.send(origin, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
+    let got = pair.got(client);
+    assert!(got.contains("Content-Length: 5000\r\n") && !got.contains("Content-Encoding"), "{got}");
+    pair.nothing_more();
+}
+
+#[test]
+fn no_more_responses_are_compressed_at_once_than_there_is_memory_for() {
+    let limits = Limits { compressors_max: 1, ..Limits::default() };
+    let mut pair = Pair::of(Site::new(ENTRY).view("a: {compress: {}}"), limits);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{}", text(1_000));
+    let clients = [pair.open(), pair.open()];
+    let origins = clients.map(|client| {
+        pair.send(client, get("gzip"));
+        let origin = pair.dialed();
+        pair.send(origin, &answer);
+        origin
+    });
+    assert!(!pair.got(clients[1]).contains("Content-Encoding"));
+    assert_eq!(pair.count(Mark::CompressorsFull), 1);
+    // Its place is free again when it is over, or given up.
+    pair.got(clients[0]);
+    pair.reset(clients[0]);
+    pair.send(origins[1], text(1_000));
+    pair.got(clients[1]);
+    pair.send(clients[1], get("gzip"));
+    pair.send(origins[1], &answer);
+    assert!(pair.got(clients[1]).contains("Content-Encoding: gzip"));
+    pair.reset(clients[1]);
+    pair.nothing_more();
+}
+
+#[test]
+fn a_response_that_is_cut_is_cut() {
+    let mut pair = pair("a: {compress: {}}");
+    let client = pair.open();
+    pair.send(client, get("gzip"));
+    let origin = pair.dialed();
+    let half = text(1_000);
+    pair.send(origin, format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{half}"));
+    pair.fin(origin);
+    assert!(!pair.got_bytes(client).ends_with(b"\r\n0\r\n\r\n"));
+    assert_eq!(pair.ended(client), "aborted");
+    pair.nothing_more();
+}
