@@ -230,6 +230,8 @@ pub struct Holdings {
     pub clients: u32,
     pub upstreams: u32,
     pub exchanges: u32,
+    /// Responses being compressed.
+    pub compressors: u32,
 }
 
 /// A pure machine: inputs with their times in, effects out.

@@ -41,6 +41,7 @@ const ELSEWHERE: &[Mark] = &[
     Mark::Consulted,
     Mark::CollectedNoMore,
     Mark::Compressed,
+    Mark::CompressorRested,
     Mark::CompressorsFull,
     Mark::ControlHandshakeRefused,
     Mark::ControlSpokeHttp2,

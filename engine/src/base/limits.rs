@@ -81,8 +81,13 @@ pub struct Limits {
     pub hops_max: u32,
     /// Passwords being compared at once: each takes a core for tens of milliseconds.
     pub proofs_max: u32,
-    /// Responses being compressed at once: each compressor takes up to some megabytes.
+    /// Responses being compressed at once.
     pub compressors_max: u32,
+    /// Bytes that one compressor takes at most, whatever its coding. It follows from their levels
+    /// and windows, and a test of memory holds it.
+    pub compressor_bytes: u32,
+    /// Bytes compressed at a time: two or three milliseconds, after which others have their turn.
+    pub squeezed_bytes: u32,
     /// Requests of one service that may be sent again before an answer is seen; every good answer
     /// allows for one more. So a service that fails now and then is helped, and one that fails
     /// altogether is not asked many times as much.
@@ -94,7 +99,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The most one worker holds in pages, kept bodies included: they are clones of large pages.
+    /// The most one worker holds in pages, kept bodies included: they are clones of large pages;
+    /// and in compressors.
     /// What a connection or an exchange takes beside its pages is below a kibibyte each.
     pub fn memory_max(&self) -> u64 {
         let small = u64::from(self.small_pages_max()) * u64::from(self.small_page_bytes);
@@ -104,10 +110,12 @@ impl Limits {
         let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
         let streams = 2 * u64::from(self.streams_max);
         let heads = u64::from(self.grown_head_bytes);
+        let compressors = u64::from(self.compressors_max) * u64::from(self.compressor_bytes);
         small
             + middle
             + large
             + heads
+            + compressors
             + (connections + exchanges + streams) * 1024
             + 2 * u64::from(self.log_bytes)
     }
@@ -160,7 +168,9 @@ impl Default for Limits {
             service_depth: 16,
             hops_max: 8,
             proofs_max: 64,
-            compressors_max: 256,
+            compressors_max: 128,
+            compressor_bytes: 1024 * 1024,
+            squeezed_bytes: 64 * 1024,
             retries_stock: 500,
             retries_per_second: 10,
             consult_bytes: 1024 * 1024,

@@ -46,6 +46,7 @@ marks! {
     ConsultRefused "another server refused a request",
     ConsultTimedOut "another server took too long to say whether a request may pass",
     Compressed "a response was compressed",
+    CompressorRested "compressing a response waited so that others had their turn",
     CompressorsFull "a response was not compressed because enough others were",
     ContinueRelayed "a client was told to go on with its request",
     ControlHandshakeRefused "a poll or probe found no agreement on TLS",

@@ -218,12 +218,32 @@ impl Worker {
         self.relay_head(key, &head, &kept);
     }
 
-    /// Sends what was held behind its head.
-    pub(super) fn put_held(&mut self, key: Key, held: HeldBack) {
+    /// Sends what was held behind its head. What is to be compressed follows bit by bit.
+    pub(super) fn put_held(&mut self, key: Key, mut held: Box<HeldBack>) {
+        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
+        if exchange.is_squeezing() {
+            held.chunks.reverse();
+            exchange.held = Some(held);
+            return;
+        }
         self.kept_bytes -= held.bytes;
         for chunk in held.chunks {
             self.put_down(key, chunk);
         }
+    }
+
+    /// The next piece of what was held and is still to be compressed.
+    pub(super) fn next_held(&mut self, key: Key) -> Option<Chunk> {
+        let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
+        let held = exchange.held.as_mut()?;
+        let chunk = held.chunks.pop();
+        let bytes = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        held.bytes -= bytes;
+        self.kept_bytes -= bytes;
+        if held.chunks.is_empty() {
+            exchange.held = None;
+        }
+        chunk
     }
 
     pub(super) fn forget_held(&mut self, exchange: &mut Exchange) {

@@ -92,7 +92,9 @@ impl Worker {
         let drain = drain.map(|at| Deadline { at, who: "drain" });
         let lines = self.lines.since.filter(|_| !self.lines.announced);
         let lines = lines.map(|at| Deadline { at: at + self.limits.log_age, who: "log" });
-        resume.chain(stop).chain(drain).chain(lines).min_by_key(|deadline| deadline.at)
+        let rest = self.rest_deadline();
+        let own = resume.chain(stop).chain(drain).chain(lines).chain(rest);
+        own.min_by_key(|deadline| deadline.at)
     }
 
     pub(super) fn on_own_deadlines(&mut self) {

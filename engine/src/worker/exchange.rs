@@ -213,6 +213,8 @@ pub(super) struct Squeezing {
     pub(super) prompt: bool,
     /// Something may wait in it.
     pub(super) pending: bool,
+    /// It waits for its turn.
+    pub(super) rests: bool,
 }
 
 /// The request as the client sent it.

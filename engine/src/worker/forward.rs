@@ -261,6 +261,9 @@ impl Worker {
             return Turn::Enough;
         }
         let phase = exchange.phase;
+        if phase == Phase::Relaying && self.rests(key) {
+            return Turn::Enough;
+        }
         match phase {
             Phase::AwaitingHead if self.read_response(key) => Turn::Again,
             Phase::AwaitingHead => self.on_no_more_head(key),
@@ -286,6 +289,10 @@ impl Worker {
     }
 
     fn download_body(&mut self, key: Key) -> Turn {
+        if let Some(chunk) = self.next_held(key) {
+            self.put_down(key, chunk);
+            return Turn::Again;
+        }
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
         let id = exchange.upstream.expect("a relaying exchange has its connection");
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its connection");

@@ -81,6 +81,7 @@ use exchange::{CoreView, Exchange, Kept};
 use log::AccessLines;
 use prove::Proofs;
 use retry::Budget;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use stream::Remains;
@@ -124,6 +125,11 @@ pub struct Worker {
     failing: Vec<bool>,
     /// Responses being compressed.
     compressors: u32,
+    /// Bytes compressed since the last tick.
+    squeezed: u32,
+    /// Exchanges whose turn to compress comes, and when.
+    resting: VecDeque<Key>,
+    rested: Time,
     /// By `ServiceId`: what may be sent again.
     budgets: Vec<Budget>,
     idle_clients: Queue,
@@ -216,6 +222,9 @@ impl Worker {
             switching: Vec::new(),
             failing: Vec::new(),
             compressors: 0,
+            squeezed: 0,
+            resting: VecDeque::new(),
+            rested: Time::ZERO,
             budgets: Vec::new(),
             idle_clients: Queue::default(),
             idle_upstreams: Queue::default(),
@@ -319,6 +328,7 @@ impl Machine for Worker {
     fn tick(&mut self, now: Time) {
         debug_assert!(now >= self.now, "time does not go backwards");
         self.now = now;
+        self.end_rest();
         while let Some(slot) = self.timers.pop_due(now) {
             self.on_deadline(slot);
         }

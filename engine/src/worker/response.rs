@@ -240,7 +240,7 @@ impl Worker {
             self.open_tunnel(key);
         }
         if let Some(held) = held {
-            self.put_held(key, *held);
+            self.put_held(key, held);
         }
         self.let_kept_go(key);
         self.touch(id);

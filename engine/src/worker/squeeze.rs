@@ -9,12 +9,17 @@ use crate::base::id::ConnId;
 use crate::base::mark::Mark;
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
+use crate::base::time::Span;
+use crate::boundary::Deadline;
 use crate::config::typed::Coding;
 use crate::http::fields;
 use crate::http::framing::{Asked, Framing};
 use crate::http::head::ResponseHead;
 use crate::service::middleware::compress::may_compress;
 use crate::service::middleware::squeeze::Squeezer;
+
+/// How long others have their turn once enough was compressed.
+const REST: Span = Span::millis(1);
 
 impl Worker {
     /// Begins to compress a response if it should be.
@@ -30,7 +35,13 @@ impl Worker {
         }
         let squeezer = Squeezer::new(coding)?;
         let prompt = head.length.is_none();
-        let squeezing = Squeezing { squeezer: Some(squeezer), bytes: 0, prompt, pending: false };
+        let squeezing = Squeezing {
+            squeezer: Some(squeezer),
+            bytes: 0,
+            prompt,
+            pending: false,
+            rests: false,
+        };
         exchange.squeezing = Some(Box::new(squeezing));
         self.compressors += 1;
         self.mark(Mark::Compressed);
@@ -60,11 +71,53 @@ impl Worker {
             .is_some_and(|exchange| exchange.upstream == Some(id) && exchange.squeezing.is_some())
     }
 
+    /// Whether enough was compressed for now. Then the exchange goes on when its turn comes.
+    pub(super) fn rests(&mut self, key: Key) -> bool {
+        let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
+        let Some(squeezing) = &mut exchange.squeezing else { return false };
+        if squeezing.squeezer.is_none() || squeezing.rests {
+            return squeezing.rests;
+        }
+        if self.squeezed < self.limits.squeezed_bytes.max(1) {
+            return false;
+        }
+        squeezing.rests = true;
+        if self.resting.is_empty() {
+            self.rested = self.now + REST;
+        }
+        self.resting.push_back(key);
+        self.mark(Mark::CompressorRested);
+        true
+    }
+
+    /// When those that rest go on.
+    pub(super) fn rest_deadline(&self) -> Option<Deadline> {
+        let rests = !self.resting.is_empty();
+        rests.then_some(Deadline { at: self.rested, who: "compressor" })
+    }
+
+    /// Others had their turn: those that rest go on, first come, first served.
+    pub(super) fn end_rest(&mut self) {
+        self.squeezed = 0;
+        while self.squeezed < self.limits.squeezed_bytes.max(1) && self.rested <= self.now {
+            let Some(key) = self.resting.pop_front() else { return };
+            let Some(exchange) = self.exchanges.get_mut(key) else { continue };
+            let Some(squeezing) = &mut exchange.squeezing else { continue };
+            squeezing.rests = false;
+            let conns = [exchange.client, exchange.upstream];
+            self.forward(key);
+            conns.into_iter().flatten().for_each(|id| self.touch(id));
+        }
+        self.rested = self.rested.max(self.now + REST);
+    }
+
     /// What the client gets for a piece of content, if anything yet.
     pub(super) fn squeezed(&mut self, key: Key, chunk: Chunk) -> Option<Chunk> {
         let exchange = self.exchanges.get_mut(key)?;
         let Some(squeezing) = &mut exchange.squeezing else { return Some(chunk) };
         let squeezer = squeezing.squeezer.as_mut()?;
+        let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        self.squeezed = self.squeezed.saturating_add(bytes);
         squeezing.pending = true;
         let out = squeezer.push(chunk.bytes());
         squeezing.counted(out)
@@ -111,6 +164,10 @@ impl Squeezing {
 }
 
 impl Exchange {
+    pub(super) fn is_squeezing(&self) -> bool {
+        self.squeezing.as_ref().is_some_and(|squeezing| squeezing.squeezer.is_some())
+    }
+
     fn may_be_coded(&self, head: &ResponseHead<'_>) -> bool {
         let whole = self.client.is_some() && self.asking.asked != Asked::Head;
         let content = !head.framing.is_over() && head.framing != Framing::Tunnel;

@@ -48,6 +48,7 @@ impl Worker {
             clients: self.clients,
             upstreams: self.upstreams,
             exchanges: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
+            compressors: self.compressors,
         }
     }
 
@@ -113,8 +114,9 @@ impl Worker {
     }
 
     fn sweep_exchanges(&self) {
-        let mut mirrors = 0;
+        let (mut mirrors, mut compressors) = (0, 0);
         for (key, exchange) in self.exchanges.iter() {
+            compressors += u32::from(exchange.is_squeezing());
             mirrors += u32::from(exchange.is_mirror());
             for id in [exchange.client, exchange.upstream].into_iter().flatten() {
                 let conn = self.conns.get(key_of(id)).expect("its connection exists");
@@ -140,6 +142,7 @@ impl Worker {
             }
         }
         assert_eq!(mirrors, self.mirrors, "mirrors are counted");
+        assert_eq!(compressors, self.compressors, "compressors are counted");
         let partial = self.conns.iter().filter_map(|(_, conn)| conn.client());
         let partial = partial.map(|client| client.partial.len() as u64).sum::<u64>();
         let asked = self.exchanges.iter().filter(|(_, exchange)| exchange.client.is_some());

@@ -22,6 +22,7 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
         ("bytes of heads", held.head_bytes, limits.grown_head_bytes.into()),
         ("bytes of the log", held.log_bytes, u64::from(limits.log_bytes) + LINE_BYTES),
         ("clients", held.clients.into(), limits.clients_max.into()),
+        ("compressors", held.compressors.into(), limits.compressors_max.into()),
         ("upstreams", held.upstreams.into(), limits.upstreams_max.into()),
     ];
     let beyond = parts.iter().find(|(_, held, most)| held > most);
@@ -29,7 +30,9 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
         return Some(format!("{held} {what}, and {most} are allowed"));
     }
     let things = u64::from(held.clients) + u64::from(held.upstreams) + u64::from(held.exchanges);
-    let sum = held.page_bytes + held.head_bytes + held.log_bytes + things * EACH_BYTES;
+    let compressors = u64::from(held.compressors) * u64::from(limits.compressor_bytes);
+    let bytes = held.page_bytes + held.head_bytes + held.log_bytes + compressors;
+    let sum = bytes + things * EACH_BYTES;
     let most = limits.memory_max() + LINE_BYTES;
     (sum > most).then(|| format!("{sum} bytes, and {most} are allowed: {held:?}"))
 }
@@ -37,8 +40,8 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
 /// R1, and rule 8 of the contract: whether a machine that has finished holds nothing any more.
 pub fn is_empty(held: &Holdings) -> bool {
     let pages = [held.small_pages, held.middle_pages, held.large_pages];
-    let things = [held.clients, held.upstreams, held.exchanges];
-    pages == [0; 3] && things == [0; 3] && held.head_bytes == 0
+    let things = [held.clients, held.upstreams, held.exchanges, held.compressors];
+    pages == [0; 3] && things == [0; 4] && held.head_bytes == 0
 }
 
 #[cfg(test)]
@@ -55,6 +58,7 @@ mod tests {
         assert!(excess(&Holdings { small_pages: u32::MAX, ..held }, &limits).is_some());
         assert!(excess(&Holdings { middle_pages: u32::MAX, ..held }, &limits).is_some());
         assert!(excess(&Holdings { page_bytes: 1 << 40, ..held }, &limits).is_some());
+        assert!(excess(&Holdings { compressors: u32::MAX, ..held }, &limits).is_some());
         let many = Holdings { exchanges: u32::MAX, ..held };
         assert!(excess(&many, &limits).is_some());
     }

@@ -11,12 +11,11 @@ pub fn coding_for(settings: &Compress, request: &[Field<'_>]) -> Option<Coding> 
     if begins(kind, "application/grpc") {
         return None;
     }
-    let mut said = false;
+    let said = fields::first(request, "accept-encoding").is_some();
     let mut best: Option<(u32, Coding)> = None;
     let mut weights = [None; Coding::ALL.len()];
     let mut others = None;
     for element in fields::all(request, "accept-encoding").flat_map(fields::list) {
-        said = true;
         let (name, weight) = weighted(element);
         match Coding::ALL.into_iter().find(|it| name.eq_ignore_ascii_case(it.name().as_bytes())) {
             Some(coding) => weights[coding as usize] = Some(weight),
@@ -144,6 +143,7 @@ mod tests {
         let other = Compress { default: Some(Brotli), ..settings() };
         assert_eq!(coding_for(&other, &[]), Some(Brotli));
         assert_eq!(coding_for(&other, &[field("accept-encoding", "*")]), Some(Brotli));
+        assert_eq!(coding_for(&other, &[field("accept-encoding", "")]), None);
         assert_eq!(coding_for(&settings(), &[]), None);
         let grpc = [field("accept-encoding", "gzip"), field("Content-Type", "application/grpc+x")];
         assert_eq!(coding_for(&settings(), &grpc), None);

@@ -1,9 +1,12 @@
 //! Responses that are compressed.
 
 use super::{ENTRY, Site, pair};
+use crate::frames::{Ear, block, ended, frame, hello};
 use crate::pair::{End, Pair};
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
+use engine::base::time::Span;
+use engine::h2::frame::{END_HEADERS, HEAD, Head, Kind};
 use std::io::Read as _;
 
 fn get(accepts: &str) -> String {
@@ -64,6 +67,7 @@ fn content_is_coded_as_the_client_likes_it_best() {
                 content.len()
             ),
         );
+        pair.pass(Span::millis(5));
         let (head, coded) = taken(&mut pair, client);
         assert_eq!(
             head,
@@ -197,4 +201,100 @@ fn a_response_that_is_cut_is_cut() {
     assert!(!pair.got_bytes(client).ends_with(b"\r\n0\r\n\r\n"));
     assert_eq!(pair.ended(client), "aborted");
     pair.nothing_more();
+}
+
+#[test]
+fn large_responses_take_turns_and_none_is_forgotten() {
+    let limits = Limits { squeezed_bytes: 1, ..Limits::default() };
+    let mut pair = Pair::of(Site::new(ENTRY).view("a: {compress: {}}"), limits);
+    let content = text(100_000);
+    let clients = [pair.open(), pair.open(), pair.open()];
+    for client in clients {
+        pair.send(client, get("gzip"));
+        let origin = pair.dialed();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+        pair.send(origin, head + &content);
+    }
+    // A page of each is read at a time, and one page is compressed in a millisecond.
+    pair.pass(Span::millis(12));
+    let ended = |pair: &mut Pair| clients.map(|it| pair.got_bytes(it).ends_with(b"0\r\n\r\n"));
+    assert_eq!(ended(&mut pair), [false; 3]);
+    pair.pass(Span::millis(12));
+    assert_eq!(ended(&mut pair), [true; 3]);
+    assert!(pair.count(Mark::CompressorRested) > 12);
+    pair.nothing_more();
+}
+
+#[test]
+fn what_was_collected_is_compressed_in_turns_too() {
+    let limits = Limits { squeezed_bytes: 20_000, ..Limits::default() };
+    let site = "a: {compress: {}}\nb: {buffering: {}}";
+    let mut pair = Pair::of(Site::new(ENTRY).view(site), limits);
+    let content = text(100_000);
+    let client = pair.open();
+    pair.send(client, get("zstd"));
+    let origin = pair.dialed();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+    pair.send(origin, head + &content[..99_999]);
+    assert_eq!(pair.got(client), "", "it is not whole");
+    pair.send(origin, &content[99_999..]);
+    assert_eq!(pair.count(Mark::CompressorRested), 1);
+    pair.pass(Span::millis(10));
+    assert!(pair.count(Mark::CompressorRested) > 1);
+    let (_, coded) = taken(&mut pair, client);
+    assert_eq!(plain("zstd", &coded), content);
+    pair.nothing_more();
+}
+
+#[test]
+fn whoever_leaves_while_its_answer_rests_leaves_nothing_behind() {
+    let limits = Limits { squeezed_bytes: 20_000, ..Limits::default() };
+    let site = "a: {compress: {}}\nb: {buffering: {}}";
+    let mut pair = Pair::of(Site::new(ENTRY).view(site), limits);
+    let content = text(100_000);
+    let client = pair.open();
+    pair.send(client, get("br"));
+    let origin = pair.dialed();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+    pair.send(origin, head + &content);
+    assert_eq!(pair.count(Mark::CompressorRested), 1);
+    pair.got_bytes(client);
+    pair.reset(client);
+    pair.pass(Span::millis(10));
+    assert_eq!(pair.census().kept_bytes, 0);
+    pair.nothing_more();
+}
+
+#[test]
+fn streams_get_coded_content_without_chunks() {
+    let mut pair = pair("a: {compress: {}}");
+    let client = pair.open();
+    pair.send(client, hello());
+    let asked = [(":method", "GET"), (":scheme", "http"), (":authority", "s"), (":path", "/")];
+    let fields = [&asked[..], &[("accept-encoding", "br")]].concat();
+    pair.send(client, ended(frame(Kind::Headers, END_HEADERS, 1, &block(&fields))));
+    let origin = pair.dialed();
+    let content = text(3_000);
+    pair.send(origin, format!("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n{content}"));
+    let (heads, coded) = split(&pair.got_bytes(client));
+    assert!(heads[0].contains("content-encoding=br vary=Accept-Encoding"), "{heads:?}");
+    assert!(!heads[0].contains("content-length"), "{heads:?}");
+    assert_eq!(plain("br", &coded), content);
+    pair.reset(client);
+    pair.nothing_more();
+}
+
+/// Heads as lines, and what all frames of content carry.
+fn split(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let (mut ear, mut heads, mut content) = (Ear::default(), Vec::new(), Vec::new());
+    let mut rest = bytes;
+    while let Some(head) = rest.first_chunk().map(Head::read) {
+        let (whole, after) = rest.split_at(HEAD + head.length as usize);
+        match head.kind {
+            Kind::Data => content.extend_from_slice(&whole[HEAD..]),
+            _ => heads.extend(ear.hear(whole)),
+        }
+        rest = after;
+    }
+    (heads, content)
 }
