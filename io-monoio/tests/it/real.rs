@@ -19,7 +19,7 @@ const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/real");
 /// Another word for a kind.
 const ALIASES: [&str; 1] = ["ipWhiteList"];
 /// Kinds that no folder shows yet.
-const UNSHOWN: [&str; 4] = ["compress", "contentType", "grpcWeb", "passTLSClientCert"];
+const UNSHOWN: [&str; 3] = ["contentType", "grpcWeb", "passTLSClientCert"];
 
 fn folders() -> Vec<PathBuf> {
     let inside = fs::read_dir(REAL).expect("there are examples");

@@ -52,8 +52,8 @@ fn kinds_and_their_first_words() {
             "headers.customRequestHeaders.x-a: this field is here twice; case makes no difference",
         ),
         (
-            "compress: {}",
-            "compress: the middleware compress is not supported by this version (routers that \
+            "httpCache: {}",
+            "httpCache: the middleware httpCache is not supported by this version (routers that \
                 use it answer 503)",
         ),
         (
