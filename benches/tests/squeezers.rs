@@ -1,7 +1,7 @@
 //! What a compressor takes, seen from outside: the memory of the process, so that whatever it is
 //! written in counts. Alone in its process.
 
-use engine::base::limits::Limits;
+use engine::base::limits::COMPRESSOR_BYTES;
 use engine::config::typed::Coding;
 use engine::service::middleware::squeeze::Squeezer;
 
@@ -40,6 +40,6 @@ fn no_compressor_takes_more_than_its_bound() {
         let each = resident().saturating_sub(before) / AT_ONCE;
         println!("{}: {} KiB each, {sent} bytes sent", coding.name(), each / 1024);
         assert!(each > 16 * 1024, "{}: the memory of the process was not seen", coding.name());
-        assert!(each <= u64::from(Limits::default().compressor_bytes), "{coding:?}: {each}");
+        assert!(each <= COMPRESSOR_BYTES, "{coding:?}: {each}");
     }
 }

@@ -3,6 +3,10 @@
 
 use super::time::Span;
 
+/// Bytes that one compressor takes at most, whatever its coding. It follows from their levels and
+/// windows, and a test of memory holds it.
+pub const COMPRESSOR_BYTES: u64 = 1024 * 1024;
+
 /// Bounds of one worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -83,9 +87,6 @@ pub struct Limits {
     pub proofs_max: u32,
     /// Responses being compressed at once.
     pub compressors_max: u32,
-    /// Bytes that one compressor takes at most, whatever its coding. It follows from their levels
-    /// and windows, and a test of memory holds it.
-    pub compressor_bytes: u32,
     /// Bytes compressed at a time: two or three milliseconds, after which others have their turn.
     pub squeezed_bytes: u32,
     /// Requests of one service that may be sent again before an answer is seen; every good answer
@@ -110,7 +111,7 @@ impl Limits {
         let exchanges = u64::from(self.clients_max) + u64::from(self.mirrors_max);
         let streams = 2 * u64::from(self.streams_max);
         let heads = u64::from(self.grown_head_bytes);
-        let compressors = u64::from(self.compressors_max) * u64::from(self.compressor_bytes);
+        let compressors = u64::from(self.compressors_max) * COMPRESSOR_BYTES;
         small
             + middle
             + large
@@ -169,7 +170,6 @@ impl Default for Limits {
             hops_max: 8,
             proofs_max: 64,
             compressors_max: 128,
-            compressor_bytes: 1024 * 1024,
             squeezed_bytes: 64 * 1024,
             retries_stock: 500,
             retries_per_second: 10,

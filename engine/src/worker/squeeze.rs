@@ -35,13 +35,8 @@ impl Worker {
         }
         let squeezer = Squeezer::new(coding)?;
         let prompt = head.length.is_none();
-        let squeezing = Squeezing {
-            squeezer: Some(squeezer),
-            bytes: 0,
-            prompt,
-            pending: false,
-            rests: false,
-        };
+        let squeezing =
+            Squeezing { squeezer: Some(squeezer), bytes: 0, prompt, pending: false, rests: false };
         exchange.squeezing = Some(Box::new(squeezing));
         self.compressors += 1;
         self.mark(Mark::Compressed);

@@ -1,6 +1,6 @@
 //! Memory and what is left of it: R1 and R2.
 
-use engine::base::limits::Limits;
+use engine::base::limits::{COMPRESSOR_BYTES, Limits};
 use engine::boundary::Holdings;
 
 /// A line of an access log is below this: it may be added to lines that are just below their bound.
@@ -30,7 +30,7 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
         return Some(format!("{held} {what}, and {most} are allowed"));
     }
     let things = u64::from(held.clients) + u64::from(held.upstreams) + u64::from(held.exchanges);
-    let compressors = u64::from(held.compressors) * u64::from(limits.compressor_bytes);
+    let compressors = u64::from(held.compressors) * COMPRESSOR_BYTES;
     let bytes = held.page_bytes + held.head_bytes + held.log_bytes + compressors;
     let sum = bytes + things * EACH_BYTES;
     let most = limits.memory_max() + LINE_BYTES;
