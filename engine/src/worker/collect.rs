@@ -234,7 +234,7 @@ impl Worker {
 
     /// The next piece of what was held and is still to be compressed.
     pub(super) fn next_held(&mut self, key: Key) -> Option<Chunk> {
-        let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
+        let exchange = self.exchanges.get_mut(key)?;
         let held = exchange.held.as_mut()?;
         let chunk = held.chunks.pop();
         let bytes = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
