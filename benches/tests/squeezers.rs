@@ -38,8 +38,8 @@ fn no_compressor_takes_more_than_its_bound() {
             .flat_map(|piece| all.iter_mut().map(|it| it.push(piece).len()).collect::<Vec<_>>())
             .sum();
         let each = resident().saturating_sub(before) / AT_ONCE;
-        println!("{}: {} KiB each, {sent} bytes sent", coding.name(), each / 1024);
-        assert!(each > 16 * 1024, "{}: the memory of the process was not seen", coding.name());
+        assert!(sent > 0, "{coding:?}: nothing was compressed");
+        assert!(each > 16 * 1024, "{coding:?}: the memory of the process was not seen");
         assert!(each <= COMPRESSOR_BYTES, "{coding:?}: {each}");
     }
 }
