@@ -290,9 +290,10 @@ fn split(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut rest = bytes;
     while let Some(head) = rest.first_chunk().map(Head::read) {
         let (whole, after) = rest.split_at(HEAD + head.length as usize);
-        match head.kind {
-            Kind::Data => content.extend_from_slice(&whole[HEAD..]),
-            _ => heads.extend(ear.hear(whole)),
+        if head.kind == Kind::Data {
+            content.extend_from_slice(&whole[HEAD..]);
+        } else {
+            heads.extend(ear.hear(whole));
         }
         rest = after;
     }
