@@ -2,10 +2,11 @@
 //! to themselves, entry points that are not there. Children are not asked, so what they offer is
 //! taken on trust.
 
-use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, dynamic_as};
+use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, Setting, dynamic_in};
 use super::fixed::{EntryPoint, Fixed};
 use super::layers::{Layers, Misplaced};
 use super::references::{self, Middlewares, Place};
+use super::template::Environment;
 use super::tls::{DEFAULT, Demand, Trust};
 use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
 use super::{document, fixed_from_file};
@@ -26,6 +27,11 @@ const SUGGESTIONS_MAX: usize = 50;
 /// Every problem of a set of documents, static and dynamic ones alike: each is read as what its
 /// root keys say. Without a static document among them nothing is said about entry points.
 pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
+    check_in(files, &Environment::default())
+}
+
+/// As [`check`], with an environment for templates.
+pub fn check_in(files: &[(&str, &str)], environment: &Environment) -> Vec<Diagnostic> {
     let (mut problems, mut world, mut dynamic_files) = (Vec::new(), None, Vec::new());
     for (path, text) in files {
         let part = part(path, text);
@@ -39,7 +45,8 @@ pub fn check(files: &[(&str, &str)]) -> Vec<Diagnostic> {
         }
     }
     let syntax = world.as_ref().map(|fixed: &Fixed| fixed.rule_syntax).unwrap_or_default();
-    let reading = dynamic_as(&dynamic_files, syntax);
+    let setting = Setting { syntax, environment: environment.clone() };
+    let reading = dynamic_in(&dynamic_files, &setting);
     problems.extend(reading.diagnostics);
     problems.extend(between(&reading.dynamic, world.as_ref()));
     let order = |problem: &Diagnostic| {

@@ -14,9 +14,10 @@ pub(super) use routers::{SYNTAXES, observed};
 pub(super) use services::statuses;
 pub(super) use tls::router_tls;
 
-use super::document::{self, At, Value};
+use super::document::{self, Value};
 use super::fields::{Fields, Named, suggestion};
 use super::report::Report;
+use super::template::{self, Environment};
 use super::typed::{Dynamic, Place};
 use crate::base::diag::Diagnostic;
 use crate::rule::Syntax;
@@ -65,16 +66,25 @@ pub(super) const DYNAMIC_ROOTS: [&str; 4] = ["http", "tcp", "tls", "udp"];
 /// Reads all files of the file provider, in name order. A name that two files define belongs to
 /// the first.
 pub fn dynamic(files: &[(&str, &str)]) -> Reading {
-    dynamic_as(files, Syntax::V3)
+    dynamic_in(files, &Setting::default())
 }
 
-/// As [`dynamic`], with rules of another version where nothing else is said.
-pub fn dynamic_as(files: &[(&str, &str)], syntax: Syntax) -> Reading {
-    let mut all = Definitions { syntax, ..Definitions::default() };
+/// What documents are read by, besides themselves.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Setting {
+    /// Of rules where nothing else is said.
+    pub syntax: Syntax,
+    /// For templates.
+    pub environment: Environment,
+}
+
+/// As [`dynamic`], in a setting.
+pub fn dynamic_in(files: &[(&str, &str)], setting: &Setting) -> Reading {
+    let mut all = Definitions { syntax: setting.syntax, ..Definitions::default() };
     let mut reading = Reading { complete: true, ..Reading::default() };
     for (path, text) in files {
-        let report = Report::new(path);
-        match root_of(path, text, &report) {
+        let mut report = Report::new(path);
+        match filled_in(path, text, setting, &mut report) {
             Some(root) => read_root(&report, &root, &mut all),
             None => reading.complete = false,
         }
@@ -84,26 +94,14 @@ pub fn dynamic_as(files: &[(&str, &str)], syntax: Syntax) -> Reading {
     reading
 }
 
-fn root_of(path: &str, text: &str, report: &Report) -> Option<Value> {
-    if let Some(at) = template(text) {
-        let problem = Diagnostic::error("template", "", "templates `{{ … }}` are not supported");
-        report.add(at, problem.help("write the values out"));
-        return None;
+/// The tree of a document whose templates are filled in.
+fn filled_in(path: &str, text: &str, setting: &Setting, report: &mut Report) -> Option<Value> {
+    if !template::has_actions(text) {
+        return document::read(path, text, report);
     }
-    document::read(path, text, report)
-}
-
-/// Where a Go template action begins. The dialect runs every dynamic file through a template
-/// engine; reading the text as if it were plain would mean something else.
-fn template(text: &str) -> Option<At> {
-    let numbered = text.lines().zip(1..);
-    numbered
-        .filter(|(line, _)| !line.trim_start().starts_with('#'))
-        .find_map(|(line, number)| line.find("{{").map(|at| (line, number, at)))
-        .map(|(line, number, at)| {
-            let column = u32::try_from(line[..at].chars().count() + 1).unwrap_or(u32::MAX);
-            At { line: number, column }
-        })
+    let origin = template::fill(text, &setting.environment, report)?;
+    report.comes_from(origin);
+    document::read(path, report.origin()?.text(), report)
 }
 
 /// What is asked of a dynamic document, for a report that listens.

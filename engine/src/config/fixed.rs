@@ -3,6 +3,7 @@
 
 use super::encoded::EncodedRefused;
 use super::spiffe::{Allowed, Source};
+use super::template::Environment;
 use super::tls::ClientTls;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
@@ -38,6 +39,8 @@ pub struct Fixed {
     pub rule_syntax: Syntax,
     /// Our own settings, under the root key `tieline`.
     pub tieline: Settings,
+    /// For templates in dynamic documents.
+    pub environment: Environment,
 }
 
 impl Default for Fixed {
@@ -58,6 +61,7 @@ impl Default for Fixed {
             spiffe: None,
             rule_syntax: Syntax::V3,
             tieline: Settings::default(),
+            environment: Environment::default(),
         }
     }
 }

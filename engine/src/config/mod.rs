@@ -22,14 +22,16 @@ mod schema;
 mod sources;
 pub mod spiffe;
 mod startup;
+mod template;
 pub mod tls;
 mod transport;
 pub mod typed;
 pub mod users;
 
-pub use check::{Part, between, between_others, between_routers, check, part};
-pub use dynamic::{MIDDLEWARES, Reading, SERVICES, dynamic, dynamic_as};
+pub use check::{Part, between, between_others, between_routers, check, check_in, part};
+pub use dynamic::{MIDDLEWARES, Reading, SERVICES, Setting, dynamic, dynamic_in};
 pub use report::json;
 pub use schema::{dynamic_schema, static_schema};
 pub use sources::{file_flag, search_paths};
 pub use startup::{Startup, fixed, fixed_from_env, fixed_from_file, fixed_from_flags};
+pub use template::Environment;

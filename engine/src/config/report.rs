@@ -2,6 +2,7 @@
 
 use super::document::At;
 use super::outline::Mapping;
+use super::template::Origin;
 use super::typed::Place;
 use crate::base::diag::{Diagnostic, Severity};
 use std::cell::RefCell;
@@ -18,6 +19,8 @@ pub(crate) struct Report {
     found: RefCell<Vec<Diagnostic>>,
     /// Mappings by path, while there is no document and only questions are heard.
     outline: Option<RefCell<BTreeMap<String, Mapping>>>,
+    /// If what is read is not what stands in the file.
+    origin: Option<Origin>,
 }
 
 /// A point in a report: what was found after it belongs to one definition.
@@ -26,7 +29,20 @@ pub(crate) struct Mark(usize);
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.into(), found: RefCell::default(), outline: None }
+        Self { file: file.into(), found: RefCell::default(), outline: None, origin: None }
+    }
+
+    /// The text was filled in: places are those of its source.
+    pub(super) fn comes_from(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    fn source(&self, at: At) -> At {
+        self.origin.as_ref().map_or(at, |origin| origin.of(at))
     }
 
     /// For readers that are asked what they would ask.
@@ -58,6 +74,7 @@ impl Report {
     }
 
     pub(crate) fn add(&self, at: At, problem: Diagnostic) {
+        let at = self.source(at);
         self.found.borrow_mut().push(problem.at(&self.file, at.line, at.column));
     }
 
@@ -73,6 +90,7 @@ impl Report {
     }
 
     pub(crate) fn place(&self, at: At) -> Place {
+        let at = self.source(at);
         Place { file: Arc::clone(&self.file), line: at.line, column: at.column }
     }
 

@@ -11,6 +11,7 @@ use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, SYNTAXES, warn_of_unknown_root
 use super::fields::Fields;
 use super::fixed::{EntryPoint, FileProvider, Fixed, Settings};
 use super::report::Report;
+use super::template::Environment;
 use super::{sources, spiffe};
 use crate::base::diag::Diagnostic;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -50,11 +51,13 @@ pub fn fixed(
     variables: &[(String, String)],
 ) -> Startup {
     let flags = sources::without_file_flag(arguments);
-    let Some((path, text)) = file else {
-        let from_env = flags.is_empty();
-        return if from_env { fixed_from_env(variables) } else { fixed_from_flags(&flags) };
+    let (mut fixed, mut diagnostics) = match file {
+        Some((path, text)) => fixed_from_file(path, text),
+        None if flags.is_empty() => fixed_from_env(variables),
+        None => fixed_from_flags(&flags),
     };
-    let (fixed, mut diagnostics) = fixed_from_file(path, text);
+    fixed.environment = Environment::new(variables);
+    let Some((path, _)) = file else { return (fixed, diagnostics) };
     if let Some(first) = flags.first() {
         let text = format!("flags such as {first} are not read, because there is a file");
         diagnostics.push(Diagnostic::warning("flag-beside-file", "", text).at(path, 0, 0));

@@ -9,7 +9,7 @@ use crate::base::time::Time;
 use crate::boundary::Document;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
-use crate::config::{Reading, dynamic_as, tls};
+use crate::config::{Reading, Setting, dynamic_in, tls};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -135,7 +135,8 @@ fn parse(documents: &[Document], fixed: &Fixed) -> Reading {
     let texts = documents.iter().filter_map(|document| {
         document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
     });
-    dynamic_as(&texts.collect::<Vec<_>>(), fixed.rule_syntax)
+    let setting = Setting { syntax: fixed.rule_syntax, environment: fixed.environment.clone() };
+    dynamic_in(&texts.collect::<Vec<_>>(), &setting)
 }
 
 fn explain(mut problem: Diagnostic, kept: bool) -> Diagnostic {

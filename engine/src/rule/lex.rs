@@ -26,6 +26,14 @@ pub(super) struct Spanned {
     pub(super) end: usize,
 }
 
+/// The string that `text` begins with, and the number of bytes that it takes.
+pub fn go_string(text: &str) -> Result<(String, usize), RuleError> {
+    let mut lexer = Lexer { text, at: 0 };
+    let token = if text.starts_with('`') { lexer.raw(0)? } else { lexer.quoted(0)? };
+    let Token::Text(inside) = token else { unreachable!("both read texts") };
+    Ok((inside, lexer.at))
+}
+
 /// All tokens of `text`; the last one is [`Token::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Spanned>, RuleError> {
     let mut lexer = Lexer { text, at: 0 };

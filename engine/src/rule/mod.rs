@@ -16,6 +16,7 @@ mod repeat;
 mod replace;
 
 pub use ast::{HostPattern, Matcher, Node};
+pub use lex::go_string;
 pub use literal::Ends;
 pub use pattern::{Captures, Pattern};
 pub use repeat::{Attempt, Repeat};

@@ -1,7 +1,8 @@
 //! `tieline check`: every problem of configuration files, at once.
 
+use super::settings::variables;
 use super::{USAGE, complain, say, take_switch};
-use engine::config::{check, json};
+use engine::config::{Environment, check_in, json};
 use std::fs;
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
     }
     let borrowed: Vec<(&str, &str)> =
         files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let problems = check(&borrowed);
+    let problems = check_in(&borrowed, &Environment::new(&variables()));
     if as_json {
         say(&json(&problems));
     } else {

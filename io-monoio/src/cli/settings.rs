@@ -23,9 +23,7 @@ pub(super) fn read(arguments: &[String]) -> Option<Fixed> {
         },
         None => None,
     };
-    let variables: Vec<(String, String)> = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let variables = variables();
     let document = file.as_deref().zip(text.as_deref());
     let (fixed, problems) = fixed(document, arguments, &variables);
     for problem in &problems {
@@ -37,6 +35,13 @@ pub(super) fn read(arguments: &[String]) -> Option<Fixed> {
         return None;
     }
     Some(fixed)
+}
+
+/// What the environment says, as far as it is text.
+pub(super) fn variables() -> Vec<(String, String)> {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn found_file() -> Option<String> {

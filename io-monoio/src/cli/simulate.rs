@@ -1,8 +1,10 @@
 //! `tieline simulate`: the user's documents under a scenario, before anybody else meets it.
 
+use super::settings::variables;
 use super::{USAGE, complain, say, take_option, take_switch};
 use engine::base::time::Span;
 use engine::boundary::Document;
+use engine::config::Environment;
 use engine::config::duration::span;
 use sim::foresight::documents::{self, Documents};
 use sim::foresight::scenario::{self, Known, Scenario};
@@ -82,7 +84,13 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
 /// Everything below the paths; complains of every problem.
 pub(super) fn read_documents(paths: &[String]) -> Option<Documents> {
     match documents::read(paths) {
-        Ok(documents) => Some(documents),
+        Ok(mut documents) => {
+            let environment = Environment::new(&variables());
+            for process in &mut documents.processes {
+                process.fixed.environment = environment.clone();
+            }
+            Some(documents)
+        }
         Err(problems) => {
             problems.iter().for_each(|problem| complain(problem));
             None

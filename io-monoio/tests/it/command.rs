@@ -24,7 +24,12 @@ struct Process(Child);
 
 impl Process {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, &[])
+    }
+
+    fn start_in(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
+        command.envs(variables.iter().copied());
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the program starts"))
     }
@@ -80,6 +85,28 @@ fn run_obeys_signals() {
     process.signal("TERM");
     assert_eq!(client.answer().text(), "slow");
     assert_eq!(process.code(), Some(0));
+}
+
+#[test]
+fn templates_are_filled_in_from_the_environment() {
+    let folder = Folder::new();
+    let (port, origin) = (free_port(), origin().to_string());
+    let text = route_to(([127, 0, 0, 1], 1).into());
+    let text = text.replace("127.0.0.1:1", "{{ env \"ORIGIN_OF_TEST\" }}");
+    let dynamic = folder.write("dynamic.yml", &text);
+    let _process = Process::start_in(
+        &[
+            &format!("--entryPoints.web.address=127.0.0.1:{port}"),
+            &format!("--providers.file.filename={dynamic}"),
+        ],
+        &[("ORIGIN_OF_TEST", &origin)],
+    );
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    until(&true, || std::net::TcpStream::connect(address).is_ok());
+    assert_eq!(Client::connect(address).get("/").status, 200);
+    let said = self::text(&tieline(&["check", &dynamic]).stdout);
+    assert!(said.contains("dynamic.yml:8:"), "{said}");
+    assert!(said.contains("ORIGIN_OF_TEST is not set"), "{said}");
 }
 
 #[test]
