@@ -40,7 +40,7 @@ pub(super) enum Node {
     },
     Range(Box<Loop>),
     /// The first whose condition holds; the last may have none.
-    If(Vec<(Option<Pipeline>, Vec<Node>)>),
+    If(Vec<(Option<Pipeline>, Vec<Self>)>),
 }
 
 #[derive(Clone, Debug)]
@@ -78,9 +78,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Wrong> {
     let mut parser = Parser { pieces: split(text)?.into_iter().peekable(), depth: 0 };
     let (nodes, end) = parser.block()?;
     match end {
-        End::Text => Ok(nodes),
-        End::End(at) => Err(Wrong::new(at, "this `end` ends nothing")),
-        End::Else(at, _) => Err(Wrong::new(at, "this `else` belongs to nothing")),
+        Stop::Text => Ok(nodes),
+        Stop::End(at) => Err(Wrong::new(at, "this `end` ends nothing")),
+        Stop::Else(at, _) => Err(Wrong::new(at, "this `else` belongs to nothing")),
     }
 }
 
@@ -103,6 +103,12 @@ enum Sign {
     Declare,
     Open,
     Close,
+}
+
+impl Sign {
+    fn word(&self) -> &str {
+        if let Self::Word(word) = self { word } else { "" }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -194,7 +200,7 @@ fn sign(text: &str) -> Result<(Sign, usize), String> {
         return Ok((Sign::Text(literal.0), literal.1));
     }
     let ends = |c: char| blank(c) || matches!(c, '|' | ',' | '(' | ')' | '}' | '"' | '`');
-    let length = text.find(ends).filter(|length| *length > 0).unwrap_or(first.len_utf8());
+    let length = text.find(ends).filter(|length| *length > 0).unwrap_or_else(|| first.len_utf8());
     let word = &text[..length];
     let name = |text: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -219,14 +225,14 @@ struct Parser {
 }
 
 /// What a block ends with; an `else` with what follows it.
-enum End {
+enum Stop {
     Text,
     End(usize),
     Else(usize, Vec<Token>),
 }
 
 impl Parser {
-    fn block(&mut self) -> Result<(Vec<Node>, End), Wrong> {
+    fn block(&mut self) -> Result<(Vec<Node>, Stop), Wrong> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let (at, tokens) = match piece {
@@ -236,23 +242,20 @@ impl Parser {
                 }
                 Piece::Action { at, tokens } => (at, tokens),
             };
-            let word = match &tokens[0].sign {
-                Sign::Word(word) => word.as_str(),
-                _ => "",
-            };
+            let word = tokens[0].sign.word();
             let rest = || Tokens::new(at, &tokens[1..]);
             match word {
-                "end" => return rest().nothing().map(|()| (nodes, End::End(at))),
-                "else" => return Ok((nodes, End::Else(at, tokens[1..].to_vec()))),
+                "end" => return rest().nothing().map(|()| (nodes, Stop::End(at))),
+                "else" => return Ok((nodes, Stop::Else(at, tokens[1..].to_vec()))),
                 "range" => nodes.push(self.range(at, rest())?),
                 "if" => nodes.push(self.condition(at, rest())?),
                 _ => nodes.push(statement(at, &tokens)?),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Stop::Text))
     }
 
-    fn nested(&mut self, at: usize) -> Result<(Vec<Node>, End), Wrong> {
+    fn nested(&mut self, at: usize) -> Result<(Vec<Node>, Stop), Wrong> {
         if self.depth == DEPTH_MAX {
             return Err(Wrong::new(at, format!("more than {DEPTH_MAX} blocks in one another")));
         }
@@ -260,8 +263,8 @@ impl Parser {
         let block = self.block()?;
         self.depth -= 1;
         match block.1 {
-            End::Text => Err(Wrong::new(at, "this block has no `end`")),
-            End::End(_) | End::Else(..) => Ok(block),
+            Stop::Text => Err(Wrong::new(at, "this block has no `end`")),
+            Stop::End(_) | Stop::Else(..) => Ok(block),
         }
     }
 
@@ -271,20 +274,20 @@ impl Parser {
         tokens.nothing()?;
         let (body, end) = self.nested(at)?;
         let otherwise = match end {
-            End::Else(at, rest) => {
+            Stop::Else(at, rest) => {
                 Tokens::new(at, &rest).nothing()?;
                 self.last_block(at)?
             }
-            End::End(_) | End::Text => Vec::new(),
+            Stop::End(_) | Stop::Text => Vec::new(),
         };
         Ok(Node::Range(Box::new(Loop { at, index, element, over, body, otherwise })))
     }
 
     fn last_block(&mut self, at: usize) -> Result<Vec<Node>, Wrong> {
         match self.nested(at)? {
-            (nodes, End::End(_)) => Ok(nodes),
-            (_, End::Else(at, _)) => Err(Wrong::new(at, "this is the second `else`")),
-            (_, End::Text) => Err(Wrong::new(at, "this block has no `end`")),
+            (nodes, Stop::End(_)) => Ok(nodes),
+            (_, Stop::Else(at, _)) => Err(Wrong::new(at, "this is the second `else`")),
+            (_, Stop::Text) => Err(Wrong::new(at, "this block has no `end`")),
         }
     }
 
@@ -295,7 +298,7 @@ impl Parser {
         loop {
             let (body, end) = self.nested(at)?;
             branches.push((Some(holds), body));
-            let End::Else(at, rest) = end else { return Ok(Node::If(branches)) };
+            let Stop::Else(at, rest) = end else { return Ok(Node::If(branches)) };
             let Some((first, rest)) = rest.split_first() else {
                 branches.push((None, self.last_block(at)?));
                 return Ok(Node::If(branches));

@@ -237,17 +237,12 @@ impl Run<'_> {
             ("splitList", _) => wants("splitList \",\" (env \"NAME\")"),
             ("add", _) => sum(&arguments).map_or_else(|| wants("add $i 1"), Ok),
             ("eq", [value, others @ ..]) if !others.is_empty() => {
-                let kind = std::mem::discriminant(value);
-                if others.iter().any(|other| std::mem::discriminant(other) != kind) {
-                    return Err(Wrong::new(at, "only values of one kind can be equal"));
-                }
-                Ok(Value::Flag(others.contains(value)))
+                equals(at, value, others).map(Value::Flag)
             }
             ("eq", _) => wants("eq (env \"NAME\") \"value\""),
-            ("ne", [_, _]) => match self.call(at, "eq", arguments)? {
-                Value::Flag(equal) => Ok(Value::Flag(!equal)),
-                other => Ok(other),
-            },
+            ("ne", [value, other]) => {
+                equals(at, value, std::slice::from_ref(other)).map(|equal| Value::Flag(!equal))
+            }
             ("ne", _) => wants("ne (env \"NAME\") \"value\""),
             ("not", [value]) => Ok(Value::Flag(!value.holds())),
             ("not", _) => wants("not (env \"NAME\")"),
@@ -271,6 +266,15 @@ impl Run<'_> {
         self.asked.push(name.to_owned());
         String::new()
     }
+}
+
+/// Whether a value is one of others.
+fn equals(at: usize, value: &Value, others: &[Value]) -> Result<bool, Wrong> {
+    let kind = std::mem::discriminant(value);
+    if others.iter().any(|other| std::mem::discriminant(other) != kind) {
+        return Err(Wrong::new(at, "only values of one kind can be equal"));
+    }
+    Ok(others.contains(value))
 }
 
 fn sum(values: &[Value]) -> Option<Value> {
