@@ -112,7 +112,12 @@ fn written(routers: u32, rule: fn(u32) -> String) -> Dynamic {
             manner: Manner::default(),
         };
         let kind = ServiceKind::Balancer(balancer);
-        dynamic.services.push(Arc::new(Service { name, place: Place::default(), kind }));
+        dynamic.services.push(Arc::new(Service {
+            name,
+            place: Place::default(),
+            middlewares: Vec::new(),
+            kind,
+        }));
     }
     dynamic
 }

@@ -30,6 +30,7 @@ pub struct Tally {
 const ELSEWHERE: &[Mark] = &[
     Mark::BodyOverLimit,
     Mark::BreakerOpened,
+    Mark::BreakerPassedBy,
     Mark::BreakerRefused,
     Mark::Announced,
     Mark::AnnouncedWrongly,

@@ -97,6 +97,9 @@ pub struct Limits {
     pub retries_per_second: u32,
     /// Bytes of what another server answers about a request: a page for a person to sign in.
     pub consult_bytes: u32,
+    /// Chains of middlewares of a route and of services behind it, put together once: more ways
+    /// through them than this are put together again now and then.
+    pub chains_max: u32,
 }
 
 impl Limits {
@@ -174,6 +177,7 @@ impl Default for Limits {
             retries_stock: 500,
             retries_per_second: 10,
             consult_bytes: 1024 * 1024,
+            chains_max: 4_096,
         }
     }
 }

@@ -307,6 +307,12 @@ impl<'a> Check<'a> {
             for problem in self.dangling(service) {
                 self.found.push(problem);
             }
+            let field = Field { kind: "services", name: &service.name, field: "middlewares" };
+            for name in &service.middlewares {
+                if let Some(problem) = self.middleware(field, name) {
+                    self.add(&service.place, problem);
+                }
+            }
             if let ServiceKind::Balancer(balancer) = &service.kind {
                 let path = Field {
                     kind: "services",
@@ -362,8 +368,17 @@ impl<'a> Check<'a> {
         for middleware in &self.dynamic.middlewares {
             let typed::MiddlewareKind::Errors(pages) = &middleware.kind else { continue };
             let path = format!("{}.errors.service", path_of("middlewares", &middleware.name));
-            if let Some(problem) = self.service(path, &pages.service) {
+            if let Some(problem) = self.service(&path, &pages.service) {
                 self.add(&middleware.place, problem);
+            }
+            let services = &self.dynamic.services;
+            let found = services.binary_search_by(|it| (*it.name).cmp(&pages.service));
+            if found.is_ok_and(|at| !services[at].middlewares.is_empty()) {
+                let text = format!(
+                    "{} has middlewares of its own, and pages are not fetched past them",
+                    pages.service
+                );
+                self.add(&middleware.place, Diagnostic::warning("barred-pages", path, text));
             }
         }
     }

@@ -211,7 +211,12 @@ mod tests {
             }),
             _ => ServiceKind::Weighted { services, manner: Manner::default() },
         };
-        Arc::new(Service { name: name.into(), place: crate::config::typed::Place::default(), kind })
+        Arc::new(Service {
+            name: name.into(),
+            place: crate::config::typed::Place::default(),
+            middlewares: Vec::new(),
+            kind,
+        })
     }
 
     #[track_caller]

@@ -106,6 +106,8 @@ pub struct RouterTls {
 pub struct Service {
     pub name: String,
     pub place: Place,
+    /// Before it, outermost first; qualified.
+    pub middlewares: Vec<String>,
     pub kind: ServiceKind,
 }
 

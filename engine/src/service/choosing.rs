@@ -3,6 +3,7 @@
 //! [`Load`], the request and the time; the members that may serve are in the view.
 
 use super::load::Load;
+use super::rest::Rest;
 use super::rotation::Rotation;
 use super::sticky::Sticky;
 use super::ticket::Ticket;
@@ -77,6 +78,51 @@ impl Chosen {
     }
 }
 
+/// Members that take nothing for now though nobody took them out, and who serves in their place.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    pub is_out: &'a dyn Fn(u16) -> bool,
+    pub rest: &'a Rest,
+}
+
+impl Kept<'_> {
+    fn is_out(kept: Option<&Self>, position: u16) -> bool {
+        kept.is_some_and(|kept| (kept.is_out)(position))
+    }
+}
+
+/// Whose turn it is.
+pub fn by_turns(
+    rotation: &Rotation,
+    ticket: &Ticket,
+    asker: &Asker<'_>,
+    tried: Option<Tried<'_>>,
+    kept: Option<&Kept<'_>>,
+) -> Option<Chosen> {
+    let ticket = asker.ticket(ticket);
+    let turn = rotation.turn(ticket)?;
+    let position = match (tried, kept) {
+        (None, None) => return Some(Chosen::plain(turn, ticket)),
+        (None, Some(kept)) if (kept.is_out)(turn) => instead_of(turn, asker, kept),
+        (None, Some(_)) => turn,
+        (Some(tried), kept) => {
+            // Whoever failed the request is better than whoever does not take it.
+            let out = |member| if Kept::is_out(kept, member) { usize::MAX / 2 } else { 0 };
+            rotation.turn_of_least(ticket, |member| tried.times(member) + out(member))?
+        }
+    };
+    Some(Chosen { instead: position != turn, ..Chosen::plain(position, ticket) })
+}
+
+/// Who takes the turn of a member that is out: itself, if all are.
+pub fn instead_of(turn: u16, asker: &Asker<'_>, kept: &Kept<'_>) -> u16 {
+    if !kept.rest.leaves(kept.is_out) {
+        return turn;
+    }
+    let ticket = asker.ticket(kept.rest.ticket());
+    kept.rest.turn(ticket, kept.is_out).unwrap_or(turn)
+}
+
 /// Ways on which a request failed before: a service and a position in its list.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried<'a> {
@@ -131,31 +177,35 @@ impl Choosing {
         ticket: &Ticket,
         asker: &Asker<'_>,
         tried: Option<Tried<'_>>,
+        kept: Option<&Kept<'_>>,
     ) -> Option<Chosen> {
+        let out = |position| Kept::is_out(kept, position);
         let times = |position| tried.map_or(0, |tried| tried.times(position));
         if let Some(sticking) = &self.sticky
             && let Some(named) = sticking.cookie.find(asker.fields)
             && sticking.stays.get(usize::from(named.member)) == Some(&true)
             && times(named.member) == 0
+            && !out(named.member)
         {
             let session = if named.old { Session::Renewed } else { Session::Kept };
             return Some(Chosen { session, ..Chosen::plain(named.member, 0) });
         }
+        let all_out = self.candidates.iter().all(|it| out(it.position));
+        let may = |it: &&Candidate| all_out || !out(it.position);
         let least = match tried {
-            Some(_) => self.candidates.iter().map(|it| times(it.position)).min().unwrap_or(0),
-            None => usize::MAX,
+            Some(_) => self.candidates.iter().filter(may).map(|it| times(it.position)).min(),
+            None => None,
         };
-        let fit = |member: &&Candidate| tried.is_none() || times(member.position) == least;
+        let fit = |member: &&Candidate| {
+            may(member) && least.is_none_or(|least| times(member.position) == least)
+        };
         let session = if self.sticky.is_some() { Session::Begun } else { Session::None };
         let (position, ticket) = match self.strategy {
             Strategy::Hrw => (self.by_client(asker.ip, fit), 0),
             Strategy::Wrr => {
-                let ticket = asker.ticket(ticket);
-                let turn = match tried {
-                    Some(_) => rotation.turn_of_least(ticket, times),
-                    None => rotation.turn(ticket),
-                };
-                (turn, ticket)
+                let chosen = by_turns(rotation, ticket, asker, tried, kept)?;
+                let instead = chosen.instead || tried.is_some_and(|tried| !tried.ways.is_empty());
+                return Some(Chosen { session, instead, ..chosen });
             }
             Strategy::P2c => {
                 let ticket = asker.ticket(ticket);
@@ -166,7 +216,8 @@ impl Choosing {
                 (self.quickest(rotation.turn(ticket), asker.now, fit), ticket)
             }
         };
-        let instead = tried.is_some_and(|tried| !tried.ways.is_empty());
+        let some_out = self.candidates.iter().any(|it| out(it.position));
+        let instead = some_out || tried.is_some_and(|tried| !tried.ways.is_empty());
         Some(Chosen { position: position?, ticket, session, instead })
     }
 

@@ -56,7 +56,7 @@ pub enum Step {
     Compress(Arc<Compress>),
 }
 
-/// `inFlightReq` in one route.
+/// `inFlightReq` in one route, and as many in services behind it.
 pub const GAUGES_MAX: usize = 4;
 
 impl Step {

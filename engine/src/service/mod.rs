@@ -5,6 +5,7 @@ pub mod failover;
 pub mod load;
 pub mod middleware;
 pub mod mirror;
+pub mod rest;
 pub mod rotation;
 pub mod stale;
 pub mod standing;

@@ -22,6 +22,7 @@ use crate::base::sip::SipKey;
 use crate::config::fixed::{Authority, EntryPoint, Fixed, Observed, Transport};
 use crate::config::typed::FailoverErrors;
 use crate::service::choosing::Choosing;
+use crate::service::rest::Rest;
 use crate::service::rotation::Rotation;
 use crate::service::ticket::Ticket;
 use crate::tls::{Clock, Connector, Door, Listed};
@@ -137,9 +138,43 @@ pub struct ServiceNode {
     pub kind: NodeKind,
     /// For services that choose otherwise than by turns alone.
     pub choosing: Option<Box<Choosing>>,
+    /// Middlewares of its own.
+    pub guard: Option<Arc<Guard>>,
+    pub before: Before,
+    /// Who serves instead of members that a breaker keeps from it; where there are breakers below.
+    pub rest: Option<Box<Rest>>,
     /// Kept by the registry under the service's name; requests count where they were answered,
     /// at a balancer.
     pub stats: Arc<Scope>,
+}
+
+/// Middlewares before a service, whoever leads to it.
+#[derive(Debug)]
+pub struct Guard {
+    /// By which what they count is known.
+    pub counts: Arc<str>,
+    /// Chains unrolled.
+    pub steps: Arc<[Step]>,
+}
+
+impl Guard {
+    /// Whether a breaker is among them.
+    pub fn breaks(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Breaker(_)))
+    }
+}
+
+/// Services with middlewares of their own that one request may meet.
+pub const GUARDS_MAX: usize = 8;
+
+/// The most that a request may meet at a service and below it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Before {
+    pub guards: usize,
+    /// `inFlightReq` among them.
+    pub gauges: usize,
+    /// Some are circuit breakers.
+    pub breaks: bool,
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! problems and who uses it. A flip of health does not touch it.
 
 use super::Internal;
+use super::registry::User;
 use super::table::Table;
 use crate::base::id::{ChildId, ServiceId};
 use crate::config::typed::{Middleware, Router, Service};
@@ -84,8 +85,8 @@ pub struct MiddlewareInfo {
     pub definition: Arc<Middleware>,
     pub condition: Condition,
     pub errors: Vec<String>,
-    /// If it is one: by router, each with its own state.
-    pub breakers: Vec<(Arc<str>, Arc<Breaker>)>,
-    /// Routers that name it, directly or through a chain or an entry point.
+    /// If it is one: by whom it is before, each with its own state.
+    pub breakers: Vec<(User, Arc<Breaker>)>,
+    /// Routers and services that name it, directly or through a chain or an entry point.
     pub used_by: Vec<Arc<str>>,
 }

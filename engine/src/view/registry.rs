@@ -16,6 +16,7 @@ use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::words::Words;
 use crate::uplink::materialise::ServiceNames;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -26,8 +27,40 @@ pub struct Registry {
     routers: BTreeMap<Arc<str>, Arc<Scope>>,
     /// By middleware: whom its words count, and the words.
     words: BTreeMap<String, (Counted, Arc<Words>)>,
-    /// By middleware, and by the router that goes through it.
-    breakers: BTreeMap<(String, String), Arc<Breaker>>,
+    /// By middleware, and by whom it is before.
+    breakers: BTreeMap<(String, User), Arc<Breaker>>,
+}
+
+/// What a middleware is before, by name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum User {
+    Router(Arc<str>),
+    Service(Arc<str>),
+}
+
+impl User {
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Router(name) | Self::Service(name) => name,
+        }
+    }
+
+    /// What it is.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Router(_) => "router",
+            Self::Service(_) => "service",
+        }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Router(name) => f.write_str(name),
+            Self::Service(name) => write!(f, "service {name}"),
+        }
+    }
 }
 
 /// What the words of a middleware count. Words of something else are of no use.
@@ -96,10 +129,10 @@ impl Registry {
         }
     }
 
-    /// The breaker that a middleware is to one router. False if the one that it was is of no more
+    /// The breaker that a middleware is to one user. False if the one that it was is of no more
     /// use.
-    pub fn breaker(&mut self, template: &Breaker, user: &str) -> (Arc<Breaker>, bool) {
-        let key = (template.middleware().to_owned(), user.to_owned());
+    pub fn breaker(&mut self, template: &Breaker, user: &User) -> (Arc<Breaker>, bool) {
+        let key = (template.middleware().to_owned(), user.clone());
         let old = self.breakers.get(&key);
         if let Some(same) = old.filter(|old| old.settings() == template.settings()) {
             return (Arc::clone(same), true);
@@ -110,16 +143,16 @@ impl Registry {
         (made, is_new)
     }
 
-    /// What a middleware is to each of its routers, if it is a breaker.
-    pub fn breakers_of(&self, name: &str) -> Vec<(Arc<str>, Arc<Breaker>)> {
-        let from = (name.to_owned(), String::new());
+    /// What a middleware is to each of its users, if it is a breaker.
+    pub fn breakers_of(&self, name: &str) -> Vec<(User, Arc<Breaker>)> {
+        let from = (name.to_owned(), User::Router("".into()));
         let own = self.breakers.range(from..).take_while(|((middleware, _), _)| middleware == name);
-        own.map(|((_, user), breaker)| (user.as_str().into(), Arc::clone(breaker))).collect()
+        own.map(|((_, user), breaker)| (user.clone(), Arc::clone(breaker))).collect()
     }
 
     /// Forgets breakers that nobody uses, and tells which.
-    pub fn keep_breakers(&mut self, in_use: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
-        let used = |(middleware, user): &(String, String)| in_use(middleware, user);
+    pub fn keep_breakers(&mut self, in_use: impl Fn(&str, &User) -> bool) -> Vec<(String, User)> {
+        let used = |(middleware, user): &(String, User)| in_use(middleware, user);
         let gone = self.breakers.keys().filter(|key| !used(key)).cloned().collect();
         self.breakers.retain(|key, _| used(key));
         gone

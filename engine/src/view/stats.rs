@@ -148,6 +148,7 @@ reasons! {
         Upgrade "upgrade",
         ClientGone "client_gone",
         NoServer "no_server",
+        Refused "refused",
     }
 }
 

@@ -51,6 +51,9 @@ impl Worker {
     /// Answers a request that no server has answered.
     pub(super) fn answer(&mut self, key: Key, answer: &Answer<'_>) {
         self.release_upstream(key);
+        if self.is_guards_answer(key, answer.status) {
+            return;
+        }
         if self.turn_to_page(key, answer.status) {
             return;
         }
@@ -61,13 +64,11 @@ impl Worker {
         debug_assert!(!exchange.has_answered(), "one answer to a request");
         exchange.status = answer.status;
         self.scratch.edits.clear();
-        if let Some(route) = exchange.route() {
-            let passed = usize::from(exchange.passed).min(route.steps.len());
-            let steps = &route.steps[..passed];
-            write_edits(&mut self.scratch.edits, steps, exchange.told());
-            if varies(steps) {
-                put_field(&mut self.scratch.edits, "Vary", b"Origin");
-            }
+        let steps = exchange.steps();
+        let steps = &steps[..usize::from(exchange.passed).min(steps.len())];
+        write_edits(&mut self.scratch.edits, steps, exchange.told());
+        if varies(steps) {
+            put_field(&mut self.scratch.edits, "Vary", b"Origin");
         }
         if exchange.sets_cookie {
             sticky::put_cookies(&mut self.scratch.edits, exchange);

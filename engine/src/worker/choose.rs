@@ -3,8 +3,12 @@
 use super::exchange::{Again, Choices, ServerRef, service_of};
 use super::record::Choice;
 use crate::base::id::ServiceId;
-use crate::service::choosing::{Asker, Chosen, Tried};
+use crate::base::time::Time;
+use crate::config::typed::Strategy;
+use crate::service::choosing::{Asker, Chosen, Kept, Session, Tried, by_turns, instead_of};
 use crate::service::load::Load;
+use crate::service::middleware::Step;
+use crate::service::middleware::breaker::State;
 use crate::service::mirror;
 use crate::view::{Internal, NodeKind, ServiceNode, Side, Turns, View};
 use std::sync::Arc;
@@ -14,6 +18,8 @@ use std::sync::Arc;
 pub(super) enum Pick {
     Server(ServerRef),
     Internal(Internal),
+    /// The middlewares of this service come first.
+    Guarded(ServiceId),
     /// Nobody can serve: what the client reads.
     Nobody(&'static str),
 }
@@ -30,38 +36,124 @@ pub(super) struct Walk {
     pub(super) judged: bool,
     /// A service on the way gives the client a cookie.
     pub(super) sets_cookie: bool,
+    /// Somebody takes a turn of one that a breaker keeps from serving.
+    pub(super) passed_by: bool,
+}
+
+/// How a walk begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start<'a> {
+    pub(super) from: ServiceId,
+    /// Its own middlewares let the request pass.
+    pub(super) behind: bool,
+    /// The choice that it made before and has to make again.
+    pub(super) anew: Option<Choice>,
+    /// Where the request failed before.
+    pub(super) again: Option<&'a Again>,
+    pub(super) depth_max: u32,
+}
+
+/// The services as one request finds them.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) view: &'a View,
+    pub(super) now: Time,
+    /// A breaker kept the request from these.
+    pub(super) shut: &'a [ServiceId],
+}
+
+impl Sight<'_> {
+    /// Whether breakers keep all requests from what serves at a service and below it.
+    pub(super) fn is_shut(&self, service: ServiceId) -> bool {
+        let Some(node) = service_of(self.view, service).filter(|node| node.before.breaks) else {
+            return false;
+        };
+        let is_open = |step: &Step| matches!(step, Step::Breaker(it) if matches!(it.state(self.now), State::Open(_)));
+        let guarded = node.guard.as_ref();
+        if self.shut.contains(&service) || guarded.is_some_and(|it| it.steps.iter().any(is_open)) {
+            return true;
+        }
+        match &node.kind {
+            NodeKind::Weighted { services, .. } => node.rest.as_ref().is_some_and(|rest| {
+                !rest.leaves(|member| self.is_out(services, member)) && rest.serving().count() > 0
+            }),
+            NodeKind::Failover { main, fallback, side, .. } => match side {
+                Side::Main => self.is_shut(*main) && !self.serves(*fallback),
+                Side::Fallback => self.is_shut(*fallback),
+                Side::Neither => false,
+            },
+            NodeKind::Mirroring(mirroring) => self.is_shut(mirroring.main),
+            NodeKind::Balancer { .. } | NodeKind::Internal(_) | NodeKind::Unavailable(_) => false,
+        }
+    }
+
+    fn is_out(&self, services: &[ServiceId], member: u16) -> bool {
+        services.get(usize::from(member)).is_some_and(|service| self.is_shut(*service))
+    }
+
+    fn serves(&self, service: ServiceId) -> bool {
+        service_of(self.view, service).is_some_and(|node| node.up) && !self.is_shut(service)
+    }
+
+    /// The innermost choice that could be another.
+    pub(super) fn choice_with_others(&self, choices: &[Choice]) -> Option<usize> {
+        let others = |choice: &Choice| {
+            let Some(node) = service_of(self.view, choice.service) else { return false };
+            match &node.kind {
+                NodeKind::Weighted { services, .. } => node
+                    .rest
+                    .as_ref()
+                    .is_some_and(|rest| rest.leaves(|member| self.is_out(services, member))),
+                NodeKind::Failover { fallback, side: Side::Main, .. } => {
+                    choice.turn == 0 && self.serves(*fallback)
+                }
+                NodeKind::Failover { .. }
+                | NodeKind::Balancer { .. }
+                | NodeKind::Mirroring(_)
+                | NodeKind::Internal(_)
+                | NodeKind::Unavailable(_) => false,
+            }
+        };
+        choices.iter().rposition(others)
+    }
 }
 
 const NO_SERVER: &str = "no available server\n";
 const NO_SIDE: &str = "Service Unavailable\n";
 
-/// Walks from `from` to a server, noting each decision. Bounded by the room for choices.
+/// Walks down to a server, or to a service with middlewares, noting each decision. Bounded by the
+/// room for choices.
 pub(super) fn walk(
-    view: &View,
-    from: ServiceId,
+    sight: &Sight<'_>,
+    start: &Start<'_>,
     choices: &mut Choices,
-    depth_max: u32,
     asker: &Asker<'_>,
-    again: Option<&Again>,
 ) -> Walk {
     let mut walk = Walk {
         pick: Pick::Nobody(NO_SERVER),
-        service: from,
+        service: start.from,
         mirrored: false,
         judged: false,
         sets_cookie: false,
+        passed_by: false,
     };
+    let (depth_max, again) = (start.depth_max, start.again);
     loop {
-        let Some(node) = service_of(view, walk.service) else { return walk };
+        let Some(node) = service_of(sight.view, walk.service) else { return walk };
+        let behind = start.behind && walk.service == start.from;
+        if node.guard.is_some() && !behind {
+            walk.pick = Pick::Guarded(walk.service);
+            return walk;
+        }
         let mut member = |chosen: Chosen| {
             let Chosen { position: turn, ticket, session, instead } = chosen;
             walk.sets_cookie |= session.sets_cookie();
             choices.push(Choice { service: node.id, ticket, turn, session, instead }, depth_max)
         };
-        let mut note = |turn| member(Chosen::plain(turn, 0));
+        let mut note = |turn, instead| member(Chosen { instead, ..Chosen::plain(turn, 0) });
         let next = match &node.kind {
             NodeKind::Balancer { turns, .. } => {
-                if let Some(chosen) = choose(node, turns, asker, again)
+                if let Some(chosen) = choose(node, turns, asker, again, None)
                     && member(chosen)
                 {
                     let position = chosen.position;
@@ -70,16 +162,23 @@ pub(super) fn walk(
                 return walk;
             }
             NodeKind::Weighted { turns, services } => {
-                let Some(chosen) = choose(node, turns, asker, again) else { return walk };
+                let member_of = Members { sight, node, turns, services };
+                let chosen = member_of.choose(asker, start, &mut walk.passed_by);
+                let Some(chosen) = chosen else { return walk };
                 let next = services.get(usize::from(chosen.position)).copied();
                 next.filter(|_| member(chosen))
             }
             NodeKind::Failover { main, fallback, side, errors } => match side {
+                Side::Main if sight.is_shut(*main) && sight.serves(*fallback) => {
+                    let next = note(1, true).then_some(*fallback);
+                    walk.passed_by = true;
+                    next
+                }
                 Side::Main => {
                     walk.judged |= errors.is_some();
-                    note(0).then_some(*main)
+                    note(0, false).then_some(*main)
                 }
-                Side::Fallback => note(1).then_some(*fallback),
+                Side::Fallback => note(1, false).then_some(*fallback),
                 Side::Neither => {
                     walk.pick = Pick::Nobody(NO_SIDE);
                     return walk;
@@ -111,18 +210,54 @@ fn choose(
     turns: &Turns,
     asker: &Asker<'_>,
     again: Option<&Again>,
+    kept: Option<&Kept<'_>>,
 ) -> Option<Chosen> {
     let tried = again.map(|again| Tried { service: node.id, ways: &again.tried });
-    if let Some(choosing) = &node.choosing {
-        return choosing.choose(&turns.rotation, &turns.ticket, asker, tried);
+    let Turns { rotation, ticket } = turns;
+    match &node.choosing {
+        Some(choosing) => choosing.choose(rotation, ticket, asker, tried, kept),
+        None => by_turns(rotation, ticket, asker, tried, kept),
     }
-    let ticket = asker.ticket(&turns.ticket);
-    let Some(tried) = tried else {
-        return turns.rotation.turn(ticket).map(|position| Chosen::plain(position, ticket));
-    };
-    let position = turns.rotation.turn_of_least(ticket, |member| tried.times(member))?;
-    let instead = turns.rotation.turn(ticket) != Some(position);
-    Some(Chosen { instead, ..Chosen::plain(position, ticket) })
+}
+
+/// The members of a weighted service.
+struct Members<'a> {
+    sight: &'a Sight<'a>,
+    node: &'a ServiceNode,
+    turns: &'a Turns,
+    services: &'a [ServiceId],
+}
+
+impl Members<'_> {
+    fn choose(&self, asker: &Asker<'_>, start: &Start<'_>, passed_by: &mut bool) -> Option<Chosen> {
+        let Self { sight, node, turns, services } = *self;
+        let is_out = |member| sight.is_out(services, member);
+        let kept = node.rest.as_ref().map(|rest| Kept { is_out: &is_out, rest });
+        let anew = start.anew.filter(|choice| choice.service == node.id);
+        let chosen = match (anew, &kept) {
+            (Some(choice), Some(kept)) => choose_anew(node, turns, asker, choice, kept),
+            _ => choose(node, turns, asker, start.again, kept.as_ref()),
+        }?;
+        *passed_by |= kept.is_some() && chosen.instead && start.again.is_none();
+        Some(chosen)
+    }
+}
+
+/// Another member than one whose breaker did not let the request pass. The ticket stays drawn.
+fn choose_anew(
+    node: &ServiceNode,
+    turns: &Turns,
+    asker: &Asker<'_>,
+    choice: Choice,
+    kept: &Kept<'_>,
+) -> Option<Chosen> {
+    if node.choosing.as_ref().is_some_and(|choosing| choosing.strategy == Strategy::Hrw) {
+        return choose(node, turns, asker, None, Some(kept));
+    }
+    let sticks = node.choosing.as_ref().is_some_and(|choosing| choosing.sticky.is_some());
+    let position = instead_of(choice.turn, asker, kept);
+    let session = if sticks { Session::Begun } else { Session::None };
+    Some(Chosen { position, ticket: choice.ticket, session, instead: true })
 }
 
 /// The load of a server whose service chooses by it.

@@ -44,7 +44,7 @@ impl Worker {
         exchange.collects = true;
         exchange.kept = Some(Rc::default());
         exchange.kept_max = limits.request_memory;
-        let client = exchange.client.expect("a mirror passes no middleware");
+        let client = exchange.client.expect("a mirrored request is whole");
         self.tell_to_continue(key);
         self.touch(client);
     }

@@ -32,7 +32,7 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("a passing exchange exists");
         let view = Rc::clone(&exchange.view);
         let Some(table) = view.layers.get(layer as usize) else { return };
-        let steps: &[Step] = exchange.route().map_or(&[], |route| &route.steps);
+        let steps = exchange.steps();
         let out = &mut self.scratch;
         let way = Way { steps, grants: &exchange.grants, path: &out.target, noted: &out.noted };
         write_changed(&mut out.head, head, target, &way);

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::answer::Answer;
 use super::body::Body;
-use super::choose::{self, Pick};
+use super::choose::{self, Pick, Sight, Start};
 use super::client::after;
 use super::conn::{Role, Talk};
 use super::exchange::{Asking, CLEAR, Exchange, HeadBytes, RouteRef, SECURE, route_of, table_of};
@@ -224,13 +224,23 @@ impl Worker {
         let now = self.now;
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
         let asker = Asker { fields: head.fields, ip: exchange.peer.ip(), now, peeks: false };
-        let (choices, again) = (&mut exchange.choices, exchange.again.as_deref());
-        let walk = choose::walk(&exchange.view, service, choices, depth_max, &asker, again);
+        let start = Start {
+            from: service,
+            behind: exchange.guards.last().is_some_and(|met| met.service == service),
+            anew: exchange.anew.take(),
+            again: exchange.again.as_deref(),
+            depth_max,
+        };
+        let sight = Sight { view: &exchange.view, now, shut: &exchange.shut };
+        let walk = choose::walk(&sight, &start, &mut exchange.choices, &asker);
         exchange.service = Some(walk.service);
         let paged = exchange.paging.is_some();
         exchange.mirrored |= walk.mirrored && !paged;
         exchange.judged |= walk.judged;
         exchange.sets_cookie |= walk.sets_cookie;
+        if walk.passed_by {
+            self.accounts.mine().marks.hit(Mark::BreakerPassedBy);
+        }
         if let Pick::Server(server) = walk.pick {
             exchange.server = Some(server);
             exchange.load = choose::load_of(&exchange.view, server).map(InFlight::at);
@@ -243,9 +253,11 @@ impl Worker {
                     self.connect(key);
                 }
             }
-            Pick::Internal(_) if paged => {
+            // A page is not fetched past what stands before its service.
+            Pick::Internal(_) | Pick::Guarded(_) if paged => {
                 self.answer(key, &Answer::bare(503));
             }
+            Pick::Guarded(service) => self.meet(key, service),
             Pick::Internal(internal) => self.answer_internal(key, internal, head, target),
             Pick::Nobody(text) => {
                 self.mark(Mark::NobodyServes);
@@ -266,7 +278,7 @@ impl Worker {
     ) {
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let view = Rc::clone(&exchange.view);
-        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let steps = exchange.steps();
         let mut path = target.path.to_owned();
         if path::rewrite(steps, &mut path, &mut self.scratch.memory, |_, _| {}).is_err() {
             self.mark(Mark::UncleanPath);
@@ -302,7 +314,7 @@ impl Worker {
     ) -> bool {
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let out = &mut self.scratch;
-        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let steps = exchange.steps();
         write_target(&mut out.target, target);
         out.noted.clear();
         let noted = &mut out.noted;
@@ -336,7 +348,7 @@ impl Worker {
         }
         let exchange = self.exchanges.get(key).expect("a directed exchange exists");
         let out = &mut self.scratch;
-        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let steps = exchange.steps();
         let server = exchange.server().expect("a server was chosen");
         let aim = exchange.target();
         let view = &exchange.view;

@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::consult::Errand;
+use super::guards::Guards;
 use super::record::{Choice, Session};
 use crate::base::id::{ConnId, EntryId, ServiceId};
 use crate::base::page::{Chunk, Slice};
@@ -258,7 +259,7 @@ impl Asking {
 /// Steps that count a request, and their places for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entered {
-    list: [(u16, u32); GAUGES_MAX],
+    list: [(u16, u32); 2 * GAUGES_MAX],
     len: u8,
 }
 
@@ -268,9 +269,12 @@ impl Entered {
         self.len += 1;
     }
 
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (u16, u32)> + use<> {
-        let Self { list, len } = std::mem::take(self);
-        list.into_iter().take(usize::from(len))
+    /// Those from a step on.
+    pub(super) fn take_from(&mut self, step: u16) -> impl Iterator<Item = (u16, u32)> + use<> {
+        let Self { list, len } = *self;
+        let kept = list.iter().take(usize::from(len)).take_while(|(at, _)| *at < step).count();
+        self.len = u8::try_from(kept).expect("no more than there were");
+        list.into_iter().take(usize::from(len)).skip(kept)
     }
 }
 
@@ -293,8 +297,18 @@ pub(super) struct Exchange {
     pub(super) entry: EntryId,
     pub(super) peer: SocketAddr,
     pub(super) route: Option<RouteRef>,
-    /// Steps of the route that let the request pass.
+    /// Steps that let the request pass.
     pub(super) passed: u16,
+    /// Of these, those that only the main request of a mirrored one passed.
+    pub(super) inherited: u16,
+    /// Services with middlewares of their own that it came to.
+    pub(super) guards: Guards,
+    /// The steps of the route and of these; absent while there are none of these.
+    pub(super) laid: Option<Arc<[Step]>>,
+    /// Services that a breaker kept it from.
+    pub(super) shut: Vec<ServiceId>,
+    /// A choice that is to be made again, because of these.
+    pub(super) anew: Option<Choice>,
     /// Where middlewares count it until it is over.
     pub(super) entered: Entered,
     /// What other servers said of it.
@@ -388,6 +402,11 @@ impl Exchange {
             peer,
             route: None,
             passed: 0,
+            inherited: 0,
+            guards: Guards::default(),
+            laid: None,
+            shut: Vec::new(),
+            anew: None,
             entered: Entered::default(),
             grants: Vec::new(),
             consulting: None,
@@ -442,7 +461,7 @@ impl Exchange {
 
     /// The middleware that sends it again; of several, the innermost.
     pub(super) fn retry(&self) -> Option<&Arc<Retry>> {
-        let steps = self.route()?.steps.iter().rev();
+        let steps = self.steps().iter().rev();
         steps
             .filter_map(|step| if let Step::Retry(retry) = step { Some(retry) } else { None })
             .next()
@@ -450,13 +469,22 @@ impl Exchange {
 
     /// The middleware that compresses; of several, the innermost.
     pub(super) fn compress(&self) -> Option<&Arc<Compress>> {
-        let steps = self.route()?.steps.iter().rev();
+        let steps = self.steps().iter().rev();
         steps.filter_map(|step| if let Step::Compress(it) = step { Some(it) } else { None }).next()
+    }
+
+    /// The innermost middleware that may send it again, and where it stands.
+    pub(super) fn resends(&self) -> Option<(u16, &Step)> {
+        let resends = |step: &Step| {
+            matches!(step, Step::Buffering(limits) if limits.repeat.is_some())
+                || matches!(step, Step::Retry(_))
+        };
+        (0..).zip(self.steps()).filter(|(_, step)| resends(step)).last()
     }
 
     /// The middleware that collects bodies; of several, the innermost.
     pub(super) fn buffering(&self) -> Option<&Arc<Buffering>> {
-        let steps = self.route()?.steps.iter().rev();
+        let steps = self.steps().iter().rev();
         steps.filter_map(|step| if let Step::Buffering(it) = step { Some(it) } else { None }).next()
     }
 

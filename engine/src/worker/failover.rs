@@ -5,13 +5,14 @@ use super::Worker;
 use super::choose;
 use super::exchange::Phase;
 use super::record::{Choice, Session};
+use super::retry::Cause;
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
 
 impl Worker {
     /// Sends the request to the other side of a failover that counts `status` as a failure. False
     /// if there is none or the request cannot be sent again.
-    pub(super) fn switch_side(&mut self, key: Key, status: u16) -> bool {
+    pub(super) fn switch_side(&mut self, key: Key, cause: Cause, status: u16) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
         if !exchange.judged || exchange.has_answered() || exchange.paging.is_some() {
             return false;
@@ -19,14 +20,17 @@ impl Worker {
         let Some(other) = choose::other_side(&exchange.view, &exchange.choices, status) else {
             return false;
         };
-        let harmless = exchange.asking.idempotent || other.replay_non_idempotent;
+        let harmless =
+            cause == Cause::Barred || exchange.asking.idempotent || other.replay_non_idempotent;
         let fits = other.body_bytes_max.is_none_or(|max| exchange.up.bytes <= max);
         if !harmless || !fits || !exchange.can_replay() {
             self.mark(Mark::ReplayImpossible);
             return false;
         }
         self.mark(Mark::SwitchedSide);
+        let guards = exchange.guards.down_to(other.at);
         self.drop_response(key);
+        self.retreat(key, guards, status);
         let exchange = self.exchanges.get_mut(key).expect("just seen");
         exchange.choices.truncate(other.at);
         let choice = Choice {

@@ -224,7 +224,7 @@ fn user_of<'a>(exchange: &'a Exchange, decoded: &'a mut Vec<u8>) -> &'a str {
     if let Some(grant) = exchange.grants.iter().rev().find(|grant| !grant.user.is_empty()) {
         return &grant.user;
     }
-    let steps = exchange.route().map_or(&[][..], |route| &route.steps);
+    let steps = exchange.steps();
     let passed = steps.get(..usize::from(exchange.passed)).unwrap_or_default();
     let asks = |step: &&Step| matches!(step, Step::BasicAuth(_) | Step::DigestAuth(_));
     let Some(step) = passed.iter().rev().find(asks) else { return "" };

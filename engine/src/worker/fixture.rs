@@ -10,8 +10,8 @@ use crate::config::fixed::Observed;
 use crate::service::rotation::Rotation;
 use crate::view::series::Protocol;
 use crate::view::{
-    ChildView, Destination, EntryView, NodeKind, Offer, Route, ServerNode, ServiceNode, Turns,
-    UplinkRef, View,
+    Before, ChildView, Destination, EntryView, NodeKind, Offer, Route, ServerNode, ServiceNode,
+    Turns, UplinkRef, View,
 };
 use std::sync::Arc;
 
@@ -30,6 +30,9 @@ fn service(id: u32, name: &str, kind: NodeKind) -> Arc<ServiceNode> {
         up: true,
         kind,
         choosing: None,
+        guard: None,
+        before: Before::default(),
+        rest: None,
         stats: Arc::default(),
     })
 }

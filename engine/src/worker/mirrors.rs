@@ -105,7 +105,7 @@ impl Worker {
     /// The main exchange is complete: its mirrors begin, all at once.
     pub(super) fn start_mirrors(&mut self, main: &Exchange) {
         let view = Rc::clone(&main.view);
-        for choice in main.choices.as_slice() {
+        for (at, choice) in main.choices.as_slice().iter().enumerate() {
             let Some(NodeKind::Mirroring(node)) =
                 service_of(&view, choice.service).map(|node| &node.kind)
             else {
@@ -114,14 +114,20 @@ impl Worker {
             for mirror in &node.mirrors {
                 if is_mirrored(choice.ticket, mirror.percent) {
                     let body = node.mirror_body.then_some(node.body_bytes_max);
-                    self.start_mirror(main, mirror.service, body);
+                    self.start_mirror(main, at, mirror.service, body);
                 }
             }
         }
     }
 
     /// `body` is absent if the body is not mirrored, else its limit.
-    fn start_mirror(&mut self, main: &Exchange, service: ServiceId, body: Option<Option<u64>>) {
+    fn start_mirror(
+        &mut self,
+        main: &Exchange,
+        choice: usize,
+        service: ServiceId,
+        body: Option<Option<u64>>,
+    ) {
         if let Some(why) = self.reason_to_skip(main, body) {
             self.skip_mirror(why);
             return;
@@ -132,8 +138,7 @@ impl Worker {
         asking.expects_continue = false;
         let view = Rc::clone(&main.view);
         let mut mirror = Exchange::new(view, main.entry, main.peer, asking);
-        mirror.route = main.route;
-        mirror.passed = main.passed;
+        self.inherit(&mut mirror, main, choice);
         mirror.framing = if bodied { Framing::Length(bytes) } else { Framing::Empty };
         mirror.kept = main.kept.clone().filter(|_| bodied);
         mirror.continued = true;

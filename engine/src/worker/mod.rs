@@ -30,6 +30,7 @@ mod finish;
 #[cfg(test)]
 mod fixture;
 mod forward;
+mod guards;
 pub mod internal;
 pub mod log;
 mod metrics;
@@ -78,6 +79,7 @@ use consult::Concluded;
 use date::Date;
 use drain::Draining;
 use exchange::{CoreView, Exchange, Kept};
+use guards::Chains;
 use log::AccessLines;
 use prove::Proofs;
 use retry::Budget;
@@ -121,6 +123,8 @@ pub struct Worker {
     concluded: Vec<Concluded>,
     /// Exchanges on their way to another service.
     switching: Vec<(Key, ServiceId)>,
+    /// Steps of routes and of services behind them.
+    chains: Chains,
     /// By `ServerId`: the last request to a passively checked server failed.
     failing: Vec<bool>,
     /// Responses being compressed.
@@ -220,6 +224,7 @@ impl Worker {
             woken: Vec::new(),
             concluded: Vec::new(),
             switching: Vec::new(),
+            chains: Chains::default(),
             failing: Vec::new(),
             compressors: 0,
             squeezed: 0,
@@ -274,6 +279,7 @@ impl Worker {
         }
         self.counts().epoch.set(view.epoch);
         self.view = Rc::new(view);
+        self.chains.forget();
     }
 
     fn on_done(&mut self, op: OpId, outcome: Outcome) {

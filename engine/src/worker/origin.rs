@@ -273,7 +273,7 @@ impl Worker {
             self.cut(key);
             return;
         }
-        if self.switch_side(key, status) || self.retry(key, cause, status) {
+        if self.goes_elsewhere(key, cause, status) {
             return;
         }
         self.answer(key, &Answer::bare(status));

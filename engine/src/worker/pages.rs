@@ -81,7 +81,7 @@ impl Worker {
             self.answer(key, &Answer::bare(500));
             return false;
         };
-        let steps = exchange.route().map_or(&[][..], |route| &route.steps);
+        let steps = exchange.steps();
         let aim = exchange.target();
         let view = &exchange.view;
         self.scratch.head.clear();
@@ -141,7 +141,7 @@ impl Exchange {
     /// The innermost middleware on the way here that replaces this status, where it stands, and
     /// what it has the client told.
     fn page_for(&self, status: u16) -> Option<(u16, Arc<Pages>, u16)> {
-        let steps = &self.route()?.steps;
+        let steps = self.steps();
         let passed = usize::from(self.passed).min(steps.len());
         (0..self.passed).zip(&steps[..passed]).rev().find_map(|(at, step)| {
             let Step::Errors(pages) = step else { return None };

@@ -15,7 +15,6 @@ use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::net::wire::Due;
 use crate::service::middleware::basic::Claim;
-use crate::service::middleware::breaker::Counted;
 use crate::service::middleware::compress;
 use crate::service::middleware::forward::Grant;
 use crate::service::middleware::passing::Passing;
@@ -40,19 +39,19 @@ impl Worker {
         let view = Rc::clone(&exchange.view);
         let route = exchange.route.and_then(|route| route_of(&view, exchange.entry, route));
         let route = route.expect("a directed exchange has its route");
-        let behind = route.to.clone();
-        let steps = &*route.steps;
-        let all = u16::try_from(steps.len()).expect("steps are counted in hundreds");
+        let laid = exchange.laid.clone();
+        let steps = laid.as_deref().unwrap_or(&route.steps);
+        let all = u16::try_from(steps.len()).expect("steps are counted in thousands");
         if !steps.iter().any(Step::may_answer) {
             exchange.passed = all;
-            self.go_on(key, &behind, head, target);
+            self.go_on(key, &route.to, head, target);
             return;
         }
         let grants = std::mem::take(&mut exchange.grants);
         let mut asked = std::mem::take(&mut self.scratch.target);
         let mut user = std::mem::take(&mut self.scratch.user);
         write_target(&mut asked, target);
-        let way = Way { head, target, route, view: &view, grants: &grants };
+        let way = Way { head, target, route, steps, view: &view, grants: &grants };
         let came = self.go(key, &way, &mut asked, &mut user);
         (self.scratch.target, self.scratch.user) = (asked, user);
         let exchange = exchange_of(&mut self.exchanges, key);
@@ -60,7 +59,7 @@ impl Worker {
         match came {
             Came::Through => {
                 exchange.passed = all;
-                self.go_on(key, &behind, head, target);
+                self.go_on(key, &route.to, head, target);
             }
             Came::Unclean => {
                 self.mark(Mark::UncleanPath);
@@ -73,14 +72,16 @@ impl Worker {
     }
 
     fn go(&mut self, key: Key, way: &Way<'_>, asked: &mut String, user: &mut String) -> Came {
-        let steps = &*way.route.steps;
+        let steps = way.steps;
         let exchange = exchange_of(&mut self.exchanges, key);
+        let guards = exchange.guards;
         let settings = &way.view.entries[usize::from(exchange.entry.0)].settings;
         let peer = exchange.peer.ip();
         let trusted = fields::is_trusted(settings, peer);
         let secure = exchange.asking.over_tls;
         let before = exchange.passed;
         for (at, step) in (0..).zip(steps) {
+            let counts = guards.name_at(at, way);
             let passing = Passing {
                 head: way.head,
                 target: way.target,
@@ -89,7 +90,7 @@ impl Worker {
                 secure,
                 passed: &steps[..usize::from(at)],
                 path: asked,
-                route: &way.route.name,
+                route: counts,
                 now: self.now,
                 user,
                 grants: way.grants,
@@ -161,8 +162,12 @@ impl Worker {
         self.write_question(forward, passing, &host, body);
     }
 
-    /// Behind the last step of a route.
+    /// Behind the last step of a route, or of a service.
     fn go_on(&mut self, key: Key, to: &Destination, head: &RequestHead<'_>, target: &Target<'_>) {
+        if let Some(met) = exchange_of(&mut self.exchanges, key).guards.last().copied() {
+            self.send_to(key, met.service, head, target);
+            return;
+        }
         match to {
             Destination::Service(service) => self.send_to(key, *service, head, target),
             Destination::Layer(layer) => self.descend(key, *layer, head, target),
@@ -200,6 +205,10 @@ impl Worker {
                 let Step::Buffering(limits) = step else { return };
                 self.await_whole(key, limits);
             }
+            // Nobody waits for a mirrored request, so it does not either.
+            Verdict::Hold(wait) if exchange_of(&mut self.exchanges, key).is_mirror() => {
+                self.answer_too_many(key, wait);
+            }
             Verdict::Hold(wait) => self.hold_for(key, wait),
             Verdict::TooMany(wait) => self.answer_too_many(key, wait),
             Verdict::Full => {
@@ -208,6 +217,9 @@ impl Worker {
             }
             Verdict::Open(status) => {
                 self.mark(Mark::BreakerRefused);
+                if self.passes_by(key, status) {
+                    return;
+                }
                 self.answer(key, &Answer::bare(status));
             }
             Verdict::Refuse(status) => {
@@ -242,11 +254,12 @@ impl Worker {
 }
 
 /// What is the same for all steps on a request's way.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     head: &'a RequestHead<'a>,
     target: &'a Target<'a>,
-    route: &'a Route,
-    view: &'a View,
+    pub(super) route: &'a Route,
+    steps: &'a [Step],
+    pub(super) view: &'a View,
     grants: &'a [Grant],
 }
 
@@ -257,7 +270,7 @@ impl Worker {
         let exchange = exchange_of(&mut self.exchanges, key);
         exchange.passed += 1;
         exchange.phase = Phase::Held;
-        let client = exchange.client.expect("a mirror passes no middleware");
+        let client = exchange.client.expect("a mirrored request is not held");
         self.set_due(client, Due::Dial, self.now + wait);
     }
 
@@ -287,29 +300,10 @@ impl Worker {
         self.scratch.judging.location = exact;
     }
 
-    /// Lets breakers know how a request ended that they let pass. Tunnels are left out: how long
-    /// one lasts says nothing about the server.
-    pub(super) fn count_answer(&self, exchange: &Exchange) {
-        if exchange.is_mirror() || exchange.status == 0 || exchange.phase == Phase::Tunnel {
-            return;
-        }
-        let steps = exchange.route().map_or(&[][..], |route| &route.steps);
-        let took = self.now.since(exchange.started);
-        for step in steps.iter().take(usize::from(exchange.passed)) {
-            if let Step::Breaker(breaker) = step
-                && breaker.count(exchange.status, took, self.now) == Counted::Opened
-            {
-                self.mark(Mark::BreakerOpened);
-            }
-        }
-    }
-
     /// A request that middlewares counted is over.
     pub(super) fn leave_gauges(&mut self, exchange: &mut Exchange) {
-        let entered = exchange.entered.take();
-        let steps = exchange.route().map_or(&[][..], |route| &route.steps);
-        for (at, place) in entered {
-            if let Some(Step::InFlight(gauge)) = steps.get(usize::from(at)) {
+        for (at, place) in exchange.entered.take_from(0) {
+            if let Some(Step::InFlight(gauge)) = exchange.steps().get(usize::from(at)) {
                 gauge.leave(place);
             }
         }

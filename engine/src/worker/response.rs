@@ -104,11 +104,7 @@ impl Worker {
             exchange.response_head = Some(bytes.clone());
         }
         self.report(key, head.status < 500);
-        let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
-        if exchange.judged && self.switch_side(key, head.status) {
-            return;
-        }
-        if self.retry(key, Cause::Answered, head.status) {
+        if self.goes_elsewhere(key, Cause::Answered, head.status) {
             return;
         }
         if self.exchanges.get(key).is_some_and(|exchange| exchange.paging.is_some()) {
@@ -201,7 +197,7 @@ impl Worker {
             Version::Http10 => Persist::KeepAlive,
             Version::Http11 | Version::Http2 => Persist::Silently,
         };
-        let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
+        let steps = exchange.steps();
         let out = &mut self.scratch.head;
         out.clear();
         let told = exchange.told();

@@ -24,6 +24,8 @@ pub(super) enum Cause {
     Lost,
     /// The server answered, or took too long to.
     Answered,
+    /// Middlewares of a service kept it from the servers.
+    Barred,
 }
 
 /// What one service may still have sent again.
@@ -43,16 +45,20 @@ impl Worker {
         }
         let failures = exchange.again.as_ref().map_or(0, |again| again.failures) + 1;
         let Some(asked) = asked(exchange, cause, status, failures) else { return false };
-        let service = exchange.route().map(|route| &route.to);
-        let Some(&Destination::Service(service)) = service else { return false };
+        let met = exchange.resends().and_then(|(at, _)| exchange.met_at(at)).copied();
+        let service = match (met, exchange.route().map(|route| &route.to)) {
+            (Some(met), _) => met.service,
+            (None, Some(&Destination::Service(service))) => service,
+            (None, _) => return false,
+        };
         if !asked.again {
-            if status < 500 {
+            if status < 500 && cause != Cause::Barred {
                 self.earn(service);
             }
             return false;
         }
-        let harmless =
-            cause == Cause::Unreached || exchange.asking.idempotent || asked.non_idempotent;
+        let unseen = matches!(cause, Cause::Unreached | Cause::Barred);
+        let harmless = unseen || exchange.asking.idempotent || asked.non_idempotent;
         if !harmless || !exchange.can_replay() {
             self.mark(Mark::ReplayImpossible);
             return false;
@@ -68,11 +74,16 @@ impl Worker {
             self.mark(Mark::RetriesExhausted);
             return false;
         }
-        self.send_elsewhere(key, service, wait);
+        let choices = met.map_or(0, |met| usize::from(met.choices));
+        let guards = met.map_or(0, |met| self.guards_down_to(key, usize::from(met.choices)));
+        self.retreat(key, guards, status);
+        self.send_elsewhere(key, service, choices, wait);
         true
     }
 
-    fn send_elsewhere(&mut self, key: Key, service: ServiceId, wait: Span) {
+    /// To a service of which this many choices stand above, and whose own middlewares it passed
+    /// if it was one of them that asked for this.
+    fn send_elsewhere(&mut self, key: Key, service: ServiceId, choices: usize, wait: Span) {
         self.mark(Mark::Retried);
         self.counts().retries.add(1);
         self.drop_response(key);
@@ -86,7 +97,7 @@ impl Worker {
         again.before = exchange.choices;
         again.failures += 1;
         exchange.again = Some(again);
-        exchange.choices.truncate(0);
+        exchange.choices.truncate(choices);
         exchange.load = None;
         exchange.retried = false;
         exchange.retries += 1;
@@ -151,7 +162,8 @@ fn asked(exchange: &Exchange, cause: Cause, status: u16, failures: u32) -> Optio
     let repeat = exchange.buffering().and_then(|limits| limits.repeat.as_ref());
     if let Some(retry) = retry.filter(|retry| failures < retry.attempts) {
         let listed = retry.status.iter().any(|range| range.contains(&status));
-        let network = cause != Cause::Answered && retry.on_network_error;
+        let unanswered = matches!(cause, Cause::Unreached | Cause::Lost);
+        let network = unanswered && retry.on_network_error;
         if listed || network {
             return Some(Wanted {
                 again: true,

@@ -9,8 +9,7 @@ const NAME: &str = "Set-Cookie";
 /// The cookies of all levels that chose anew, outermost first, unless a middleware decides about
 /// such fields.
 pub(super) fn put_cookies(out: &mut Vec<u8>, exchange: &Exchange) {
-    let steps: &[_] = exchange.route().map_or(&[], |route| &route.steps);
-    if decides_response(steps, exchange.told(), NAME.as_bytes()) {
+    if decides_response(exchange.steps(), exchange.told(), NAME.as_bytes()) {
         return;
     }
     let choices = exchange.choices.as_slice().iter();

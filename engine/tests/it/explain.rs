@@ -20,16 +20,25 @@ http:
     shaky: {rule: 'Host(`b.test`)', service: shaky}
     kept: {rule: 'Host(`c.test`) || Query(`stick`, `1`)', service: kept}
     copied: {rule: 'Host(`d.test`)', service: copied}
+    guarded: {rule: 'Host(`f.test`)', service: guarded}
   middlewares:
     strip: {stripPrefix: {prefixes: [/pay]}}
     away: {redirectRegex: {regex: '^http://([^/]+)/old(.*)', replacement: 'https://$1/new$2'}}
     nobody: {ipAllowList: {sourceRange: [10.9.9.9]}}
+    pre: {addPrefix: {prefix: /pre}}
+    on: {addPrefix: {prefix: /on}}
+    out: {redirectRegex: {regex: '/old(.*)', replacement: '/out$1'}}
   services:
     one: {loadBalancer: {healthCheck: {path: /}, servers: [{url: 'http://10.0.0.1'}]}}
     two: {loadBalancer: {healthCheck: {path: /}, servers: [{url: 'http://10.0.0.2'}, {url: 'http://10.0.0.3/base', weight: 3}]}}
     pay: {weighted: {services: [{name: one, weight: 2}, {name: two, weight: 3}]}}
     shaky: {failover: {service: one, fallback: pay}}
     kept: {loadBalancer: {sticky: {cookie: {name: who}}, servers: [{url: 'http://10.0.0.4'}, {url: 'http://10.0.0.5'}]}}
+    guarded: {middlewares: [pre], weighted: {services: [{name: side}, {name: moved}, {name: shut}, {name: plain, weight: 2}]}}
+    side: {failover: {service: shut, fallback: moved, errors: {status: ['403']}}}
+    shut: {middlewares: [pre, nobody], loadBalancer: {servers: [{url: 'http://10.0.0.6'}]}}
+    moved: {middlewares: [on, out], weighted: {services: [{name: plain}]}}
+    plain: {middlewares: [on], loadBalancer: {servers: [{url: 'http://10.0.0.7'}]}}
     copied: {mirroring: {service: two, mirrors: [{name: kept, percent: 0}]}}
 ";
 
@@ -82,7 +91,7 @@ fn what_is_told_of_a_request_is_what_becomes_of_it() {
     };
     for _ in 0..1_000 {
         let method = pick(&["GET", "PUT", "DELETE"]);
-        let host = pick(&["a.test", "b.test:80", "C.test", "d.test", "e.test"]);
+        let host = pick(&["a.test", "b.test:80", "C.test", "d.test", "e.test", "f.test"]);
         let target = pick(&["/", "/pay/x?y", "/old/z", "/closed", "/x?stick=1", "/a//b/../c"]);
         let field = pick(&["", "X-Region: eu", "Cookie: who=f1a6fbf4c1a24c8b", "X-Region: us"]);
         compare(&mut pair, &view, method, host, target, field);

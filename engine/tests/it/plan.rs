@@ -8,8 +8,8 @@ use engine::rule::Rule;
 use engine::service::middleware::Step;
 use engine::service::rotation::Rotation;
 use engine::view::{
-    Advertised, Cover, Destination, EntryView, Internal, NodeKind, Offer, Route, RouteTable,
-    ServerNode, ServiceNode, Target, Turns, UplinkRef, UplinkRoutes, View,
+    Advertised, Before, Cover, Destination, EntryView, Internal, NodeKind, Offer, Route,
+    RouteTable, ServerNode, ServiceNode, Target, Turns, UplinkRef, UplinkRoutes, View,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -126,6 +126,9 @@ impl Plan {
             up: true,
             kind,
             choosing: None,
+            guard: None,
+            before: Before::default(),
+            rest: None,
             stats: Arc::default(),
         }));
         id

@@ -101,10 +101,15 @@ impl Change {
             let parts = all.iter().map(|(name, percent)| format!("{name} {percent} %"));
             text(&parts.collect::<Vec<_>>().join(", "))
         };
+        let guards = |all: &BTreeMap<String, Vec<String>>| {
+            let parts = all.iter().map(|(name, own)| format!("{name}: {}", own.join(", ")));
+            text(&parts.collect::<Vec<_>>().join("; "))
+        };
         [
             ("router", text(&a.router), text(&b.router)),
             ("TLS options", text(&a.policy), text(&b.policy)),
             ("middlewares", list(&a.middlewares), list(&b.middlewares)),
+            ("middlewares of services", guards(&a.guards), guards(&b.guards)),
             ("service", text(&a.service), text(&b.service)),
             ("status", status(a.status), status(b.status)),
             ("shares", shares(&a.shares), shares(&b.shares)),

@@ -21,10 +21,12 @@ pub const KINDS: [&str; 5] =
 pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Service> {
     let mark = report.mark();
     check_name(report, member);
+    let mut middlewares = Vec::new();
     let kind = Fields::open(report, &member.path, member.value).map(|mut fields| {
         fields.at = member.at;
+        let named = fields.strings("middlewares").unwrap_or_default();
+        middlewares = named.iter().map(|name| qualified(name)).collect();
         let kind = one_kind(&fields, &name);
-        fields.unsupported(&["middlewares"]);
         fields.close();
         kind
     });
@@ -33,7 +35,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
         Some(Some(kind)) if kind.forgives(&wrong) => kind.kind,
         _ => ServiceKind::Broken(wrong.join("; ")),
     };
-    Some(Service { name, place: report.place(member.at), kind })
+    Some(Service { name, place: report.place(member.at), middlewares, kind })
 }
 
 /// A service and how many of the errors in it concern members that were left out.
@@ -62,9 +64,8 @@ fn of_kind(fields: &Fields<'_>, name: &str, set: &[&str]) -> Option<Read> {
         ["mirroring"] => fields.section("mirroring").map(mirroring),
         ["highestRandomWeight"] => fields.section("highestRandomWeight").map(rendezvous),
         [] => {
-            let unknown = fields.unasked();
             // An unknown key says it better, and with a suggestion.
-            if unknown.is_empty() || unknown.iter().all(|entry| entry.key == "middlewares") {
+            if fields.unasked().is_empty() {
                 let text = format!("a service is one of {}", KINDS.join(", "));
                 fields.report.error("missing", fields.at, &fields.path, text);
             }

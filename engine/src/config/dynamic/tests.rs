@@ -273,8 +273,8 @@ fn a_wrong_service_is_broken() {
         );
     }
     broken(
-        &format!("loadBalancer: {{{server}}}, middlewares: [a]"),
-        "middlewares: this is not supported by this version",
+        &format!("loadBalancer: {{{server}}}, middlewares: {{a: b}}"),
+        "middlewares: expected a list, found a mapping",
     );
 }
 

@@ -38,6 +38,7 @@ impl World {
             &self.ticket,
             &Asker { fields, ip, now, peeks: false },
             None,
+            None,
         )
     }
 

@@ -40,7 +40,9 @@ impl Compiler {
         for (name, service) in names {
             let place = places.get(name).cloned().unwrap_or(Place::Height(0));
             let old = before.get(name).copied();
-            let same = old.is_some_and(|old| alike(&old.kind, &service.kind));
+            let same = old.is_some_and(|old| {
+                alike(&old.kind, &service.kind) && old.middlewares == service.middlewares
+            });
             kept += u32::from(same);
             changed += u32::from(!same && old.is_some());
             let misplaced = is_misplaced(&place, self.limits.services_deep);

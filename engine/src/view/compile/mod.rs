@@ -18,6 +18,7 @@ mod children;
 mod choosing;
 mod claims;
 mod define;
+mod guards;
 mod middle;
 mod moves;
 mod node;
@@ -52,6 +53,7 @@ use crate::tls::{Clock, Crypto};
 use crate::uplink::advert::Advert;
 use crate::uplink::materialise::Offers;
 use changes::Pending;
+use guards::Guards;
 use moves::{Between, RouterChanges, same};
 use routing::Routing;
 use secure::Secure;
@@ -78,6 +80,7 @@ pub struct Compiler {
     /// What is wrong between the definitions.
     between: Between,
     routing: Routing,
+    guards: Guards,
     /// Held for middlewares.
     pages: Vec<ServiceId>,
     secure: Secure,
@@ -148,6 +151,7 @@ impl Compiler {
             between: Between::new(&Dynamic::default(), &fixed),
             dynamic: Dynamic::default(),
             routing: Routing::default(),
+            guards: Guards::default(),
             pages: Vec::new(),
             secure: Secure::new(crypto, fixed.spiffe.clone()),
             asked: Vec::new(),
@@ -266,6 +270,7 @@ impl Compiler {
     pub fn build(&mut self) -> Option<Build> {
         self.define_offers();
         let judged = self.build_routing();
+        self.refresh_guards();
         self.refresh_secure();
         while let Some(id) = self.slots.next_touched() {
             self.rebuild(id);

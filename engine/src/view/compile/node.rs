@@ -5,11 +5,12 @@ use super::slots::{Part, Seat, Shape};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
 use crate::service::failover::Side;
+use crate::service::rest::Rest;
 use crate::service::rotation::{self, Rotation};
 use crate::service::stale::Freshness;
 use crate::service::standing::Standing;
 use crate::view::model::{Condition, ServiceInfo};
-use crate::view::{MirrorNode, MirroringNode, NodeKind, ServiceNode, Turns};
+use crate::view::{Before, MirrorNode, MirroringNode, NodeKind, ServiceNode, Turns};
 use std::sync::Arc;
 
 impl Compiler {
@@ -19,18 +20,29 @@ impl Compiler {
         if self.registry.services.key(id.0).is_none() {
             return;
         }
-        let standing = self.standing(id);
-        let turns = self.weights(id, standing).map(|weights| self.turns(id, standing, weights));
-        let kind = self.node_kind(id, turns.unwrap_or_default());
+        let before = self.before(id);
+        let barred = self.why_barred(id, before);
+        let standing = if barred.is_some() { Standing::Down } else { self.standing(id) };
+        let weights = self.weights(id, standing);
+        let rest = self.rest(id, before, weights.as_deref());
+        let turns = weights.map(|weights| self.turns(id, standing, weights));
+        let kind = match &barred {
+            Some(why) => NodeKind::Unavailable(Arc::clone(why)),
+            None => self.node_kind(id, turns.unwrap_or_default()),
+        };
         let choosing = self.choosing(id, standing);
-        let (condition, faults) = self.judge(id);
+        let (condition, faults) = self.judge(id, barred);
         let slot = self.slots.get(id);
+        let guarding = slot.guarding.as_ref().and_then(|it| it.guard.as_ref().ok());
         let node = ServiceNode {
             id,
             name: Arc::clone(&slot.name),
             up: standing.serves(),
             kind,
             choosing: choosing.map(Box::new),
+            guard: guarding.cloned(),
+            before,
+            rest: rest.map(Box::new),
             stats: Arc::clone(&slot.stats),
         };
         let (was, was_condition) = (self.slots.standing(id), slot.condition);
@@ -45,12 +57,13 @@ impl Compiler {
         self.show(id);
         let mut explained_anew = false;
         let old = self.view.services.get(id.0);
+        let met_anew = old.map(|old| old.before) != Some(before);
         if !old.is_some_and(|old| same_node(old, &node)) {
             explained_anew = matches!(node.kind, NodeKind::Unavailable(_));
             self.view.services.set(id.0, Some(Arc::new(node)));
             self.pending.changed = true;
         }
-        if was != standing || was_condition != condition || explained_anew {
+        if was != standing || was_condition != condition || explained_anew || met_anew {
             self.slots.touch_parents(id);
             self.note_child(id);
         }
@@ -173,6 +186,15 @@ impl Compiler {
         }
     }
 
+    /// Of a service with breakers before its members.
+    fn rest(&self, id: ServiceId, before: Before, weights: Option<&[u32]>) -> Option<Rest> {
+        let slot = self.slots.get(id);
+        let below = slot.shape.services();
+        let node = |id: &ServiceId| self.view.services.get(id.0);
+        let breaks = before.breaks && below.iter().filter_map(node).any(|node| node.before.breaks);
+        breaks.then(|| Rest::new(weights.unwrap_or_default(), Arc::clone(&slot.rest_ticket)))
+    }
+
     fn turns(&mut self, id: ServiceId, standing: Standing, weights: Vec<u32>) -> Turns {
         let marks = &self.stats.control.marks;
         match standing {
@@ -214,6 +236,9 @@ fn same_node(a: &ServiceNode, b: &ServiceNode) -> bool {
     a.name == b.name
         && a.up == b.up
         && a.choosing == b.choosing
+        && a.guard.as_ref().map(Arc::as_ptr) == b.guard.as_ref().map(Arc::as_ptr)
+        && a.before == b.before
+        && a.rest == b.rest
         && Arc::ptr_eq(&a.stats, &b.stats)
         && same_kind(&a.kind, &b.kind)
 }

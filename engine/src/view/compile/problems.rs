@@ -1,6 +1,7 @@
 //! What is wrong with services, and the list of everything that is wrong.
 
 use super::Compiler;
+use super::guards::Guarding;
 use super::slots::Shape;
 use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServiceId};
@@ -34,7 +35,7 @@ impl Fault {
 
 impl Compiler {
     /// Whether a service does what it says, and what it leaves out.
-    pub(super) fn judge(&self, id: ServiceId) -> (Condition, Vec<Fault>) {
+    pub(super) fn judge(&self, id: ServiceId, barred: Option<Arc<str>>) -> (Condition, Vec<Fault>) {
         let slot = self.slots.get(id);
         let service = match &slot.definition {
             None => return (Condition::Disabled, Vec::new()),
@@ -47,6 +48,13 @@ impl Compiler {
             let problem = Diagnostic::error("deep-service", path(service), &**why);
             let fault =
                 if *told { Fault::silent(&**why) } else { Fault::told(problem, &service.place) };
+            return (Condition::Disabled, vec![fault]);
+        }
+        if let Some(why) = barred {
+            let missing = matches!(&slot.guarding, Some(Guarding { guard: Err(_), .. }));
+            let problem = Diagnostic::error("deep-service", path(service), &*why);
+            let fault =
+                if missing { Fault::silent(&*why) } else { Fault::told(problem, &service.place) };
             return (Condition::Disabled, vec![fault]);
         }
         let mut faults = Vec::new();

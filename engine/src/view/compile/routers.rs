@@ -14,6 +14,7 @@ use crate::config::typed::{Aim, Middleware, MiddlewareKind, Place, Redirect, Rou
 use crate::rule::Rule;
 use crate::view::Step;
 use crate::view::model::{Condition, RouterInfo};
+use crate::view::registry::User;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -157,7 +158,8 @@ impl Compiler {
         };
         let own = |(group, steps): (usize, Arc<[Step]>)| {
             let none = || Arc::new([]) as Arc<[Step]>;
-            let steps = if is_broken { none() } else { self.own_breakers(steps, &router.name) };
+            let user = User::Router(router.name.as_str().into());
+            let steps = if is_broken { none() } else { self.own_breakers(steps, &user) };
             (group, steps)
         };
         let routes = routes.into_iter().map(own).collect();

@@ -115,6 +115,7 @@ impl Compiler {
         let uplinks = self.resolve_uplinks(&self.dynamic.uplinks);
         let before = std::mem::take(&mut self.routing);
         self.routing.middle = Middle::new(&middlewares, steps, &self.fixed);
+        self.build_guards(true);
         self.routing.uplinks = uplinks;
         for service in before.routers.values().filter_map(|router| router.service) {
             self.slots.get_mut(service).routers.clear();
@@ -202,6 +203,17 @@ impl Compiler {
     }
 
     /// Sorted by name.
+    /// Only services changed, or their middlewares were looked at with those of routers.
+    pub(super) fn refresh_guards(&mut self) {
+        let seen = self.build_guards(false);
+        if !seen.is_empty() {
+            self.routing.middle.forget_lists();
+            self.forget_breakers();
+            self.show_middlewares(&self.all_middlewares(), Some(&seen));
+            self.pending.changed = true;
+        }
+    }
+
     fn all_middlewares(&self) -> Vec<Arc<Middleware>> {
         let mut all = self.dynamic.middlewares.clone();
         all.extend(self.internal_middlewares());
@@ -446,13 +458,15 @@ impl Compiler {
             let name = [definition.name.clone()];
             let result = self.routing.middle.middlewares.unroll(&name, &mut BTreeSet::new());
             let errors: Vec<String> = result.err().into_iter().collect();
-            let users = self.routing.used_by.get(&*definition.name);
+            let routers = self.routing.used_by.get(&*definition.name).into_iter().flatten();
+            let services = self.guards.users(&definition.name);
+            let users: BTreeSet<&Arc<str>> = routers.chain(services).collect();
             infos.push(Arc::new(MiddlewareInfo {
                 definition: Arc::clone(definition),
                 condition: if errors.is_empty() { Condition::Enabled } else { Condition::Disabled },
                 errors,
                 breakers: self.registry.breakers_of(&definition.name),
-                used_by: users.into_iter().flatten().cloned().collect(),
+                used_by: users.into_iter().cloned().collect(),
             }));
         }
         self.view.model.middlewares = infos.into();

@@ -4,6 +4,7 @@
 //! resolved again when a child appears, and a request that meets an undefined service gets 503.
 
 use super::choosing::ChosenBy;
+use super::guards::Guarding;
 use super::problems::Fault;
 use super::{Compiler, Ids};
 use crate::base::id::{ChildId, ServerId, ServiceId};
@@ -51,6 +52,10 @@ pub(super) struct Slot {
     pub(super) ticket: Arc<Ticket>,
     /// How members are chosen, if not by turns alone.
     pub(super) chosen_by: Option<Arc<ChosenBy>>,
+    /// Middlewares of its own.
+    pub(super) guarding: Option<Guarding>,
+    /// Of turns that fall to others while a breaker is open.
+    pub(super) rest_ticket: Arc<Ticket>,
     pub(super) stats: Arc<Scope>,
     pub(super) faults: Vec<Fault>,
 }
@@ -68,6 +73,8 @@ impl Default for Slot {
             condition: Condition::Disabled,
             ticket: Arc::default(),
             chosen_by: None,
+            guarding: None,
+            rest_ticket: Arc::default(),
             stats: Arc::default(),
             faults: Vec::new(),
         }
@@ -269,6 +276,7 @@ impl Compiler {
         self.reshape(id, shape);
         self.slots.set_rank(id, rank);
         self.slots.touch(id);
+        self.touch_guard(id);
     }
 
     /// Takes a definition away; the hold is the caller's.
@@ -278,6 +286,7 @@ impl Compiler {
             return;
         }
         slot.ticket = Arc::default();
+        slot.rest_ticket = Arc::default();
         slot.chosen_by = None;
         slot.stats = Arc::default();
         self.pending.report.push(format!("dropped: state of {}: it is gone", slot.name));
@@ -289,6 +298,7 @@ impl Compiler {
         self.reshape(id, Shape::Missing);
         self.slots.set_rank(id, 0);
         self.slots.touch(id);
+        self.forget_guarding(id);
     }
 
     fn reshape(&mut self, id: ServiceId, shape: Shape) {

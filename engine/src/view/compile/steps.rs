@@ -10,7 +10,7 @@ use crate::service::middleware::forward::Forward;
 use crate::service::middleware::rate::{Gauge, Limiter};
 use crate::service::middleware::words::Words;
 use crate::service::middleware::{Headers, Pages, Step};
-use crate::view::registry::Counted;
+use crate::view::registry::{Counted, User};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -88,9 +88,9 @@ impl Compiler {
         })
     }
 
-    /// The same steps with breakers of their own: what fails behind one router says nothing about
-    /// what is behind another.
-    pub(super) fn own_breakers(&mut self, steps: Arc<[Step]>, user: &str) -> Arc<[Step]> {
+    /// The same steps with breakers of their own: what fails behind one router or service says
+    /// nothing about what is behind another.
+    pub(super) fn own_breakers(&mut self, steps: Arc<[Step]>, user: &User) -> Arc<[Step]> {
         if !steps.iter().any(|step| matches!(step, Step::Breaker(_))) {
             return steps;
         }
@@ -108,10 +108,14 @@ impl Compiler {
         steps.iter().map(own).collect()
     }
 
-    /// Forgets breakers that no router goes through any more.
+    /// Forgets breakers that nobody goes through any more.
     pub(super) fn forget_breakers(&mut self) {
-        let routing = &self.routing;
-        for (name, user) in self.registry.keep_breakers(|name, user| routing.uses(name, user)) {
+        let (routing, guards) = (&self.routing, &self.guards);
+        let in_use = |name: &str, user: &User| match user {
+            User::Router(router) => routing.uses(name, router),
+            User::Service(service) => guards.uses(name, service),
+        };
+        for (name, user) in self.registry.keep_breakers(in_use) {
             let text = format!("dropped: circuit breaker {name} of {user}: it is gone");
             self.pending.report.push(text);
         }

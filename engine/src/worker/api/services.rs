@@ -62,6 +62,11 @@ pub(super) fn object(id: ServiceId, info: &ServiceInfo, view: &View) -> Value {
     if let Some((key, value)) = definition(&info.definition, view) {
         object.insert(key.to_owned(), value);
     }
+    if let Definition::Written(service) = &info.definition
+        && !service.middlewares.is_empty()
+    {
+        object.insert("middlewares".to_owned(), json!(service.middlewares));
+    }
     let kind = type_of(&info.definition);
     if !kind.is_empty() {
         object.insert("type".to_owned(), json!(kind));

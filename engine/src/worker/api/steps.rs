@@ -13,6 +13,7 @@ use crate::rule::Pattern;
 use crate::service::middleware::breaker::Breaker;
 use crate::view::View;
 use crate::view::model::MiddlewareInfo;
+use crate::view::registry::User;
 use crate::worker::internal::Sight;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -47,9 +48,16 @@ pub(super) fn object(middleware: &MiddlewareInfo, now: Time) -> Value {
     }
     if !middleware.breakers.is_empty() {
         let state = |breaker: &Breaker| json!({ "state": breaker.state(now).name(), "opened": breaker.openings() });
-        let own = middleware.breakers.iter().map(|(user, it)| (user.to_string(), state(it)));
-        let breakers = Value::Object(own.collect());
-        object.insert("tieline".to_owned(), json!({ "breakers": breakers }));
+        let mut all = Map::new();
+        for (user, breaker) in &middleware.breakers {
+            let key = match user {
+                User::Router(_) => "breakers",
+                User::Service(_) => "breakersOfServices",
+            };
+            let own = all.entry(key).or_insert_with(|| json!({}));
+            own[&**user.name()] = state(breaker);
+        }
+        object.insert("tieline".to_owned(), Value::Object(all));
     }
     object.insert("usedBy".to_owned(), strings(&middleware.used_by));
     describe(&mut object, &definition.name, middleware.condition.name(), &middleware.errors);

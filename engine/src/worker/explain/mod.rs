@@ -3,6 +3,7 @@
 
 mod ask;
 mod changed;
+mod descent;
 mod outcome;
 mod rules;
 mod steps;
@@ -11,9 +12,9 @@ mod tree;
 pub use ask::Ask;
 pub use outcome::{Outcome, WHOLE};
 
-use super::choose::{self, Pick};
+use super::choose::Pick;
 use super::dispatch::{self, Routed};
-use super::exchange::{Choices, LAYERS, RouteRef, route_of, server_of, table_of};
+use super::exchange::{LAYERS, RouteRef, route_of, server_of, table_of};
 use super::fields;
 use crate::base::id::EntryId;
 use crate::base::limits::Limits;
@@ -24,13 +25,14 @@ use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
-use crate::service::choosing::Asker;
 use crate::service::middleware::Step;
 use crate::view::{Destination, Offer, Route, RouteTable, View};
 use changed::Changed;
+use descent::Descent;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
+use steps::Line;
 
 /// Routes that are told of; tables may have a hundred thousand.
 const ROUTES_MAX: usize = 1_000;
@@ -220,7 +222,7 @@ impl Asked<'_> {
             told.insert("answer".to_owned(), json!({ "status": 503, "why": why }));
             return;
         }
-        let passage = steps::pass(self, route);
+        let passage = steps::pass(self, &Line::of(route));
         told.insert("middlewares".to_owned(), passage.told);
         if let Some(answer) = passage.answer {
             told.insert("answer".to_owned(), answer);
@@ -270,25 +272,28 @@ impl Asked<'_> {
         service: crate::base::id::ServiceId,
         path: &str,
     ) {
-        let mut choices = Choices::default();
         let depth_max = Limits::default().service_depth;
-        let asker = Asker { fields: self.head.fields, ip: self.peer(), now: self.now, peeks: true };
-        let walk = choose::walk(self.view, service, &mut choices, depth_max, &asker, None);
-        let way = tree::Way { view: self.view, choices: choices.as_slice() };
+        let descent = Descent::of(self, route, service, path, depth_max);
+        let way = tree::Way { view: self.view, choices: descent.choices.as_slice(), now: self.now };
         told.insert("services".to_owned(), way.tell(service, depth_max));
-        let answer = match walk.pick {
-            Pick::Server(server) => {
+        if !descent.told.is_empty() {
+            told.insert("middlewaresOfServices".to_owned(), json!(descent.told));
+        }
+        let answer = match (descent.answer, descent.pick) {
+            (Some(answer), _) => answer,
+            (None, Pick::Server(server)) => {
                 let node = server_of(self.view, server.service, server.position);
                 let name = way.name(server.service);
-                node.map_or(Value::Null, |node| way.answer(name, node, path))
+                node.map_or(Value::Null, |node| way.answer(name, node, &descent.path))
             }
-            Pick::Internal(internal) => {
-                json!({ "service": way.name(walk.service), "internal": format!("{internal:?}") })
+            (None, Pick::Internal(internal)) => {
+                json!({ "service": way.name(descent.end), "internal": format!("{internal:?}") })
             }
-            Pick::Nobody(text) => json!({
+            (None, Pick::Nobody(text)) => json!({
                 "status": 503,
-                "why": format!("{}: {}", way.name(walk.service), text.trim_end()),
+                "why": format!("{}: {}", way.name(descent.end), text.trim_end()),
             }),
+            (None, Pick::Guarded(_)) => Value::Null,
         };
         told.insert("answer".to_owned(), answer);
         let mut otherwise = way.otherwise();

@@ -2,11 +2,13 @@
 //! two configurations.
 
 use super::changed::Changed;
+use super::steps::Line;
 use super::{Asked, steps};
 use crate::base::id::ServiceId;
 use crate::base::limits::Limits;
 use crate::http::request::RequestInfo;
-use crate::view::{Destination, NodeKind, Route, ServerNode, Side, Turns, View};
+use crate::view::model::Definition;
+use crate::view::{Destination, NodeKind, Route, ServerNode, ServiceNode, Side, Turns, View};
 use crate::worker::api;
 use crate::worker::dispatch::{self, Routed};
 use crate::worker::exchange::{route_of, service_of};
@@ -26,6 +28,8 @@ pub struct Outcome {
     pub middlewares: Vec<String>,
     /// The outermost; empty if none is reached.
     pub service: String,
+    /// What the middlewares of services that serve them are and do, by service.
+    pub guards: BTreeMap<String, Vec<String>>,
     /// The status, where no server is asked.
     pub status: Option<u16>,
     /// Who is asked, in parts per million.
@@ -68,7 +72,7 @@ impl Asked<'_> {
             outcome.status = Some(503);
             return;
         }
-        let passage = steps::pass(self, route);
+        let passage = steps::pass(self, &Line::of(route));
         if let Some(answer) = passage.answer {
             outcome.status = answer["status"].as_u64().and_then(|status| status.try_into().ok());
             return;
@@ -78,7 +82,7 @@ impl Asked<'_> {
                 outcome.path = passage.path;
                 let node = service_of(self.view, service);
                 outcome.service = node.map_or("", |node| &node.name).to_owned();
-                outcome.spread(self.view, service, WHOLE, Limits::default().service_depth);
+                self.spread(outcome, service, WHOLE, Limits::default().service_depth);
                 outcome.status = outcome.shares.is_empty().then_some(503);
             }
             Destination::Layer(layer) => {
@@ -108,45 +112,58 @@ impl Asked<'_> {
     }
 }
 
-impl Outcome {
-    pub(super) fn answered(status: u16) -> Self {
-        Self { status: Some(status), ..Self::default() }
-    }
-
+impl Asked<'_> {
     /// Adds what a service makes of its part.
-    fn spread(&mut self, view: &View, service: ServiceId, part: u64, depth: u32) {
+    fn spread(&self, to: &mut Outcome, service: ServiceId, part: u64, depth: u32) {
+        let view = self.view;
         let Some(node) = service_of(view, service).filter(|_| depth > 0) else { return };
         let below = depth - 1;
+        self.note_guard(to, node);
         match &node.kind {
             NodeKind::Balancer { turns, servers, .. } => {
                 for (at, share) in shares(turns, part) {
                     let Some(server) = servers.get(usize::from(at)) else { continue };
-                    *self.shares.entry(name_of(view, server)).or_default() += share;
+                    *to.shares.entry(name_of(view, server)).or_default() += share;
                 }
             }
             NodeKind::Weighted { turns, services } => {
                 for (at, share) in shares(turns, part) {
                     let Some(service) = services.get(usize::from(at)) else { continue };
-                    self.spread(view, *service, share, below);
+                    self.spread(to, *service, share, below);
                 }
             }
             NodeKind::Failover { main, fallback, side, .. } => match side {
-                Side::Main => self.spread(view, *main, part, below),
-                Side::Fallback => self.spread(view, *fallback, part, below),
+                Side::Main => self.spread(to, *main, part, below),
+                Side::Fallback => self.spread(to, *fallback, part, below),
                 Side::Neither => {}
             },
             NodeKind::Mirroring(mirroring) => {
                 for mirror in &mirroring.mirrors {
                     let name = service_of(view, mirror.service).map_or("", |node| &node.name);
-                    self.mirrors.insert(name.to_owned(), mirror.percent);
+                    to.mirrors.insert(name.to_owned(), mirror.percent);
                 }
-                self.spread(view, mirroring.main, part, below);
+                self.spread(to, mirroring.main, part, below);
             }
             NodeKind::Internal(internal) => {
-                *self.shares.entry(format!("{internal:?}").to_lowercase()).or_default() += part;
+                *to.shares.entry(format!("{internal:?}").to_lowercase()).or_default() += part;
             }
             NodeKind::Unavailable(_) => {}
         }
+    }
+
+    fn note_guard(&self, to: &mut Outcome, node: &ServiceNode) {
+        let info = self.view.model.services.get(node.id.0);
+        if let Some(Definition::Written(service)) = info.map(|info| &info.definition)
+            && !service.middlewares.is_empty()
+        {
+            to.guards.insert(node.name.to_string(), self.defined(&service.middlewares));
+        }
+    }
+}
+
+impl Outcome {
+    pub(super) fn answered(status: u16) -> Self {
+        Self { status: Some(status), ..Self::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Asked;
 use crate::config::typed::Aim;
+use crate::service::middleware::breaker::State;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Memory, Step, Verdict, judge, path};
 use crate::view::Route;
@@ -42,6 +43,15 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
     }
 }
 
+/// Whether a breaker keeps every request from its service now.
+fn is_open(step: &Step, asked: &Asked<'_>) -> bool {
+    matches!(step, Step::Breaker(it) if matches!(it.state(asked.now), State::Open(_)))
+}
+
+fn status_of(step: &Step) -> u16 {
+    if let Step::Breaker(breaker) = step { breaker.settings().status } else { 503 }
+}
+
 /// The status if it is answered, and what the step does.
 fn effect(verdict: Verdict) -> (Option<u16>, &'static str) {
     match verdict {
@@ -71,7 +81,22 @@ pub(super) struct Passage {
     pub(super) path: String,
 }
 
-pub(super) fn pass(asked: &Asked<'_>, route: &Route) -> Passage {
+/// Steps that a request comes to behind others.
+pub(super) struct Line<'a> {
+    pub(super) steps: &'a [Step],
+    /// Those that it passed before.
+    pub(super) passed: usize,
+    /// The route or the service that the others are before.
+    pub(super) name: &'a str,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(route: &'a Route) -> Self {
+        Self { steps: &route.steps, passed: 0, name: &route.name }
+    }
+}
+
+pub(super) fn pass(asked: &Asked<'_>, line: &Line<'_>) -> Passage {
     let settings = &asked.view.entries[usize::from(asked.entry.0)].settings;
     let mut memory = Memory::default();
     let mut captures = path::Memory::default();
@@ -79,22 +104,28 @@ pub(super) fn pass(asked: &Asked<'_>, route: &Route) -> Passage {
     let mut path = String::new();
     write_target(&mut path, asked.target);
     let mut answer = None;
-    for (at, step) in route.steps.iter().enumerate() {
+    for (at, step) in line.steps.iter().enumerate() {
+        if at < line.passed {
+            // It came this far, so this is a path.
+            let _ = path::apply(step, &mut path, &mut captures, &mut |_, _| {});
+            continue;
+        }
         let passing = Passing {
             head: asked.head,
             target: asked.target,
             peer: asked.peer(),
             trusted: fields::is_trusted(settings, asked.peer()),
             secure: asked.ask.secure,
-            passed: &route.steps[..at],
+            passed: &line.steps[..at],
             path: &path,
-            route: &route.name,
+            route: line.name,
             now: asked.now,
             user: "",
             grants: &[],
         };
         let (kind, unseen) = nature(step);
         let (status, what) = match unseen {
+            Some(_) if is_open(step, asked) => effect(Verdict::Open(status_of(step))),
             Some(what) => (None, what),
             None => effect(judge(step, &passing, &mut memory)),
         };

@@ -2,10 +2,13 @@
 //! the turn of the others comes.
 
 use crate::base::id::ServiceId;
+use crate::base::time::Time;
 use crate::service::mirror::is_mirrored;
 use crate::service::rotation::Rotation;
 use crate::view::status::{ChildPhase, Health};
-use crate::view::{NodeKind, ServerNode, ServiceNode, Side, Turns, View};
+use crate::view::{
+    Guard, MirrorNode, MirroringNode, NodeKind, ServerNode, ServiceNode, Side, Step, Turns, View,
+};
 use crate::worker::exchange::service_of;
 use crate::worker::record::Choice;
 use serde_json::{Map, Value, json};
@@ -15,6 +18,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct Way<'a> {
     pub(super) view: &'a View,
     pub(super) choices: &'a [Choice],
+    pub(super) now: Time,
 }
 
 /// A member of a service, as the others see it.
@@ -69,6 +73,10 @@ impl Way<'_> {
                 }),
             );
         }
+        if let Some(guard) = &node.guard {
+            put("middlewares", json!(guard.steps.len()));
+            put("breakers", self.breakers(guard));
+        }
         if let Some(choosing) = &node.choosing {
             put("strategy", json!(choosing.strategy.name()));
             put("sticky", json!(choosing.sticky.is_some()));
@@ -108,19 +116,32 @@ impl Way<'_> {
                 put("kind", json!("mirroring"));
                 put("main", below(mirroring.main));
                 let ticket = mirroring.ticket.drawn();
-                let mirrors = mirroring.mirrors.iter().map(|mirror| {
-                    json!({
-                        "service": self.name(mirror.service),
-                        "percent": mirror.percent,
-                        "mirrored": is_mirrored(ticket, mirror.percent),
-                    })
-                });
-                put("mirrors", mirrors.collect());
+                put("mirrors", self.mirrors(mirroring, ticket));
             }
             NodeKind::Internal(internal) => put_kind(&mut put, &format!("{internal:?}"), ""),
             NodeKind::Unavailable(why) => put_kind(&mut put, "unavailable", why),
         }
         Value::Object(told)
+    }
+
+    fn mirrors(&self, mirroring: &MirroringNode, ticket: u64) -> Value {
+        let told = |mirror: &MirrorNode| {
+            json!({
+                "service": self.name(mirror.service),
+                "percent": mirror.percent,
+                "mirrored": is_mirrored(ticket, mirror.percent),
+            })
+        };
+        mirroring.mirrors.iter().map(told).collect()
+    }
+
+    /// How those before a service stand.
+    fn breakers(&self, guard: &Guard) -> Value {
+        let state = |step: &Step| {
+            let Step::Breaker(breaker) = step else { return None };
+            Some(json!(breaker.state(self.now).name()))
+        };
+        guard.steps.iter().filter_map(state).collect()
     }
 
     /// Its share of the turns, and how many requests until its next one.

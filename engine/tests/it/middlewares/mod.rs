@@ -7,6 +7,7 @@ mod breaker;
 mod buffering;
 mod compress;
 mod forward;
+mod guards;
 mod headers;
 mod limits;
 mod pages;
