@@ -60,9 +60,10 @@ impl Book {
         let candidates = &self.documents[from.min(self.documents.len() - 1)..];
         let mut fates: Vec<Fate> = Vec::new();
         for document in candidates {
-            let fate = model::fate(document, entry, &defaults, &probe.meant);
-            if !fates.contains(&fate) {
-                fates.push(fate);
+            for fate in model::fates(document, entry, &defaults, &probe.meant) {
+                if !fates.contains(&fate) {
+                    fates.push(fate);
+                }
             }
         }
         fates

@@ -102,6 +102,49 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     Fate::Routed(routed)
 }
 
+/// As [`fate`], with each way that a request may take through services that have middlewares of
+/// their own.
+pub fn fates(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Vec<Fate> {
+    let Fate::Routed(routed) = fate(document, entry, defaults, meant) else {
+        return vec![fate(document, entry, defaults, meant)];
+    };
+    let ways = ways(document, &routed.service, DEPTH_MAX);
+    let through = |names: &Vec<String>| {
+        let mut routed = routed.clone();
+        let steps = steps(document, names).expect("services name what is there");
+        let target = std::mem::take(&mut routed.target);
+        let (path, query) = split(&target);
+        go(&mut routed, &steps, path.to_owned(), query);
+        Fate::Routed(routed)
+    };
+    ways.iter().map(through).collect()
+}
+
+/// Services nest no deeper here; those that lead back to themselves serve nothing.
+const DEPTH_MAX: u32 = 4;
+
+/// The middlewares of services on each way down, to servers and to mirrors, outermost first.
+fn ways(document: &Document, service: &str, depth: u32) -> BTreeSet<Vec<String>> {
+    let found = document.service(service.trim_end_matches("@file")).filter(|_| depth > 0);
+    let Some(service) = found else { return BTreeSet::from([Vec::new()]) };
+    let below: Vec<&String> = match &service.kind {
+        Kind::Balancer { .. } => Vec::new(),
+        Kind::Weighted(members) => members.iter().map(|(name, _)| name).collect(),
+        Kind::Failover { main, fallback, .. } => vec![main, fallback],
+        Kind::Mirroring { main, mirrors, .. } => {
+            std::iter::once(main).chain(mirrors.iter().map(|(name, _)| name)).collect()
+        }
+    };
+    let mut all = BTreeSet::new();
+    if below.is_empty() {
+        all.insert(service.middlewares.clone());
+    }
+    for way in below.into_iter().flat_map(|name| ways(document, name, depth - 1)) {
+        all.insert(service.middlewares.iter().cloned().chain(way).collect());
+    }
+    all
+}
+
 fn exists(document: &Document, service: &str) -> bool {
     service.ends_with("@multicluster") || document.service(service).is_some()
 }
@@ -161,7 +204,7 @@ fn apply(
     router: &Router,
     name: String,
     steps: &[&Step],
-    mut path: String,
+    path: String,
     query: Option<&str>,
 ) -> Routed {
     let mut routed = Routed {
@@ -173,6 +216,12 @@ fn apply(
         stripped: Vec::new(),
         limited: false,
     };
+    go(&mut routed, steps, path, query);
+    routed
+}
+
+/// What steps make of a request, the first of them first.
+fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str>) {
     for step in steps {
         match step {
             Step::Strip(prefixes) => {
@@ -198,7 +247,6 @@ fn apply(
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
-    routed
 }
 
 pub fn qualified(name: &str) -> String {

@@ -53,6 +53,14 @@ pub enum Matcher {
 pub struct Service {
     pub name: String,
     pub kind: Kind,
+    /// Its own, whoever leads to it.
+    pub middlewares: Vec<String>,
+}
+
+impl Service {
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        Self { name: name.into(), kind, middlewares: Vec::new() }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -257,6 +265,9 @@ fn check_yaml(out: &mut String, check: Option<Check>, passive: bool) {
 
 fn service_yaml(out: &mut String, service: &Service) {
     line!(out, "    {}:", service.name);
+    if !service.middlewares.is_empty() {
+        line!(out, "      middlewares: {}", list(&service.middlewares));
+    }
     match &service.kind {
         Kind::Balancer { servers, check, passive, pass_host } => {
             line!(out, "      loadBalancer:\n        passHostHeader: {pass_host}");

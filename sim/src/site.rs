@@ -190,15 +190,10 @@ fn child_instance(
     let document = Document {
         version: 1,
         routers: routers.collect(),
-        services: vec![Service {
-            name: "origin".into(),
-            kind: Kind::Balancer {
-                servers: vec![backend],
-                check: None,
-                passive: false,
-                pass_host: true,
-            },
-        }],
+        services: vec![Service::new(
+            "origin",
+            Kind::Balancer { servers: vec![backend], check: None, passive: false, pass_host: true },
+        )],
         middlewares: vec![Middleware {
             name: "mark".into(),
             kind: Step::Headers { request, response: Vec::new() },
@@ -289,24 +284,27 @@ fn draw_document(
     let mut services = Vec::new();
     for n in 0..chance.between(1, 3) {
         let kind = draw_balancer(chance, servers, mirror);
-        services.push(Service { name: format!("lb{n}"), kind });
+        services.push(Service::new(format!("lb{n}"), kind));
     }
     let url = format!("http://{}", servers[mirror].addr);
     let servers = vec![Backend { server: number(mirror), url, weight: 1 }];
     let kind = Kind::Balancer { servers, check: None, passive: false, pass_host: true };
-    services.push(Service { name: "shadow".into(), kind });
+    services.push(Service::new("shadow", kind));
     let names = members(&services, children);
     for n in 0..chance.below(4) {
         let kind = draw_tree(chance, &names);
-        services.push(Service { name: format!("tree{n}"), kind });
+        services.push(Service::new(format!("tree{n}"), kind));
     }
     if chance.one_in(8) {
         for (name, next) in [("round0", "round1"), ("round1", "round0")] {
             let kind = Kind::Weighted(vec![(next.into(), 1)]);
-            services.push(Service { name: name.into(), kind });
+            services.push(Service::new(name, kind));
         }
     }
     let middlewares = draw_middlewares(chance);
+    for service in services.iter_mut().filter(|service| service.name != "shadow") {
+        service.middlewares = draw_guard(chance);
+    }
     let routers = draw_routers(chance, &services, children, &middlewares);
     Document { version: 1, routers, services, middlewares, uplinks: Vec::new() }
 }
@@ -427,6 +425,15 @@ fn draw_routers(
         routers.push(draw_odd_router(chance, n, &targets, middlewares));
     }
     routers
+}
+
+/// What a service has of its own: nothing that turns everybody away.
+fn draw_guard(chance: &mut Stream) -> Vec<String> {
+    let mut names = Vec::new();
+    while chance.one_in(4) && names.len() < 2 {
+        names.push((*chance.pick(&["add", "fields", "rate", "gauge"])).to_owned());
+    }
+    names
 }
 
 fn draw_steps(chance: &mut Stream, middlewares: &[Middleware]) -> Vec<String> {

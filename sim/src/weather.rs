@@ -165,6 +165,12 @@ impl World {
                     }
                 }
             }
+            2 if chance.one_in(3) => {
+                let at = any(chance, document.services.len());
+                if document.services[at].name != "shadow" {
+                    document.services[at].middlewares = vec!["fields".into()];
+                }
+            }
             2 if !document.routers.is_empty() => {
                 let at = any(chance, document.routers.len());
                 document.routers[at].middlewares = vec!["fields".into()];

@@ -265,8 +265,7 @@ mod tests {
     }
 
     fn document(services: &[(&str, Kind)]) -> Document {
-        let service =
-            |(name, kind): &(&str, Kind)| Written { name: (*name).into(), kind: kind.clone() };
+        let service = |(name, kind): &(&str, Kind)| Written::new(*name, kind.clone());
         Document { services: services.iter().map(service).collect(), ..Document::default() }
     }
 

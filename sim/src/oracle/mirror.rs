@@ -178,10 +178,11 @@ impl Account {
     }
 
     /// What is wrong with the counts of an engine that has begun `begun` mirrors. One that found
-    /// no server was begun before that.
+    /// no server, or was kept from it, was begun before that.
     fn problem(&self, begun: u64, skipped: &BTreeMap<MirrorSkip, u64>) -> Option<String> {
         let of = |why: MirrorSkip| skipped.get(&why).copied().unwrap_or(0);
-        let reasons = MirrorSkip::ALL.iter().filter(|why| **why != MirrorSkip::NoServer);
+        let late = [MirrorSkip::NoServer, MirrorSkip::Refused];
+        let reasons = MirrorSkip::ALL.iter().filter(|why| !late.contains(why));
         let sum: u64 = begun + reasons.map(|why| of(*why)).sum::<u64>();
         if sum != self.due {
             return Some(format!("{} were due", self.due));
@@ -194,6 +195,7 @@ impl Account {
             (MirrorSkip::TooMany, few),
             (MirrorSkip::NoBudget, self.unnamed + scarce),
             (MirrorSkip::NoServer, begun),
+            (MirrorSkip::Refused, 0),
         ];
         let (why, most) = most.iter().find(|(why, most)| of(*why) > *most)?;
         Some(format!("{why:?} is the reason for {most} at most"))

@@ -136,7 +136,7 @@ mod tests {
         };
         Document {
             routers: vec![router],
-            services: vec![Service { name: "both".into(), kind: failover }],
+            services: vec![Service::new("both", failover)],
             ..Document::default()
         }
     }
