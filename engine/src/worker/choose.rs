@@ -68,7 +68,10 @@ impl Sight<'_> {
         let Some(node) = service_of(self.view, service).filter(|node| node.before.breaks) else {
             return false;
         };
-        let is_open = |step: &Step| matches!(step, Step::Breaker(it) if matches!(it.state(self.now), State::Open(_)));
+        let is_open = |step: &Step| {
+            let Step::Breaker(breaker) = step else { return false };
+            matches!(breaker.state(self.now), State::Open(_))
+        };
         let guarded = node.guard.as_ref();
         if self.shut.contains(&service) || guarded.is_some_and(|it| it.steps.iter().any(is_open)) {
             return true;
