@@ -40,6 +40,19 @@ pub(super) struct Walk {
     pub(super) passed_by: bool,
 }
 
+impl Walk {
+    fn from(service: ServiceId) -> Self {
+        Self {
+            pick: Pick::Nobody(NO_SERVER),
+            service,
+            mirrored: false,
+            judged: false,
+            sets_cookie: false,
+            passed_by: false,
+        }
+    }
+}
+
 /// How a walk begins.
 #[derive(Clone, Copy)]
 pub(super) struct Start<'a> {
@@ -90,6 +103,12 @@ impl Sight<'_> {
         }
     }
 
+    /// The side that serves, and whether it does so because breakers keep the other from it.
+    fn side_now(&self, main: ServiceId, fallback: ServiceId, side: Side) -> (Side, bool) {
+        let passed_by = side == Side::Main && self.is_shut(main) && self.serves(fallback);
+        if passed_by { (Side::Fallback, true) } else { (side, false) }
+    }
+
     fn is_out(&self, services: &[ServiceId], member: u16) -> bool {
         services.get(usize::from(member)).is_some_and(|service| self.is_shut(*service))
     }
@@ -132,14 +151,7 @@ pub(super) fn walk(
     choices: &mut Choices,
     asker: &Asker<'_>,
 ) -> Walk {
-    let mut walk = Walk {
-        pick: Pick::Nobody(NO_SERVER),
-        service: start.from,
-        mirrored: false,
-        judged: false,
-        sets_cookie: false,
-        passed_by: false,
-    };
+    let mut walk = Walk::from(start.from);
     let (depth_max, again) = (start.depth_max, start.again);
     loop {
         let Some(node) = service_of(sight.view, walk.service) else { return walk };
@@ -171,22 +183,21 @@ pub(super) fn walk(
                 let next = services.get(usize::from(chosen.position)).copied();
                 next.filter(|_| member(chosen))
             }
-            NodeKind::Failover { main, fallback, side, errors } => match side {
-                Side::Main if sight.is_shut(*main) && sight.serves(*fallback) => {
-                    let next = note(1, true).then_some(*fallback);
-                    walk.passed_by = true;
-                    next
+            NodeKind::Failover { main, fallback, side, errors } => {
+                let (side, instead) = sight.side_now(*main, *fallback, *side);
+                walk.passed_by |= instead;
+                match side {
+                    Side::Main => {
+                        walk.judged |= errors.is_some();
+                        note(0, false).then_some(*main)
+                    }
+                    Side::Fallback => note(1, instead).then_some(*fallback),
+                    Side::Neither => {
+                        walk.pick = Pick::Nobody(NO_SIDE);
+                        return walk;
+                    }
                 }
-                Side::Main => {
-                    walk.judged |= errors.is_some();
-                    note(0, false).then_some(*main)
-                }
-                Side::Fallback => note(1, false).then_some(*fallback),
-                Side::Neither => {
-                    walk.pick = Pick::Nobody(NO_SIDE);
-                    return walk;
-                }
-            },
+            }
             NodeKind::Mirroring(node) => {
                 // A request is mirrored once, however often it is sent.
                 let drawn = again.and_then(|again| again.ticket_of(walk.service));
