@@ -26,6 +26,19 @@ pub fn decimal(value: u64, width: usize, room: &mut [u8; 20]) -> &[u8] {
 
 /// Appends `2026-11-21T06:30:00.000000001Z` for nanoseconds since 1970.
 pub fn rfc3339(nanos: u64, out: &mut Vec<u8>) {
+    date_and_time(nanos, out);
+    out.push(b'.');
+    padded(nanos % SECOND, 9, out);
+    out.push(b'Z');
+}
+
+/// Appends `2026-11-21T06:30:00Z` for nanoseconds since 1970.
+pub fn rfc3339_seconds(nanos: u64, out: &mut Vec<u8>) {
+    date_and_time(nanos, out);
+    out.push(b'Z');
+}
+
+fn date_and_time(nanos: u64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(nanos / DAY);
     for (value, width, before) in [(year, 4, None), (month, 2, Some(b'-')), (day, 2, Some(b'-'))] {
         out.extend(before);
@@ -33,9 +46,6 @@ pub fn rfc3339(nanos: u64, out: &mut Vec<u8>) {
     }
     out.push(b'T');
     time_of_day(nanos, out);
-    out.push(b'.');
-    padded(nanos % SECOND, 9, out);
-    out.push(b'Z');
 }
 
 /// Appends `21/Nov/2026:06:30:00 +0000` for nanoseconds since 1970.
@@ -176,6 +186,7 @@ mod tests {
     fn instants_are_utc() {
         let leap = 1_709_251_199_000_000_042;
         check(|out| rfc3339(leap, out), "2024-02-29T23:59:59.000000042Z");
+        check(|out| rfc3339_seconds(leap, out), "2024-02-29T23:59:59Z");
         check(|out| clf_date(leap, out), "29/Feb/2024:23:59:59 +0000");
         check(|out| clf_date(0, out), "01/Jan/1970:00:00:00 +0000");
         check(|out| rfc3339(u64::MAX, out), "2554-07-21T23:34:33.709551615Z");

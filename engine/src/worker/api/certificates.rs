@@ -1,6 +1,6 @@
 //! Certificates in use and how long they are still good: ours, under `tieline`.
 
-use crate::base::text::rfc3339;
+use crate::base::text::rfc3339_seconds;
 use crate::tls::Listed;
 use crate::worker::internal::Sight;
 use serde_json::{Value, json};
@@ -32,6 +32,6 @@ fn object(listed: &Listed, now: i64) -> Value {
 fn date(seconds: i64) -> String {
     let nanos = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
     let mut out = Vec::new();
-    rfc3339(nanos, &mut out);
+    rfc3339_seconds(nanos, &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
