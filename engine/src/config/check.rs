@@ -19,8 +19,8 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 /// Services that the process offers itself.
-const INTERNAL: [&str; 4] =
-    ["api@internal", "noop@internal", "ping@internal", "prometheus@internal"];
+const INTERNAL: [&str; 5] =
+    ["api@internal", "dashboard@internal", "noop@internal", "ping@internal", "prometheus@internal"];
 
 const SUGGESTIONS_MAX: usize = 50;
 

@@ -328,11 +328,20 @@ pub struct Api {
     pub insecure: bool,
     /// `/` unless set.
     pub base_path: String,
+    /// Pages for people too.
+    pub dashboard: bool,
+    /// Stands on top of them; may be empty.
+    pub dashboard_name: String,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { insecure: false, base_path: "/".to_owned() }
+        Self {
+            insecure: false,
+            base_path: "/".to_owned(),
+            dashboard: true,
+            dashboard_name: String::new(),
+        }
     }
 }
 

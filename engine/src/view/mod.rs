@@ -250,6 +250,7 @@ pub struct MirrorNode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Internal {
     Api,
+    Dashboard,
     Ping,
     Prometheus,
     Noop,

@@ -26,13 +26,15 @@ impl Accounts {
         let of = u16::try_from(stats.workers.len()).expect("workers are counted in 16 bits");
         assert!(index < of, "a worker writes its own figures");
         let metrics = fixed.prometheus.as_ref();
+        // Who looks at the dashboard wants to see who answers.
+        let looked_at = fixed.api.as_ref().is_some_and(|api| api.dashboard);
         Self {
             stats,
             writer: Writer { index, of },
             bounds: metrics.map_or_else(Arc::default, |m| m.buckets_micros.as_slice().into()),
-            entries: metrics.is_some_and(|m| m.entry_point_labels),
+            entries: looked_at || metrics.is_some_and(|m| m.entry_point_labels),
             routers: metrics.is_some_and(|m| m.router_labels),
-            services: metrics.is_some_and(|m| m.service_labels),
+            services: looked_at || metrics.is_some_and(|m| m.service_labels),
         }
     }
 

@@ -1,7 +1,7 @@
-//! Services the process offers itself: ping, metrics and the API. Their answers are made on the
-//! spot from the view and the figures, and sent like any other response.
+//! Services the process offers itself: ping, metrics, the API and the dashboard. Their answers are
+//! made on the spot from the view and the figures, and sent like any other response.
 
-use super::metrics;
+use super::{dashboard, metrics};
 use crate::base::time::Time;
 use crate::http::status::reason;
 use crate::view::stats::Stats;
@@ -54,6 +54,8 @@ pub fn answer(service: Internal, ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
         Internal::Ping => ping(sight),
         Internal::Prometheus => metrics::answer(sight),
         Internal::Api => super::api::answer(ask, sight),
+        Internal::Dashboard => dashboard::answer(ask, sight)
+            .unwrap_or_else(|| Answer::text(404, "404 page not found\n")),
         Internal::Noop => Answer::text(418, "I'm a teapot\n"),
     }
 }

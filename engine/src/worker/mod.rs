@@ -18,6 +18,7 @@ mod client;
 mod collect;
 mod conn;
 mod consult;
+mod dashboard;
 mod date;
 mod descend;
 mod dispatch;

@@ -31,7 +31,9 @@ fn api(fields: Fields<'_>) -> Api {
         }
     });
     api.base_path = base_path.unwrap_or(api.base_path);
-    fields.without_effect(&["dashboard", "dashboardName", "debug", "disableDashboardAd"]);
+    api.dashboard = fields.flag("dashboard").unwrap_or(api.dashboard);
+    api.dashboard_name = fields.text("dashboardName").unwrap_or_default();
+    fields.without_effect(&["debug", "disableDashboardAd"]);
     fields.close();
     api
 }

@@ -441,7 +441,7 @@ tieline: {workers: 2, instance: edge-1}
          one before\n\
          error: accessLog.fields.headers.names.Cookie: `hide`: expected one of keep, drop, redact",
     );
-    assert_eq!(fixed.api, Some(Api { insecure: true, base_path: "/own".into() }));
+    assert_eq!(fixed.api, Some(Api { insecure: true, base_path: "/own".into(), ..Api::default() }));
     let ping = Ping { entry_point: "web".into(), manual_routing: true, terminating_status: 204 };
     assert_eq!(fixed.ping, Some(ping));
     let prometheus = Prometheus {

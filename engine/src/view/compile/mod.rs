@@ -298,6 +298,11 @@ impl Compiler {
         let fixed = Arc::clone(&self.fixed);
         let offered = [
             (fixed.api.is_some(), "api@internal", Internal::Api),
+            (
+                fixed.api.as_ref().is_some_and(|api| api.dashboard),
+                "dashboard@internal",
+                Internal::Dashboard,
+            ),
             (fixed.ping.is_some(), "ping@internal", Internal::Ping),
             (fixed.prometheus.is_some(), "prometheus@internal", Internal::Prometheus),
             (true, "noop@internal", Internal::Noop),

@@ -12,7 +12,8 @@ use crate::view::model::{Condition, Definition};
 use std::sync::Arc;
 
 /// Services of the process that the static configuration switches on.
-const INTERNAL: [&str; 3] = ["api@internal", "ping@internal", "prometheus@internal"];
+const INTERNAL: [&str; 4] =
+    ["api@internal", "dashboard@internal", "ping@internal", "prometheus@internal"];
 
 /// What is wrong with a definition. Checking documents tells of what is wrong between them; told
 /// here is only what depends on children and limits.

@@ -270,8 +270,9 @@ impl Compiler {
             routers.push(internal_router("prometheus", "/metrics", &metrics.entry_point, i64::MAX));
         }
         if let Some(api) = fixed.api.as_ref().filter(|api| api.insecure) {
-            let path = format!("{}/api", api.base_path.trim_end_matches('/'));
-            routers.push(internal_router("api", &path, "traefik", i64::MAX - 1));
+            let base = api.base_path.trim_end_matches('/');
+            routers.push(internal_router("api", &format!("{base}/api"), "traefik", i64::MAX - 1));
+            routers.push(dashboard(base).filter(|_| api.dashboard));
         }
         let redirections = fixed.entry_points.iter().filter_map(redirection);
         routers.extend(redirections.map(|(router, _)| Some(Arc::new(router))));
@@ -312,8 +313,17 @@ fn redirection(entry: &EntryPoint) -> Option<(Router, Middleware)> {
     Some((router, middleware))
 }
 
+/// The pages, and the way to them from the root.
+fn dashboard(base: &str) -> Option<Arc<Router>> {
+    let rule = format!("Path(`{base}/`) || PathPrefix(`{base}/dashboard`)");
+    router_of("dashboard", rule, "traefik", i64::MAX - 2)
+}
+
 fn internal_router(name: &str, prefix: &str, entry: &str, priority: i64) -> Option<Arc<Router>> {
-    let rule_text = format!("PathPrefix(`{prefix}`)");
+    router_of(name, format!("PathPrefix(`{prefix}`)"), entry, priority)
+}
+
+fn router_of(name: &str, rule_text: String, entry: &str, priority: i64) -> Option<Arc<Router>> {
     let rule = Rule::parse(&rule_text).ok()?;
     Some(Arc::new(Router {
         name: format!("{name}@internal"),

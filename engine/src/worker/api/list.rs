@@ -23,7 +23,7 @@ pub(super) struct List<'a> {
 }
 
 /// Names and values of a query, decoded.
-pub(super) fn pairs(query: &[u8]) -> Vec<(String, String)> {
+pub(in crate::worker) fn pairs(query: &[u8]) -> Vec<(String, String)> {
     let spaced = |text: &[u8]| {
         let plain: Vec<u8> = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
         decode(&plain)

@@ -4,14 +4,15 @@ mod bodies;
 mod certificates;
 mod children;
 mod entries;
-mod list;
+pub(super) mod list;
 mod overview;
 mod routers;
-mod services;
+pub(super) mod services;
 pub(super) mod steps;
 #[cfg(test)]
 mod tests;
 
+use super::dashboard;
 use super::explain::{self, explain};
 use super::internal::{Answer, Ask, Sight};
 use list::Query;
@@ -22,7 +23,8 @@ pub(super) fn answer(ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
     let parts = split(ask.path);
     let base = split(base.as_bytes());
     let Some(("api", parts)) = parts.strip_prefix(&*base).and_then(first) else {
-        return not_found();
+        // As in the dialect, pages for people are here too.
+        return dashboard::answer(ask, sight).unwrap_or_else(not_found);
     };
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let query = Query::of(ask.query);
@@ -88,7 +90,7 @@ fn split(path: &[u8]) -> Vec<String> {
 }
 
 /// Percent-triplets become bytes; what is not UTF-8 then becomes U+FFFD.
-fn decode(text: &[u8]) -> String {
+pub(super) fn decode(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((byte, after)) = rest.split_first() {

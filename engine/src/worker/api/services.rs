@@ -117,7 +117,7 @@ fn server_status(node: &ServiceNode, view: &View) -> Option<Value> {
     Some(Value::Object(states.collect()))
 }
 
-pub(super) fn type_of(definition: &Definition) -> &'static str {
+pub(in crate::worker) fn type_of(definition: &Definition) -> &'static str {
     match definition {
         Definition::Written(service) => match &service.kind {
             ServiceKind::Balancer(_) => "loadbalancer",

@@ -73,7 +73,7 @@ pub(in crate::worker) fn defined(view: &View, name: &str) -> Option<Value> {
 }
 
 /// Key and value as configuration spells them.
-pub(super) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
+pub(in crate::worker) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
     Some(match kind {
         MiddlewareKind::StripPrefix { prefixes } => {
             ("stripPrefix", json!({ "prefixes": prefixes }))

@@ -220,7 +220,7 @@ fn what_is_not_there_is_not_found() {
 #[test]
 fn the_base_path_is_honoured() {
     let mut view = configured();
-    let api = Api { insecure: false, base_path: "/gateway".to_owned() };
+    let api = Api { base_path: "/gateway".to_owned(), ..Api::default() };
     view.fixed = Arc::new(Fixed { api: Some(api), ..Fixed::default() });
     let stats = Stats::new(1, 1, WALL);
     assert_eq!(ask(&view, &stats, "/gateway/api/version").status, 200);

@@ -49,6 +49,7 @@ fn a_router_without_entry_points_is_on_all_but_the_internal_one() {
         traefik: 9223372036854775807 ping@internal -> ping@internal
         traefik: 9223372036854775807 prometheus@internal -> prometheus@internal
         traefik: 9223372036854775806 api@internal -> api@internal
+        traefik: 9223372036854775805 dashboard@internal -> dashboard@internal
         ",
     );
 }
