@@ -1,6 +1,7 @@
 //! Every folder of `examples/` as it stands: real processes, real sockets, and answers counted at
 //! the origins.
 
+mod browser;
 mod stage;
 
 use crate::authority::Authority;
