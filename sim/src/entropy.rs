@@ -72,6 +72,8 @@ pub struct Entropy {
     pub faults: Stream,
     /// In which order and how late machines learn of one another.
     pub publication: Stream,
+    /// Over what everybody is met, and what goes wrong with that.
+    pub wires: Stream,
 }
 
 impl Entropy {
@@ -85,6 +87,7 @@ impl Entropy {
             network: stream(3, size),
             faults: stream(4, size / 2),
             publication: stream(5, size / 8),
+            wires: stream(6, size / 8),
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::entropy::Stream;
 use engine::base::time::Time;
 use std::fmt::Write;
 
+const LAST_BIT: u8 = 62;
+
 macro_rules! faults {
     ($($class:ident { $($name:ident $doc:literal,)* })*) => {
         /// One way in which the world misbehaves.
@@ -34,8 +36,9 @@ macro_rules! faults {
                 match self { $($(Self::$name => Class::$class,)*)* }
             }
 
+            /// The last ones share a bit: the highest is not theirs.
             pub const fn bit(self) -> u64 {
-                1 << self as u8
+                if (self as u8) < LAST_BIT { 1 << self as u8 } else { 1 << LAST_BIT }
             }
         }
     };
@@ -119,9 +122,27 @@ faults! {
         TimeJump "the clock leaps ahead and everything is late",
         Pause "a machine is not called for a while",
     }
+    Secrecy {
+        RecordSpoilt "a byte of a TLS record is changed on its way",
+        NoticeMissing "an actor ends a TLS connection without saying so",
+        Unsigned "a child shows a certificate of an authority that nobody trusts",
+        Misnamed "a child shows a certificate for another name",
+        Expired "a child shows a certificate that is out of date",
+        Rotated "certificates and roots are replaced: the old ones, both, the new ones",
+    }
+    Streams {
+        SmallWindow "an actor grants so little that content comes in crumbs",
+        GoesAway "a server takes no further streams on a connection that is in use",
+        StreamsCut "an actor resets a stream that is in use",
+        RapidReset "streams are begun and cancelled at once",
+        PingFlood "PING after PING",
+        SettingsFlood "SETTINGS after SETTINGS",
+        FieldsFlood "a block of fields that never ends",
+        EmptyFlood "DATA without data",
+        FieldBomb "a block of fields beyond any bound",
+        WindowAbuse "windows that overflow, or grow by nothing",
+    }
 }
-
-const _: () = assert!(Kind::ALL.len() <= 64, "a mask has one bit per kind");
 
 /// Which faults a run has on, and how rare each is.
 #[derive(Clone, Debug)]
@@ -141,8 +162,8 @@ impl Plan {
         if chance.spent() || roll >= 27 {
             return plan;
         }
-        let only = (roll < 10).then(|| *chance.pick(Class::ALL));
-        for &kind in Kind::ALL {
+        let only = (roll < 10).then(|| *chance.pick(&Class::ALL[..Class::Secrecy as usize]));
+        for &kind in Kind::ALL.iter().filter(|kind| kind.class() < Class::Secrecy) {
             let class_on = only.is_none_or(|only| only == kind.class());
             let on = class_on && chance.below(5) < if only.is_some() { 3 } else { 2 };
             let rarity = *chance.pick(&[0, 3, 10, 30, 100, 300]);
@@ -151,6 +172,20 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// The same for what can go wrong with TLS and HTTP/2 alone.
+    pub fn draw_wires(&mut self, chance: &mut Stream, mask: u64) {
+        if chance.one_in(4) {
+            return;
+        }
+        for &kind in Kind::ALL.iter().filter(|kind| kind.class() >= Class::Secrecy) {
+            let on = chance.below(5) < 2 && !chance.spent();
+            let rarity = *chance.pick(&[0, 3, 10, 30, 100, 300]);
+            if on && mask & kind.bit() != 0 {
+                self.rarity[kind as usize] = rarity;
+            }
+        }
     }
 
     /// Every fault at one rarity.

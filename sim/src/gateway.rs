@@ -7,14 +7,17 @@ use crate::oracle::uplink::Uplinks;
 use crate::oracle::{Oracle, Verdict};
 use crate::plan::Document;
 use crate::proactor::Port;
+use crate::secure::crypto;
 use crate::site::Instance;
 use crate::world::{Host, Parcel, World};
 use engine::base::id::JobId;
 use engine::base::mark::Mark;
+use engine::base::secret::Secret;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{Answer, Close, Document as FileText, Input, Job};
 use engine::config::fixed_from_file;
 use engine::control::Control;
+use engine::tls::Crypto;
 use engine::view::stats::Stats;
 use engine::view::{NodeKind, ServerNode, ServiceNode, View};
 use engine::worker::{Setup, Worker};
@@ -197,7 +200,8 @@ impl World {
         gateway.hosts.clear();
         let seed = self.run.seed ^ (gateway.lives << 32) ^ number as u64;
         let stats = Arc::clone(&gateway.stats);
-        let control = Control::new(
+        let control = Control::with(
+            Crypto::of(crypto::provider(), crypto::key),
             Arc::new(fixed.clone()),
             self.site.control_limits,
             Arc::clone(&stats),
@@ -250,7 +254,8 @@ impl World {
     ) {
         let host = self.net.plug(Port::new(self.gateways[gateway].instance.ip, listeners));
         self.gateways[gateway].hosts.push(host);
-        if role == Role::Control && !self.site.control_tight {
+        let judged = !self.site.control_tight && !self.site.wiring.is_sealed();
+        if role == Role::Control && judged {
             self.net.ports[usize::from(host)].heard = Some(Vec::new());
         }
         let given = self.gateways[gateway].views.last_key_value().map_or(0, |(epoch, _)| *epoch);
@@ -314,10 +319,16 @@ impl World {
         let answer = match what {
             Job::Resolve { host } => self.resolve(host),
             Job::Load { path } => self.load(gateway, path),
-            Job::Read { .. } => Answer::Read(Err("no such file".into())),
+            Job::Read { path } => self.read(gateway, path),
             Job::Verify { .. } => unreachable!("no site asks for passwords"),
         };
         self.net.tell(host, Input::Job { job, answer });
+    }
+
+    fn read(&self, gateway: usize, path: &str) -> Answer {
+        let text = self.gateways[gateway].instance.files.get(path);
+        let content = text.map(|text| Secret::new(text.as_bytes()));
+        Answer::Read(content.ok_or_else(|| "no such file".into()))
     }
 
     fn resolve(&mut self, host: &str) -> Answer {

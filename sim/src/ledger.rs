@@ -2,6 +2,7 @@
 //! the oracles.
 
 use crate::fault::Kind;
+use crate::secure::wardrobe::Leg;
 use engine::base::time::{Span, Time};
 
 /// Number of a request; its body and its answer are marked with it.
@@ -38,6 +39,7 @@ pub struct Probe {
     pub from: u64,
     /// Bytes that were sent from its first on, when its connection was reset.
     pub sent: u64,
+    pub leg: Leg,
 }
 
 /// What the client asked for.
@@ -53,6 +55,8 @@ pub struct Meant {
     pub trailers: bool,
     pub upgrade: bool,
     pub old_version: bool,
+    /// Over TLS.
+    pub secure: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -98,6 +102,7 @@ pub struct Arrival {
     pub fault: Option<Kind>,
     /// The answer was written to its end.
     pub answered: bool,
+    pub leg: Leg,
 }
 
 /// The final response as the client saw it.
@@ -163,6 +168,7 @@ impl Ledger {
             taken_back: None,
             from: 0,
             sent: 0,
+            leg: Leg::default(),
         });
         self.probes.last_mut().expect("just pushed")
     }

@@ -9,8 +9,9 @@ use crate::model::{Fate, Routed};
 use crate::oracle::told::{self, Failing};
 use crate::oracle::uplink;
 use crate::oracle::{self, Oracle, Violation};
+use crate::pairs::Pairs;
 use crate::plan::Uplink;
-use crate::site::Child;
+use crate::site::{Child, FIRST_SERVER};
 use crate::trace::Text;
 use crate::world::{World, scene};
 use engine::base::limits::Limits;
@@ -38,6 +39,8 @@ pub struct Report {
     pub marks: Vec<u64>,
     /// What was tolerated, by reason.
     pub excused: BTreeMap<String, u64>,
+    /// Requests that servers answered, by how the client and the server were met.
+    pub pairs: Pairs,
     pub virtual_time: Time,
     /// If they were asked for.
     pub lines: Vec<(Time, String)>,
@@ -89,6 +92,7 @@ impl World {
             self.clients[client].leave(&mut scene, Close::Abort);
         }
         self.attacker.give_up(&mut self.net);
+        self.be_honest();
         for server in 0..self.servers.len() {
             self.revive(server);
             let mut scene = scene!(self);
@@ -160,7 +164,8 @@ impl World {
             }
             let named = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
             let named = named.iter().any(|kind| self.net.faults.last(*kind).is_some());
-            if !self.site.control_tight && !self.site.tight && !named {
+            let heard = !self.site.control_tight && !self.site.wiring.is_sealed();
+            if heard && !self.site.tight && !named {
                 gateway.probes.judge_quiet(view, now, verdict);
             }
             let children = uplink::as_seen(view);
@@ -285,6 +290,34 @@ impl World {
         self.gateways[gateway].draining
     }
 
+    fn pairs(&self) -> Pairs {
+        let mut pairs = Pairs::default();
+        let ended = self
+            .ledger
+            .probes
+            .iter()
+            .filter(|probe| probe.end.is_some_and(|(_, ended)| ended == Ended::Answered));
+        for probe in ended {
+            let Some(server) = probe.answer.as_ref().and_then(|answer| answer.server) else {
+                continue;
+            };
+            let arrival = probe.arrivals.iter().find(|arrival| arrival.server == server);
+            let Some(arrival) = arrival else { continue };
+            pairs.servers.add(probe.leg, arrival.leg);
+            if let Some(child) = self.child_of(server) {
+                pairs.children.add(probe.leg, self.site.wiring.child(child));
+            }
+        }
+        pairs
+    }
+
+    /// The child that this server is, or stands behind.
+    fn child_of(&self, server: u16) -> Option<usize> {
+        let name = &self.servers[usize::from(server - FIRST_SERVER)].name;
+        let number = name.strip_prefix("child-")?.trim_end_matches("-origin");
+        number.parse().ok()
+    }
+
     pub fn report(self) -> Report {
         let mut marks = vec![0; Mark::ALL.len()];
         for gateway in &self.gateways {
@@ -308,6 +341,7 @@ impl World {
             faults: self.net.faults.counts.clone(),
             marks,
             excused: self.net.verdict.excused.clone(),
+            pairs: self.pairs(),
             virtual_time: self.net.now,
             lines: self.net.trace.lines(),
         }

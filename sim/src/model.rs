@@ -86,7 +86,9 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
     if let Some(Step::Allow(_)) = steps.first() {
         return Fate::TurnedAway { router: name, statuses: &[403] };
     }
-    if let Some(Step::Secure) = steps.first() {
+    if let Some(Step::Secure) = steps.first()
+        && !meant.secure
+    {
         return Fate::TurnedAway { router: name, statuses: &[302, 307] };
     }
     let script = meant.fields.iter().any(|(at, _)| at == "access-control-request-method");
@@ -238,9 +240,9 @@ fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str
                 routed.response_edits.extend(response.iter().cloned());
             }
             Step::Chain(_) => unreachable!("chains were unrolled"),
-            Step::Share => {}
+            Step::Share | Step::Secure => {}
             Step::Rate | Step::Gauge => routed.limited = true,
-            Step::Allow(_) | Step::Secure => unreachable!("only the first turns somebody away"),
+            Step::Allow(_) => unreachable!("only the first turns somebody away"),
         }
     }
     routed.target = match query {

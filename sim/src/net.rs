@@ -5,14 +5,18 @@ use crate::entropy::Stream;
 use crate::fault::{Faults, Kind};
 use crate::oracle::Verdict;
 use crate::proactor::Port;
+use crate::secure::cloak::Cloak;
+use crate::secure::wardrobe::Wardrobe;
 use crate::terrain::Terrain;
 use crate::trace::Trace;
 use crate::wire::{End, EndId, Flight, Link, Owner, Pipe, Read, Temper};
 use engine::base::time::{Span, Time};
 use engine::boundary::{Close, Fault, OpId};
+use engine::tls::Clock;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Something that happens at an instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +93,11 @@ pub struct Net {
     pub verdict: Verdict,
     /// Bytes that arrived anywhere.
     pub bytes: u64,
+    /// Ends of actors where TLS is spoken.
+    pub(crate) cloaks: BTreeMap<EndId, Box<Cloak>>,
+    pub wardrobe: Wardrobe,
+    /// The time of day, as actors see it.
+    pub clock: Arc<Clock>,
 }
 
 impl Net {
@@ -108,6 +117,9 @@ impl Net {
             trace,
             verdict: Verdict::default(),
             bytes: 0,
+            cloaks: BTreeMap::new(),
+            wardrobe: Wardrobe::default(),
+            clock: Arc::default(),
         }
     }
 
@@ -233,6 +245,11 @@ impl Net {
 
     /// Writes what there is room for; returns how much.
     pub fn write(&mut self, end: EndId, bytes: &[u8]) -> Result<usize, Fault> {
+        let sealed = self.with_cloak(end, |net, end, cloak| net.write_sealed(end, cloak, bytes));
+        sealed.unwrap_or_else(|| self.write_link(end, bytes))
+    }
+
+    pub(crate) fn write_link(&mut self, end: EndId, bytes: &[u8]) -> Result<usize, Fault> {
         let count = self.room(end)?.min(bytes.len());
         if count == 0 {
             return Ok(0);
@@ -297,14 +314,30 @@ impl Net {
 
     /// No more will be written at `end`.
     pub fn shut(&mut self, end: EndId) {
+        if self.with_cloak(end, |net, _, cloak| net.shut_cloak(cloak)).is_none() {
+            self.shut_link(end);
+        }
+    }
+
+    pub(crate) fn shut_link(&mut self, end: EndId) {
         let Some(link) = self.link(end) else { return };
         if !std::mem::replace(&mut link.outgoing(end.side).shut, true) {
             self.launch(end, Flight::Fin);
         }
     }
 
-    /// Gives an end back. Unread bytes make it a reset, as they do in a real system.
+    /// Gives an end back.
     pub fn close(&mut self, end: EndId, how: Close) {
+        if how == Close::Abort {
+            self.cloaks.remove(&end);
+        }
+        if self.with_cloak(end, |net, _, cloak| net.close_cloak(cloak)).is_none() {
+            self.close_link(end, how);
+        }
+    }
+
+    /// Unread bytes make it a reset, as they do in a real system.
+    pub(crate) fn close_link(&mut self, end: EndId, how: Close) {
         let Some(link) = self.link(end) else { return };
         if link.end(end.side).owner == Owner::Gone {
             return;
@@ -407,6 +440,12 @@ impl Net {
     }
 
     fn notify(&mut self, actor: u16, end: EndId) {
+        if !self.stir(end) {
+            self.notify_now(actor, end);
+        }
+    }
+
+    pub(crate) fn notify_now(&mut self, actor: u16, end: EndId) {
         let link = self.link(end).expect("only open ends are notified");
         if !std::mem::replace(&mut link.end(end.side).noticed, true) {
             self.at(self.now, Event::Notice { actor, end });
@@ -424,6 +463,11 @@ impl Net {
 
     /// Reads into `out`, at most `out.len()` bytes.
     pub fn read(&mut self, end: EndId, out: &mut [u8]) -> Read {
+        let opened = self.with_cloak(end, |net, end, cloak| net.read_opened(end, cloak, out));
+        opened.unwrap_or_else(|| self.read_link(end, out))
+    }
+
+    pub(crate) fn read_link(&mut self, end: EndId, out: &mut [u8]) -> Read {
         let Some(link) = self.link(end) else { return Read::Reset };
         let pipe = link.incoming(end.side);
         if pipe.ready > 0 {
@@ -453,8 +497,10 @@ impl Net {
 
     /// Takes what was written to `end` and lost on its way there.
     pub fn take_dropped(&mut self, end: EndId) -> Vec<u8> {
-        self.link(end)
-            .map_or_else(Vec::new, |link| std::mem::take(&mut link.incoming(end.side).dropped))
+        let Some(link) = self.link(end) else { return Vec::new() };
+        let dropped = std::mem::take(&mut link.incoming(end.side).dropped);
+        let opened = self.with_cloak(end, |net, end, cloak| net.open_all(end, cloak, &dropped));
+        opened.unwrap_or(dropped)
     }
 
     // Listening.

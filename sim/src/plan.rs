@@ -3,6 +3,8 @@
 
 use crate::entropy::Stream;
 use crate::ledger::{BodyKind, Frame, Meant, Want};
+use crate::secure::wardrobe::Leg;
+use crate::wiring::Wiring;
 use engine::base::time::Span;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ pub struct Document {
     pub services: Vec<Service>,
     pub middlewares: Vec<Middleware>,
     pub uplinks: Vec<Uplink>,
+    /// The section about certificates, as text.
+    pub tls: String,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -197,6 +201,7 @@ impl Document {
             line!(out, "    {}:\n      weight: {}", uplink.name, uplink.weight);
             check_yaml(&mut out, uplink.check, uplink.passive);
         }
+        out.push_str(&self.tls);
         out
     }
 
@@ -366,9 +371,20 @@ pub struct Asking {
     /// How large bodies may get.
     pub body_max: u64,
     pub upgrades: bool,
+    pub wiring: Wiring,
 }
 
 impl Asking {
+    /// How a client meets an entry. An old client knows no version of TLS but 1.2.
+    pub fn draw_leg(&self, chance: &mut Stream, entry: u16) -> (Leg, bool) {
+        if !self.wiring.on {
+            return (Leg::default(), false);
+        }
+        let tls = self.wiring.entries[usize::from(entry)];
+        let two = self.wiring.two && !chance.one_in(3);
+        (Leg { tls, two }, tls && chance.one_in(4))
+    }
+
     pub fn draw_entry(&self, chance: &mut Stream) -> u16 {
         let at = chance.below(self.entries.len() as u64);
         u16::try_from(at).expect("few entries")
@@ -379,7 +395,7 @@ impl Asking {
     }
 
     /// A request, and what it wants to be answered.
-    pub fn draw(&self, chance: &mut Stream, _entry: u16) -> (Meant, Want) {
+    pub fn draw(&self, chance: &mut Stream, entry: u16) -> (Meant, Want) {
         let method = *chance.pick(&["GET", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS"]);
         let upgrade = self.upgrades && method == "GET" && chance.one_in(8);
         let old_version = !upgrade && chance.one_in(16);
@@ -408,6 +424,7 @@ impl Asking {
             trailers,
             upgrade,
             old_version,
+            secure: self.wiring.entries[usize::from(entry)],
         };
         let want = self.draw_want(chance, upgrade, method);
         (meant, want)

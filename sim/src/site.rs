@@ -5,10 +5,15 @@ use crate::plan::{
     Asking, Backend, Check, Document, Kind, Matcher, Middleware, Router, Service, Step, Term,
     Uplink,
 };
+use crate::secure::authority::Authority;
+use crate::secure::wardrobe::Leg;
+use crate::wiring::{self, Wiring};
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::time::Span;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// A run's cast.
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub struct Site {
     /// Inputs that a machine takes at once.
     pub batch: usize,
     pub attackers: u16,
+    pub wiring: Wiring,
 }
 
 /// One of our own instances.
@@ -38,6 +44,8 @@ pub struct Instance {
     pub startup: String,
     pub document: Document,
     pub workers: u16,
+    /// By path.
+    pub files: BTreeMap<String, Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +63,18 @@ pub struct Origin {
     pub name: String,
     pub addr: SocketAddr,
     pub mirror: bool,
+    pub leg: Leg,
+}
+
+impl Origin {
+    fn new(name: String, addr: SocketAddr, leg: Leg) -> Self {
+        Self { name, addr, mirror: false, leg }
+    }
+
+    /// The URL of a host that this server has.
+    fn url(&self, host: &str) -> String {
+        format!("{}://{host}", Wiring::scheme(self.leg))
+    }
 }
 
 pub const PARENT_IP: [u8; 4] = [10, 0, 0, 1];
@@ -71,23 +91,33 @@ fn number(position: usize) -> u16 {
     FIRST_SERVER + u16::try_from(position).expect("a run has few servers")
 }
 
+/// Everything in clear text.
 pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
+    draw_wired(chance, with_limits, &Wiring::default())
+}
+
+pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Site {
     let workers = u16::try_from(chance.between(1, 3)).expect("few workers");
     let mut servers = Vec::new();
     for n in 0..usize::try_from(chance.between(2, 4)).expect("few servers") {
         let addr = SocketAddr::new(ip(2, n), 8080);
-        servers.push(Origin { name: format!("origin-{n}"), addr, mirror: false });
+        servers.push(Origin::new(format!("origin-{n}"), addr, wiring.origin(n)));
     }
     let mirror = servers.len();
     let addr = SocketAddr::new(ip(2, mirror), 8080);
-    servers.push(Origin { name: "mirror".into(), addr, mirror: true });
-    let children = draw_children(chance, &mut servers);
-    let document = draw_document(chance, &servers, mirror, &children);
+    let leg = wiring.origin(mirror);
+    servers.push(Origin { name: "mirror".into(), addr, mirror: true, leg });
+    let children = draw_children(chance, &mut servers, wiring);
+    let mut document = draw_document(chance, &servers, mirror, &children);
+    if wiring.on {
+        wiring::document(&mut document);
+    }
     let two_entries = chance.one_in(2);
     let default_only = chance.one_in(3);
     let web = SocketAddr::new(PARENT_IP.into(), 80);
     let extra = SocketAddr::new(PARENT_IP.into(), 81);
-    let startup = parent_startup(chance, two_entries, default_only, &children, &servers);
+    let entries = Entries { two: two_entries, default_only };
+    let startup = parent_startup(chance, entries, &children, &servers, wiring);
     let (limits, tight) =
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
     let (control_limits, control_tight) =
@@ -99,7 +129,8 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         prefixes: prefixes(&document),
         cookies: document.cookies(),
         body_max: *chance.pick(&[5_000, 20_000, 300, 200_000]),
-        upgrades: chance.one_in(2),
+        upgrades: chance.one_in(2) && !wiring.multiplexes(),
+        wiring: wiring.clone(),
     };
     let clients = (0..chance.between(2, 8)).map(|_| 4 + small(chance.size(40))).collect();
     Site {
@@ -109,6 +140,7 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
             startup,
             document,
             workers,
+            files: files_of("parent", PARENT_IP.into(), wiring.on),
         },
         children,
         servers,
@@ -120,7 +152,20 @@ pub fn draw(chance: &mut Stream, with_limits: bool) -> Site {
         tight,
         batch: *chance.pick(&[64, 1, 4, 1_000]),
         attackers: 1,
+        wiring: wiring.clone(),
     }
+}
+
+fn files_of(name: &str, ip: IpAddr, any: bool) -> BTreeMap<String, Arc<str>> {
+    let shown = any.then(|| wiring::shown(name, ip));
+    shown.map_or_else(BTreeMap::new, |shown| wiring::files(&shown, &[Authority::Old]))
+}
+
+/// Which entry points the parent has.
+#[derive(Clone, Copy)]
+struct Entries {
+    two: bool,
+    default_only: bool,
 }
 
 fn small(value: u64) -> u32 {
@@ -134,21 +179,25 @@ fn draw_check(chance: &mut Stream) -> Option<Check> {
     })
 }
 
-fn draw_children(chance: &mut Stream, servers: &mut Vec<Origin>) -> Vec<Child> {
+fn draw_children(chance: &mut Stream, servers: &mut Vec<Origin>, wiring: &Wiring) -> Vec<Child> {
     let mut children = Vec::new();
     for n in 0..usize::try_from(chance.below(4)).expect("few children") {
         let address = ip(1, n);
         let uplinks = draw_uplinks(chance);
         if chance.one_in(2) {
             let addr = SocketAddr::new(address, 9443);
-            servers.push(Origin { name: format!("child-{n}"), addr, mirror: false });
+            servers.push(Origin::new(format!("child-{n}"), addr, wiring.child(n)));
             children.push(Child::Played { server: servers.len() - 1, uplinks });
             continue;
         }
         let position = servers.len();
         let addr = SocketAddr::new(ip(3, n), 8080);
-        servers.push(Origin { name: format!("child-{n}-origin"), addr, mirror: false });
-        children.push(Child::Ours(child_instance(chance, n, address, position, addr, uplinks)));
+        let leg = wiring.origin(position);
+        let origin = Origin::new(format!("child-{n}-origin"), addr, leg);
+        let backend =
+            Backend { server: number(position), url: origin.url(&addr.to_string()), weight: 1 };
+        servers.push(origin);
+        children.push(Child::Ours(child_instance(chance, n, address, backend, uplinks, wiring)));
     }
     children
 }
@@ -172,11 +221,10 @@ fn child_instance(
     chance: &mut Stream,
     n: usize,
     address: IpAddr,
-    position: usize,
-    origin: SocketAddr,
+    backend: Backend,
     uplinks: Vec<Uplink>,
+    wiring: &Wiring,
 ) -> Instance {
-    let backend = Backend { server: number(position), url: format!("http://{origin}"), weight: 1 };
     let routers = uplinks.iter().map(|uplink| Router {
         name: format!("r-{}", uplink.name),
         rule: vec![vec![Term::is(Matcher::PathPrefix("/".into()))]],
@@ -187,7 +235,7 @@ fn child_instance(
         uplinks: vec![uplink.name.clone()],
     });
     let request = vec![("X-Child".to_owned(), format!("child-{n}"))];
-    let document = Document {
+    let mut document = Document {
         version: 1,
         routers: routers.collect(),
         services: vec![Service::new(
@@ -199,19 +247,29 @@ fn child_instance(
             kind: Step::Headers { request, response: Vec::new() },
         }],
         uplinks,
+        tls: String::new(),
     };
+    let mut transport = String::new();
+    if wiring.on {
+        wiring::document(&mut document);
+        transport = format!("serversTransport: {{{}}}\n", &wiring::TRANSPORT[2..]);
+    }
+    let options = "      http: {tls: {options: parents}}\n";
+    let secure = if wiring.child(n).tls { options } else { "" };
     let startup = format!(
         "entryPoints:\n  web:\n    address: \"{address}:80\"\n\
-         hub:\n  uplinkEntryPoints:\n    up:\n      address: \"{address}:9443\"\n\
+         hub:\n  uplinkEntryPoints:\n    up:\n      address: \"{address}:9443\"\n{secure}\
          \x20     transport:\n        respondingTimeouts:\n          readTimeout: 120s\n\
          \x20 providers:\n    multicluster: {{}}\n\
          providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /child.yml\n\
-         accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: \
+         {transport}accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: \
          {{x-probe: keep, cookie: keep}}}}}}\n\
          tieline:\n  instance: child-{n}\n"
     );
     let workers = u16::try_from(chance.between(1, 2)).expect("few workers");
-    Instance { name: format!("child-{n}"), ip: address, startup, document, workers }
+    let name = format!("child-{n}");
+    let files = files_of(&name, address, wiring.on);
+    Instance { name, ip: address, startup, document, workers, files }
 }
 
 /// Writes a line; writing to a string cannot fail.
@@ -223,17 +281,20 @@ macro_rules! line {
 
 fn parent_startup(
     chance: &mut Stream,
-    two_entries: bool,
-    default_only: bool,
+    entries: Entries,
     children: &[Child],
     servers: &[Origin],
+    wiring: &Wiring,
 ) -> String {
     let mut out = String::from("entryPoints:\n");
-    for (name, port) in [("web", 80), ("extra", 81)].into_iter().take(1 + usize::from(two_entries))
-    {
+    let both = [("web", 80), ("extra", 81)].into_iter().zip(wiring.entries);
+    for ((name, port), secure) in both.take(1 + usize::from(entries.two)) {
         line!(out, "  {name}:\n    address: \"10.0.0.1:{port}\"");
-        if default_only && name == "web" {
+        if entries.default_only && name == "web" {
             line!(out, "    asDefault: true");
+        }
+        if secure {
+            line!(out, "    http: {{tls: {{}}}}");
         }
         line!(out, "    transport:\n      respondingTimeouts:");
         line!(out, "        readTimeout: {}s", chance.pick(&[120, 8]));
@@ -242,6 +303,7 @@ fn parent_startup(
         line!(out, "      lifeCycle:\n        graceTimeOut: {}s", chance.pick(&[10, 3]));
     }
     let idle = chance.pick(&["0", "0", "-1", "1"]);
+    let secure = if wiring.on { wiring::TRANSPORT } else { "" };
     let timeouts = format!(
         "maxIdleConnsPerHost: {idle}, forwardingTimeouts: {{dialTimeout: 5s, \
          idleConnTimeout: {}s, responseHeaderTimeout: {}s}}",
@@ -258,8 +320,12 @@ fn parent_startup(
             Child::Ours(instance) => SocketAddr::new(instance.ip, 9443),
             Child::Played { server, .. } => servers[*server].addr,
         };
-        line!(out, "        c{n}:\n          address: \"http://{addr}\"");
-        line!(out, "          serversTransport: {{{timeouts}}}");
+        let leg = wiring.child(n);
+        let scheme = Wiring::scheme(leg);
+        let plain = if leg.tls && !leg.two { ", disableHTTP2: true" } else { "" };
+        let secure = if leg.tls { secure } else { "" };
+        line!(out, "        c{n}:\n          address: \"{scheme}://{addr}\"");
+        line!(out, "          serversTransport: {{{timeouts}{secure}{plain}}}");
         let policy = *chance.pick(&["", "demote", "withdraw", "decay"]);
         if !policy.is_empty() {
             let over = if policy == "decay" { ", over: 4s" } else { "" };
@@ -269,7 +335,7 @@ fn parent_startup(
     }
     line!(out, "providers:\n  providersThrottleDuration: {}ms", chance.pick(&[100, 2_000]));
     line!(out, "  file:\n    filename: /parent.yml");
-    line!(out, "serversTransport: {{{timeouts}}}");
+    line!(out, "serversTransport: {{{timeouts}{secure}}}");
     let fields = "{headers: {defaultMode: drop, names: {x-probe: keep, cookie: keep}}}";
     line!(out, "accessLog:\n  format: json\n  fields: {fields}\ntieline:\n  instance: parent");
     out
@@ -286,7 +352,7 @@ fn draw_document(
         let kind = draw_balancer(chance, servers, mirror);
         services.push(Service::new(format!("lb{n}"), kind));
     }
-    let url = format!("http://{}", servers[mirror].addr);
+    let url = servers[mirror].url(&servers[mirror].addr.to_string());
     let servers = vec![Backend { server: number(mirror), url, weight: 1 }];
     let kind = Kind::Balancer { servers, check: None, passive: false, pass_host: true };
     services.push(Service::new("shadow", kind));
@@ -306,7 +372,8 @@ fn draw_document(
         service.middlewares = draw_guard(chance);
     }
     let routers = draw_routers(chance, &services, children, &middlewares);
-    Document { version: 1, routers, services, middlewares, uplinks: Vec::new() }
+    let (uplinks, tls) = (Vec::new(), String::new());
+    Document { version: 1, routers, services, middlewares, uplinks, tls }
 }
 
 fn draw_balancer(chance: &mut Stream, servers: &[Origin], mirror: usize) -> Kind {
@@ -317,18 +384,23 @@ fn draw_balancer(chance: &mut Stream, servers: &[Origin], mirror: usize) -> Kind
         }
         let name = server.name.as_str();
         let url = match chance.one_in(4) {
-            true => format!("http://{name}.test:8080"),
-            false => format!("http://{}", server.addr),
+            true => server.url(&format!("{name}.test:8080")),
+            false => server.url(&server.addr.to_string()),
         };
         let weight = if chance.one_in(12) { 70_001 } else { small(chance.between(1, 5)) };
         backends.push(Backend { server: number(n), url, weight });
     }
     Kind::Balancer {
+        check: draw_check(chance).filter(|_| !backends.iter().any(is_unprobed)),
         servers: backends,
-        check: draw_check(chance),
         passive: chance.one_in(8),
         pass_host: !chance.one_in(4),
     }
+}
+
+/// Checks are not asked over HTTP/2 in clear text.
+fn is_unprobed(backend: &Backend) -> bool {
+    backend.url.starts_with("h2c")
 }
 
 /// Names that trees may be built of.

@@ -3,6 +3,7 @@
 use crate::entropy::RunId;
 use crate::fault::{Counts, Kind};
 use crate::life::{Report, play};
+use crate::pairs::Pairs;
 use crate::trace::Text;
 use engine::base::mark::Mark;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub struct Tally {
     pub marks: Vec<u64>,
     /// What was tolerated, by reason.
     pub excused: BTreeMap<String, u64>,
+    pub pairs: Pairs,
     pub failures: Vec<Report>,
 }
 
@@ -90,6 +92,7 @@ impl Tally {
         self.bytes += report.bytes;
         self.faults.add(&report.faults);
         excuse(&mut self.excused, &report.excused);
+        self.pairs.sum(&report.pairs);
         self.marks.resize(Mark::ALL.len(), 0);
         self.marks.iter_mut().zip(&report.marks).for_each(|(sum, count)| *sum += count);
         if !report.violations.is_empty() && self.failures.len() < FAILURES_KEPT {
@@ -106,6 +109,7 @@ impl Tally {
         self.bytes += other.bytes;
         self.faults.add(&other.faults);
         excuse(&mut self.excused, &other.excused);
+        self.pairs.sum(&other.pairs);
         self.marks.resize(Mark::ALL.len(), 0);
         self.marks.iter_mut().zip(&other.marks).for_each(|(sum, count)| *sum += count);
         self.failures.extend(other.failures);

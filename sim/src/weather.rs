@@ -3,6 +3,7 @@
 use crate::actors::server::{Health, Script};
 use crate::fault::Kind;
 use crate::plan::{Document, Kind as ServiceKind, Step, Uplink};
+use crate::secure::rotation::Rotation;
 use crate::site::Child;
 use crate::world::{Parcel, World, scene};
 use engine::base::time::Span;
@@ -12,6 +13,7 @@ use std::fmt::Write;
 #[derive(Debug, Default)]
 pub(crate) struct Weather {
     adverts: u32,
+    pub(crate) rotation: Rotation,
 }
 
 impl World {
@@ -22,6 +24,7 @@ impl World {
         }
         self.host_weather();
         self.control_weather();
+        self.secrecy_weather();
         self.time_weather();
         let next = Span::millis(300 + self.publication.below(1_500));
         self.send(next, Parcel::Weather);

@@ -12,9 +12,11 @@ use crate::gateway::{Gateway, Role};
 use crate::ledger::Ledger;
 use crate::net::{Event, Net};
 use crate::oracle;
+use crate::secure::crypto;
 use crate::site::{Child, FIRST_SERVER, Site};
 use crate::trace::{Text, Trace};
 use crate::weather::Weather;
+use crate::wiring::{self, Wiring};
 use engine::base::id::JobId;
 use engine::base::limits::ControlLimits;
 use engine::base::time::{Span, Time};
@@ -90,31 +92,47 @@ impl std::fmt::Debug for Host {
 /// Something under way between parts of the world.
 #[derive(Debug)]
 pub(crate) enum Parcel {
-    View { host: u16, view: Arc<View> },
-    Report { host: u16, report: Report },
-    Job { host: u16, job: JobId, what: Job },
-    Changed { gateway: usize },
+    View {
+        host: u16,
+        view: Arc<View>,
+    },
+    Report {
+        host: u16,
+        report: Report,
+    },
+    Job {
+        host: u16,
+        job: JobId,
+        what: Job,
+    },
+    Changed {
+        gateway: usize,
+    },
     Weather,
     Restart { gateway: usize },
     Kill { gateway: usize, life: u64 },
     Revive { server: usize },
     Heal { server: usize },
+    Rotate,
+    /// Nobody shows a wrong certificate any more.
+    Honest,
 }
 
 impl World {
     pub fn new(run: RunId, text: Text) -> Self {
         let mut entropy = Entropy::new(run);
-        let plan = Plan::draw(&mut entropy.topology, run.mask);
-        Self::with(run, plan, entropy, text)
-    }
-
-    pub fn with(run: RunId, plan: Plan, mut entropy: Entropy, text: Text) -> Self {
+        let mut plan = Plan::draw(&mut entropy.topology, run.mask);
+        let wiring = Wiring::draw(&mut entropy.wires);
+        if wiring.on {
+            plan.draw_wires(&mut entropy.wires, run.mask);
+        }
         let with_limits = run.mask >> 63 == 1;
-        let site = crate::site::draw(&mut entropy.topology, with_limits);
+        let site = crate::site::draw_wired(&mut entropy.topology, with_limits, &wiring);
         Self::of_site(run, site, plan, entropy, text)
     }
 
     pub fn of_site(run: RunId, site: Site, plan: Plan, entropy: Entropy, text: Text) -> Self {
+        crypto::seed(run.seed);
         let faults = Faults::new(plan, entropy.faults);
         let mut world = Self {
             run,
@@ -145,8 +163,13 @@ impl World {
     fn populate(&mut self) {
         for (n, origin) in self.site.servers.clone().into_iter().enumerate() {
             let actor = FIRST_SERVER + u16::try_from(n).expect("a run has few servers");
-            let mut server = Server::new(actor, origin.name, origin.addr);
+            let mut server = Server::new(actor, origin.name.clone(), origin.addr);
             server.mirror = origin.mirror;
+            server.leg = origin.leg;
+            if origin.leg.tls {
+                let stem = origin.name.as_str();
+                server.look = Some(wiring::look(origin.leg, stem, origin.addr.ip()));
+            }
             if origin.mirror {
                 self.book.mirrors.insert(actor);
             }
@@ -242,7 +265,7 @@ impl World {
         }
         let asking = self.site.asking.clone();
         if actor == ATTACKER {
-            return self.attacker.on_timer(&mut self.net, asking.entries[0]);
+            return self.attacker.on_timer(&mut self.net, &asking);
         }
         let mut scene = scene!(self);
         self.clients[actor as usize].on_timer(&mut scene, token, &asking);
@@ -396,7 +419,8 @@ impl World {
     /// Whether what a probe got says what its machine makes of it: not if machines lack room, and
     /// not if servers answer before they are asked.
     pub(crate) fn are_probes_judged(&self) -> bool {
-        !self.site.control_tight && !oracle::http::somebody_lied(&self.net)
+        let heard = !self.site.control_tight && !self.site.wiring.is_sealed();
+        heard && !oracle::http::somebody_lied(&self.net)
     }
 
     fn deliver(&mut self, number: u64) {
@@ -430,6 +454,8 @@ impl World {
                 }
             }
             Parcel::Revive { server } => self.revive(server),
+            Parcel::Rotate => self.rotate(),
+            Parcel::Honest => self.be_honest(),
             Parcel::Heal { server } => {
                 self.servers[server].health = crate::actors::server::Health::Good;
             }

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub struct Crypto {
     pub(super) provider: Arc<CryptoProvider>,
     pub clock: Arc<Clock>,
+    pub(super) make_key: MakeKey,
     numbers: Arc<AtomicU64>,
     pub(super) key_log: Option<Arc<KeyLog>>,
 }
@@ -50,13 +51,17 @@ impl TimeProvider for Clock {
 impl Default for Crypto {
     /// Randomness comes from the system.
     fn default() -> Self {
-        Self {
-            provider: Arc::new(ring::default_provider()),
-            clock: Arc::default(),
-            numbers: Arc::default(),
-            key_log: None,
-        }
+        Self::of(ring::default_provider(), system_key)
     }
+}
+
+/// Makes the private key of the certificate that is generated, as PKCS #8.
+pub type MakeKey = fn() -> Result<Vec<u8>, String>;
+
+/// Of the kind that every client knows.
+fn system_key() -> Result<Vec<u8>, String> {
+    let key = rcgen::KeyPair::generate().map_err(|error| error.to_string())?;
+    Ok(key.serialize_der())
 }
 
 impl Crypto {
@@ -67,6 +72,12 @@ impl Crypto {
 
     pub fn logs_keys(&self) -> bool {
         self.key_log.is_some()
+    }
+
+    /// With algorithms and randomness of the caller's choice.
+    pub fn of(provider: CryptoProvider, make_key: MakeKey) -> Self {
+        let (provider, clock) = (Arc::new(provider), Arc::default());
+        Self { provider, clock, make_key, numbers: Arc::default(), key_log: None }
     }
 
     pub(super) fn next_number(&self) -> u64 {

@@ -18,8 +18,9 @@ pub(super) fn generated(crypto: &Crypto) -> Result<Identity, String> {
     params.not_before = rcgen::date_time_ymd(year, month, day);
     let (year, month, day) = date(today + 365);
     params.not_after = rcgen::date_time_ymd(year, month, day);
-    let key = KeyPair::generate().map_err(told)?;
+    let der = PrivatePkcs8KeyDer::from((crypto.make_key)()?);
+    let key = KeyPair::try_from(&der).map_err(told)?;
     let cert = params.self_signed(&key).map_err(told)?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = PrivateKeyDer::Pkcs8(der);
     Identity::new(crypto, vec![cert.der().clone()], key)
 }

@@ -24,7 +24,7 @@ pub const H2: &[u8] = b"h2";
 pub const HTTP_1: &[u8] = b"http/1.1";
 
 pub use connector::Connector;
-pub use crypto::{Clock, Crypto};
+pub use crypto::{Clock, Crypto, MakeKey};
 pub use der::CertificateInfo;
 pub use door::{Door, Policy, policy};
 use generated::generated;

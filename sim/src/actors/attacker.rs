@@ -1,13 +1,17 @@
 //! Somebody who sends what no honest client sends, and must never reach a server.
 
 use super::codec::{Part, Reader};
-use crate::fault::Kind;
+use super::h2::floods;
+use crate::fault::{Class, Kind};
 use crate::net::{Event, Net};
 use crate::oracle::Oracle;
+use crate::plan::Asking;
+use crate::secure::wardrobe::Leg;
 use crate::wire::{EndId, Owner, Read};
+use crate::wiring::HOST;
 use engine::base::time::Span;
 use engine::boundary::Close;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 #[derive(Debug)]
 pub struct Attacker {
@@ -23,7 +27,8 @@ struct Attack {
     kind: Kind,
     bytes: Vec<u8>,
     written: usize,
-    reader: Reader,
+    /// Of answers in HTTP/1.1.
+    reader: Option<Reader>,
 }
 
 /// Requests that two parsers could take for different ones, or for none.
@@ -74,16 +79,23 @@ impl Attacker {
         }
     }
 
-    pub fn on_timer(&mut self, net: &mut Net, to: SocketAddr) {
+    pub fn on_timer(&mut self, net: &mut Net, asking: &Asking) {
         self.waiting = false;
         if !net.faults.active() {
             return self.give_up(net);
         }
         if self.attack.is_none()
             && let Some((kind, bytes)) = draw(net)
-            && let Ok(end) = net.connect(self.ip, Owner::Actor(self.actor), to)
+            && let Ok(end) = net.connect(self.ip, Owner::Actor(self.actor), asking.entries[0])
         {
-            self.attack = Some(Attack { end, kind, bytes, written: 0, reader: Reader::default() });
+            let two = kind.class() == Class::Streams;
+            // Whoever attacks in clear text where TLS is spoken is an attacker, too.
+            let tls = asking.wiring.entries[0] && (two || net.faults.chance.one_in(2));
+            if tls {
+                net.wear_client(end, Leg { tls, two }, false, HOST);
+            }
+            let reader = if two { None } else { Some(Reader::default()) };
+            self.attack = Some(Attack { end, kind, bytes, written: 0, reader });
             self.on_notice(net, end);
         }
         self.wake(net, Span::millis(900));
@@ -130,14 +142,20 @@ impl Attack {
     }
 
     fn on_bytes(&mut self, net: &mut Net, bytes: &[u8]) {
-        self.reader.feed(bytes);
-        while let Ok(Some(part)) = self.reader.next_part() {
+        let Some(mut reader) = self.reader.take() else { return };
+        self.read(net, &mut reader, bytes);
+        self.reader = Some(reader);
+    }
+
+    fn read(&self, net: &mut Net, reader: &mut Reader, bytes: &[u8]) {
+        reader.feed(bytes);
+        while let Ok(Some(part)) = reader.next_part() {
             let Part::Head(head) = part else { continue };
             let framing = head.response_framing("POST");
             match (head.status(), framing) {
-                (Ok(100..=199), Ok(framing)) => self.reader.body(framing),
+                (Ok(100..=199), Ok(framing)) => reader.body(framing),
                 (Ok(status @ 400..=599), Ok(framing)) => {
-                    self.reader.body(framing);
+                    reader.body(framing);
                     let fits =
                         matches!(status, 400 | 404 | 408 | 413 | 414 | 431 | 501 | 503 | 505);
                     if !fits {
@@ -157,8 +175,12 @@ impl Attack {
 
 fn draw(net: &mut Net) -> Option<(Kind, Vec<u8>)> {
     let kinds = [Kind::Smuggling, Kind::HeadBomb, Kind::ChunkBomb, Kind::Noise, Kind::SlowHead];
+    let kinds = kinds.into_iter().chain(floods::KINDS);
     let kind = kinds.into_iter().find(|kind| net.faults.strikes(*kind))?;
     let chance = &mut net.faults.chance;
+    if kind.class() == Class::Streams {
+        return Some((kind, floods::bytes(kind, chance)));
+    }
     let bytes = if kind == Kind::Smuggling {
         chance.pick(SMUGGLING).as_bytes().to_vec()
     } else if kind == Kind::HeadBomb {

@@ -1,6 +1,8 @@
 //! Clients: they send requests over kept connections, sometimes rudely, and write down what they
 //! get.
 
+mod streams;
+
 use super::Scene;
 use super::codec::{Framing, Head, Part, Reader, fits_pattern, pattern};
 use super::sender::{Flushed, Sender, Then};
@@ -9,11 +11,14 @@ use crate::ledger::{Answer, BodyKind, Ended, ProbeId};
 use crate::net::Event;
 use crate::oracle::{Oracle, http};
 use crate::plan::Asking;
+use crate::secure::wardrobe::Leg;
 use crate::wire::{EndId, Owner, Read};
+use crate::wiring::HOST;
 use engine::base::time::Span;
 use engine::boundary::Close;
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use streams::Line;
 
 /// What the next timer means.
 const NEXT: u64 = 0;
@@ -26,6 +31,8 @@ pub struct Client {
     pub actor: u16,
     pub ip: IpAddr,
     conn: Option<Conn>,
+    /// A connection of HTTP/2, instead.
+    line: Option<Line>,
     /// Requests this client may still send.
     pub left: u32,
     waiting: bool,
@@ -39,6 +46,7 @@ struct Conn {
     end: EndId,
     /// Which entry it goes to.
     entry: u16,
+    leg: Leg,
     reader: Reader,
     sender: Sender,
     /// Sent and not answered, oldest first.
@@ -72,6 +80,31 @@ struct Tunnel {
 }
 
 impl Conn {
+    fn new(end: EndId, entry: u16) -> Self {
+        Self {
+            end,
+            entry,
+            leg: Leg::default(),
+            reader: Reader::default(),
+            sender: Sender::default(),
+            open: VecDeque::new(),
+            body: 0,
+            status: 0,
+            from_server: false,
+            heads: VecDeque::new(),
+            ends: VecDeque::new(),
+            tunnel: None,
+            deaf: false,
+            rude: None,
+            trickle: None,
+            leave_after: None,
+            last: false,
+            shut: false,
+            ending: false,
+            seen: 0,
+        }
+    }
+
     /// The newest request will end too early: within its body if it has one.
     fn leave_out(&mut self, scene: &mut Scene<'_>) {
         let end = self.ends.back().map_or(0, |(at, _)| *at);
@@ -84,15 +117,16 @@ impl Conn {
 
 impl Client {
     pub fn new(actor: u16, ip: IpAddr, left: u32) -> Self {
-        Self { actor, ip, conn: None, left, waiting: false, refused: 0, done: false }
+        Self { actor, ip, conn: None, line: None, left, waiting: false, refused: 0, done: false }
     }
 
     pub fn is_idle(&self) -> bool {
-        self.conn.as_ref().is_none_or(|conn| conn.open.is_empty() && conn.tunnel.is_none())
+        let quiet = |conn: &Conn| conn.open.is_empty() && conn.tunnel.is_none();
+        self.conn.as_ref().is_none_or(quiet) && self.line.as_ref().is_none_or(Line::is_idle)
     }
 
     pub fn is_gone(&self) -> bool {
-        self.conn.is_none()
+        self.conn.is_none() && self.line.is_none()
     }
 
     pub fn wake(&mut self, scene: &mut Scene<'_>, after: Span) {
@@ -110,19 +144,31 @@ impl Client {
             }
             CONTINUE => self.with(scene, |conn| conn.sender.gate = None),
             TRICKLE => self.trickle(scene),
-            LISTEN => self.with(scene, |conn| conn.deaf = false),
+            LISTEN => {
+                if let Some(line) = &mut self.line {
+                    line.listen();
+                    return self.go_on_line(scene);
+                }
+                self.with(scene, |conn| conn.deaf = false);
+            }
             _ => unreachable!("no other timer is set"),
         }
     }
 
     pub fn on_notice(&mut self, scene: &mut Scene<'_>, end: EndId) {
-        if self.conn.as_ref().is_some_and(|conn| conn.end == end) {
+        if self.line.as_ref().is_some_and(|line| line.end == end) {
+            self.go_on_line(scene);
+        } else if self.conn.as_ref().is_some_and(|conn| conn.end == end) {
             self.go_on(scene);
         }
     }
 
     /// Ends the connection; what was open is over.
     pub fn leave(&mut self, scene: &mut Scene<'_>, how: Close) {
+        if let Some(line) = self.line.take() {
+            line.probes().for_each(|id| scene.ledger.end(id, scene.net.now, Ended::Left));
+            scene.net.close(line.end, how);
+        }
         let Some(conn) = self.conn.take() else { return };
         for id in conn.open.iter().copied().chain(conn.tunnel.as_ref().map(|t| t.id)) {
             scene.ledger.end(id, scene.net.now, Ended::Left);
@@ -138,17 +184,21 @@ impl Client {
     }
 
     fn trickle(&mut self, scene: &mut Scene<'_>) {
-        let Some(conn) = &mut self.conn else { return };
-        let Some(step) = conn.trickle else { return };
-        conn.sender.gate = Some(conn.sender.written() + step);
-        if conn.sender.pending() > step {
+        let (trickle, sender) = match (&mut self.line, &mut self.conn) {
+            (Some(line), _) => (&mut line.trickle, &mut line.out),
+            (None, Some(conn)) => (&mut conn.trickle, &mut conn.sender),
+            (None, None) => return,
+        };
+        let Some(step) = *trickle else { return };
+        sender.gate = Some(sender.written() + step);
+        if sender.pending() > step {
             let pause = Span::millis(scene.net.faults.chance.between(50, 1_500));
             scene.net.after(pause, Event::Timer { actor: self.actor, token: TRICKLE });
         } else {
-            conn.trickle = None;
-            conn.sender.gate = None;
+            *trickle = None;
+            sender.gate = None;
         }
-        self.go_on(scene);
+        if self.line.is_some() { self.go_on_line(scene) } else { self.go_on(scene) }
     }
 
     /// Sends the next request, over a new connection if need be.
@@ -163,48 +213,46 @@ impl Client {
         if self.conn.as_ref().is_some_and(|conn| conn.last || conn.tunnel.is_some()) {
             return self.wake(scene, Span::millis(300));
         }
-        let entry = match &self.conn {
-            Some(conn) => conn.entry,
-            None => asking.draw_entry(scene.workload),
+        if self.line.as_ref().is_some_and(|line| line.last || line.is_full()) {
+            return self.wake(scene, Span::millis(300));
+        }
+        let entry = match (&self.conn, &self.line) {
+            (Some(conn), _) => conn.entry,
+            (None, Some(line)) => line.entry,
+            (None, None) => asking.draw_entry(scene.workload),
         };
-        if self.conn.is_none() && !self.connect(scene, entry, asking.entries[entry as usize]) {
+        if self.is_gone() && !self.connect(scene, entry, asking) {
             return self.wake(scene, Span::millis(200));
         }
         self.left -= 1;
-        self.send(scene, asking);
-        self.go_on(scene);
+        if self.line.is_some() {
+            self.send_on_line(scene, asking);
+            self.go_on_line(scene);
+        } else {
+            self.send(scene, asking);
+            self.go_on(scene);
+        }
         let think = Span::millis(scene.workload.size(800));
         self.wake(scene, think + Span::micros(100));
     }
 
-    fn connect(&mut self, scene: &mut Scene<'_>, entry: u16, to: SocketAddr) -> bool {
+    fn connect(&mut self, scene: &mut Scene<'_>, entry: u16, asking: &Asking) -> bool {
+        let to = asking.entries[usize::from(entry)];
         let Ok(end) = scene.net.connect(self.ip, Owner::Actor(self.actor), to) else {
             self.refused += 1;
             return false;
         };
+        let (leg, old) = asking.draw_leg(scene.workload, entry);
+        if leg.tls {
+            scene.net.wear_client(end, leg, old, HOST);
+        }
+        if leg.two {
+            self.line = Some(Line::new(scene, end, entry, leg));
+            return true;
+        }
         let leave = scene.net.faults.strikes(Kind::ClientLeaves);
         let leave_after = leave.then(|| scene.net.faults.chance.size(20_000));
-        self.conn = Some(Conn {
-            end,
-            entry,
-            reader: Reader::default(),
-            sender: Sender::default(),
-            open: VecDeque::new(),
-            body: 0,
-            status: 0,
-            from_server: false,
-            heads: VecDeque::new(),
-            ends: VecDeque::new(),
-            tunnel: None,
-            deaf: false,
-            rude: None,
-            trickle: None,
-            leave_after,
-            last: false,
-            shut: false,
-            ending: false,
-            seen: 0,
-        });
+        self.conn = Some(Conn { leave_after, leg, ..Conn::new(end, entry) });
         true
     }
 
@@ -221,6 +269,7 @@ impl Client {
         let probe = scene.ledger.open(self.actor, conn.entry, meant, want);
         probe.started = now;
         probe.calm = calm;
+        probe.leg = conn.leg;
         probe.oldest = scene.book.oldest;
         probe.oldest_epoch = scene.book.oldest_epoch;
         let (written, pending) = conn.sender.total();

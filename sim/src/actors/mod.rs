@@ -3,6 +3,7 @@
 pub mod attacker;
 pub mod client;
 pub mod codec;
+pub mod h2;
 pub mod sender;
 pub mod server;
 

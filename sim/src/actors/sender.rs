@@ -67,6 +67,20 @@ impl Sender {
         self.out.truncate(keep.max(self.at));
     }
 
+    /// Bytes that may be written now.
+    pub fn available(&self) -> usize {
+        self.gate.unwrap_or(usize::MAX).min(self.out.len()).saturating_sub(self.at)
+    }
+
+    /// For writers of frames: at most `most` bytes, and what follows once all is taken.
+    pub fn take(&mut self, most: usize) -> (Vec<u8>, Option<Then>) {
+        let count = self.available().min(most);
+        let bytes = self.out[self.at..self.at + count].to_vec();
+        self.at += count;
+        let all = self.at == self.out.len();
+        (bytes, all.then(|| std::mem::take(&mut self.then)).filter(|then| *then != Then::Stay))
+    }
+
     pub fn flush(&mut self, net: &mut Net, end: EndId) -> Flushed {
         let limit = self.gate.unwrap_or(usize::MAX).min(self.out.len());
         while self.at < limit {

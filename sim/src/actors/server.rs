@@ -1,18 +1,25 @@
 //! Origins, and children that are played: they answer as a probe wants, unless a fault tells them
 //! to misbehave.
 
+mod streams;
+
 use super::Scene;
 use super::codec::{Framing, Head, Part, Reader, fits_pattern, pattern};
+use super::h2::frames::PREFACE;
 use super::sender::{Flushed, Sender, Then};
 use crate::fault::Kind;
 use crate::ledger::{Arrival, Frame, ProbeId, Want};
 use crate::oracle::Oracle;
 use crate::plan::Uplink;
+use crate::secure::wardrobe::{Leg, Look};
 use crate::wire::{EndId, Read};
 use engine::base::time::{Span, Time};
 use engine::boundary::Close;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use streams::Line;
+
+pub(crate) use streams::draw_window;
 
 /// A server by its number; actors of other kinds have other numbers.
 #[derive(Debug)]
@@ -29,8 +36,15 @@ pub struct Server {
     pub advert: Option<Script>,
     /// Good answers to polls that the asker may hold, with their validators: it says which one.
     pub told: Vec<(Option<String>, Vec<Uplink>)>,
+    /// How it is met.
+    pub leg: Leg,
+    /// What it shows, if it speaks TLS.
+    pub look: Option<Look>,
+    /// What is wrong with that on purpose.
+    pub lie: Option<Kind>,
     conns: BTreeMap<EndId, Conn>,
-    timers: BTreeMap<u64, EndId>,
+    lines: BTreeMap<EndId, Line>,
+    timers: BTreeMap<u64, (EndId, u32)>,
     timers_made: u64,
     /// Every answer to a health probe: when it was received and what was said.
     pub health_log: Vec<(Time, bool)>,
@@ -60,6 +74,27 @@ struct Conn {
     state: State,
     /// Stops reading.
     deaf: bool,
+    leg: Leg,
+    /// Number of the stream, if it is one.
+    stream: u32,
+    greeting: Greeting,
+    /// What was wrong with what it showed.
+    lie: Option<Kind>,
+}
+
+/// What the first bytes have shown.
+#[derive(Debug)]
+enum Greeting {
+    Unknown(Vec<u8>),
+    Plain,
+    /// HTTP/2 is spoken: the connection is not what it was taken for.
+    Streams(Vec<u8>),
+}
+
+impl Default for Greeting {
+    fn default() -> Self {
+        Self::Unknown(Vec::new())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +149,11 @@ impl Server {
             absent: false,
             advert: None,
             told: Vec::new(),
+            leg: Leg::default(),
+            look: None,
+            lie: None,
             conns: BTreeMap::new(),
+            lines: BTreeMap::new(),
             timers: BTreeMap::new(),
             timers_made: 0,
             health_log: Vec::new(),
@@ -122,8 +161,13 @@ impl Server {
     }
 
     pub fn on_incoming(&mut self, scene: &mut Scene<'_>, end: EndId) {
-        let mut conn = Conn::default();
-        if scene.net.faults.strikes(Kind::OriginTalksFirst) {
+        let leg = Leg { tls: self.look.is_some(), two: false };
+        let mut conn = Conn { leg, lie: self.lie, ..Conn::default() };
+        self.lie.into_iter().for_each(|kind| scene.net.faults.observed(kind));
+        if let Some(look) = &self.look {
+            scene.net.wear_server(end, look);
+        }
+        if !self.leg.two && scene.net.faults.strikes(Kind::OriginTalksFirst) {
             scene.net.faults.observed(Kind::OriginTalksFirst);
             conn.sender.buffer().extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         }
@@ -132,14 +176,26 @@ impl Server {
     }
 
     pub fn on_notice(&mut self, scene: &mut Scene<'_>, end: EndId) {
+        if let Some(line) = self.lines.remove(&end) {
+            return self.keep_line(scene, end, line);
+        }
         let Some(mut conn) = self.conns.remove(&end) else { return };
         if self.go_on(scene, end, &mut conn) {
-            self.conns.insert(end, conn);
+            match conn.greeting {
+                Greeting::Streams(came) => self.begin_line(scene, end, &came),
+                Greeting::Unknown(_) | Greeting::Plain => {
+                    self.conns.insert(end, conn);
+                }
+            }
         }
     }
 
     pub fn on_timer(&mut self, scene: &mut Scene<'_>, token: u64) {
-        let Some(end) = self.timers.remove(&token) else { return };
+        let Some((end, stream)) = self.timers.remove(&token) else { return };
+        if let Some(mut line) = self.lines.remove(&end) {
+            self.wake_stream(scene, &mut line, stream);
+            return self.keep_line(scene, end, line);
+        }
         let Some(mut conn) = self.conns.remove(&end) else { return };
         if let State::Thinking(reading) = std::mem::take(&mut conn.state) {
             self.answer(scene, &mut conn, reading);
@@ -155,6 +211,10 @@ impl Server {
             self.blame(scene, &conn, Kind::OriginDown);
             scene.net.close(end, Close::Abort);
         }
+        for (end, line) in std::mem::take(&mut self.lines) {
+            line.conns().for_each(|conn| self.blame(scene, conn, Kind::OriginDown));
+            scene.net.close(end, Close::Abort);
+        }
     }
 
     /// Connections that would never move again are cut, so that the world can recover.
@@ -166,14 +226,16 @@ impl Server {
             .filter(|(_, conn)| conn.deaf || matches!(conn.state, State::Mute))
             .map(|(end, _)| *end)
             .collect();
-        for end in stuck {
+        let lines = self.lines.iter().filter(|(_, line)| line.is_stuck()).map(|(end, _)| *end);
+        for end in stuck.into_iter().chain(lines.collect::<Vec<_>>()) {
             self.conns.remove(&end);
+            self.lines.remove(&end);
             scene.net.close(end, Close::Abort);
         }
     }
 
     pub fn open(&self) -> usize {
-        self.conns.len()
+        self.conns.len() + self.lines.len()
     }
 
     /// Reads and writes what can be; false when the connection is over.
@@ -188,9 +250,12 @@ impl Server {
             }
             match scene.net.read(end, &mut bytes) {
                 Read::Bytes(count) => {
-                    if !self.on_bytes(scene, end, conn, &bytes[..count]) {
+                    if !self.on_first(scene, end, conn, &bytes[..count]) {
                         scene.net.close(end, Close::Abort);
                         return false;
+                    }
+                    if let Greeting::Streams(_) = conn.greeting {
+                        return true;
                     }
                 }
                 Read::Nothing => return true,
@@ -201,6 +266,45 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// The first bytes tell which version of HTTP is spoken.
+    fn on_first(
+        &mut self,
+        scene: &mut Scene<'_>,
+        end: EndId,
+        conn: &mut Conn,
+        bytes: &[u8],
+    ) -> bool {
+        let Greeting::Unknown(came) = &mut conn.greeting else {
+            return self.on_bytes(scene, end, conn, bytes);
+        };
+        if let Some(kind) = conn.lie {
+            let name = &self.name;
+            let text = || format!("{name} was trusted in spite of {}", kind.name());
+            scene.net.verdict.add(Oracle::H4, scene.net.now, text);
+        }
+        came.extend_from_slice(bytes);
+        let known = came.len().min(PREFACE.len());
+        let streams = came[..known] == PREFACE[..known];
+        if streams && known < PREFACE.len() {
+            return true;
+        }
+        let came = std::mem::take(came);
+        let agreed = scene.net.protocol(end).is_some_and(|it| it == engine::tls::H2);
+        // In clear text whoever speaks HTTP/2 must have been told to.
+        let fits = if conn.leg.tls { streams == agreed } else { !streams || self.leg.two };
+        if !fits {
+            let (name, leg) = (&self.name, self.leg.name());
+            let text = || format!("{name}, met over {leg}: HTTP/2 is {streams}");
+            scene.net.verdict.add(Oracle::H3, scene.net.now, text);
+        }
+        if streams {
+            conn.greeting = Greeting::Streams(came);
+            return true;
+        }
+        conn.greeting = Greeting::Plain;
+        self.on_bytes(scene, end, conn, &came)
     }
 
     /// The gateway will send no more.
@@ -278,7 +382,7 @@ impl Server {
         };
         conn.reader.body(framing);
         let awaited = !scene.net.is_left(end);
-        let what = self.recognise(scene, head, framing, awaited);
+        let what = self.recognise(scene, head, framing, (conn.leg, awaited));
         let method = head.words().map_or("", |words| words[0]).to_owned();
         let mut reading =
             Reading { what, method, body: 0, whole: false, answered: false, fault: None };
@@ -296,7 +400,7 @@ impl Server {
         scene: &mut Scene<'_>,
         head: &Head,
         framing: Framing,
-        awaited: bool,
+        (leg, awaited): (Leg, bool),
     ) -> What {
         let now = scene.net.now;
         let target = head.words().map_or("", |words| words[1]).to_owned();
@@ -309,6 +413,7 @@ impl Server {
                 body_bytes: 0,
                 fault: None,
                 answered: false,
+                leg,
             });
             let arrival = probe.arrivals.len() - 1;
             let id = probe.id;
@@ -403,7 +508,7 @@ impl Server {
         }
         conn.state = State::Thinking(reading);
         self.timers_made += 1;
-        self.timers.insert(self.timers_made, end);
+        self.timers.insert(self.timers_made, (end, conn.stream));
         let token = self.timers_made;
         scene.net.after(delay, crate::net::Event::Timer { actor: self.actor, token });
     }

@@ -149,6 +149,11 @@ fn run_swarm(options: &Options, table: bool) -> ExitCode {
     }
     println!("faults: kind, injected, observed\n{}", tally.faults.table());
     println!("excuses\n{}", tally.excuses_table());
+    println!("pairs: client, server, answered\n{}", tally.pairs.table());
+    let pairs = tally.pairs.missing();
+    if !pairs.is_empty() {
+        println!("pairs never reached: {}", pairs.join(", "));
+    }
     let (marks, faults) = (tally.missing_marks(), tally.missing_faults());
     if !marks.is_empty() {
         println!("marks never reached: {marks:?}");
@@ -159,7 +164,7 @@ fn run_swarm(options: &Options, table: bool) -> ExitCode {
     for report in &tally.failures {
         print_report(report);
     }
-    let complete = options.anyway || (marks.is_empty() && faults.is_empty());
+    let complete = options.anyway || (marks.is_empty() && faults.is_empty() && pairs.is_empty());
     if tally.failures.is_empty() && complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

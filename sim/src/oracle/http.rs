@@ -392,6 +392,12 @@ const HARD: &[(Kind, Span)] = &[
     (Kind::OriginDiesBeforeHead, Span::secs(10)),
     (Kind::OriginDiesInHead, Span::secs(10)),
     (Kind::OriginDiesInBody, Span::secs(10)),
+    (Kind::RecordSpoilt, Span::secs(60)),
+    (Kind::NoticeMissing, Span::secs(20)),
+    (Kind::SmallWindow, Span::MAX),
+    (Kind::Unsigned, Span::secs(30)),
+    (Kind::Misnamed, Span::secs(30)),
+    (Kind::Expired, Span::secs(30)),
 ];
 
 /// What somebody did to this very request.
@@ -413,6 +419,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let (end, ended) = probe.end?;
     if let Some(excuse) = own_excuse(probe) {
         return Some(excuse);
+    }
+    if probe.leg.tls && probe.oldest == 0 {
+        return Some(Excused::Starting);
     }
     if scene.book.short_linger && matches!(ended, Ended::Reset | Ended::Cut | Ended::Closed) {
         return Some(Excused::Bound);

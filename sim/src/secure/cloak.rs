@@ -1,0 +1,212 @@
+//! TLS on the end of a link that an actor holds: the actor reads and writes what it means, and
+//! sealed records travel. What an actor gives back goes on until its last words are written.
+
+use crate::fault::Kind;
+use crate::net::Net;
+use crate::wire::{EndId, Owner, Read};
+use engine::boundary::{Close, Fault};
+use rustls::Connection;
+use std::io::{Read as _, Write as _};
+
+#[derive(Debug)]
+pub struct Cloak {
+    tls: Connection,
+    /// Sealed and not written.
+    sealed: Vec<u8>,
+    /// Both sides have agreed.
+    agreed: bool,
+    /// No more will be written once `sealed` is.
+    shut: bool,
+    /// Given back by its actor.
+    closing: bool,
+    /// Nothing that comes means anything any more.
+    failed: bool,
+    /// The stream of the link has ended.
+    ended: bool,
+}
+
+/// Plaintext that is sealed at once.
+const RECORD: usize = 4_096;
+
+impl Net {
+    /// From here on records travel between this end and the other.
+    pub fn wear(&mut self, end: EndId, tls: Connection) {
+        let cloak = Cloak {
+            tls,
+            sealed: Vec::new(),
+            agreed: false,
+            shut: false,
+            closing: false,
+            failed: false,
+            ended: false,
+        };
+        self.cloaks.insert(end, Box::new(cloak));
+        self.with_cloak(end, |_, _, _| ());
+    }
+
+    /// The application protocol of an end whose sides have agreed on TLS.
+    pub fn protocol(&self, end: EndId) -> Option<&[u8]> {
+        self.cloaks.get(&end)?.tls.alpn_protocol()
+    }
+
+    /// Whether what is written at this end can be meant for anybody: always, without TLS.
+    pub fn is_agreed(&self, end: EndId) -> bool {
+        self.cloaks.get(&end).is_none_or(|cloak| cloak.agreed)
+    }
+
+    /// Calls `act`, if the end wears a cloak, and writes what came of it.
+    pub(crate) fn with_cloak<T>(
+        &mut self,
+        end: EndId,
+        act: impl FnOnce(&mut Self, EndId, &mut Cloak) -> T,
+    ) -> Option<T> {
+        let mut cloak = self.cloaks.remove(&end)?;
+        let done = act(self, end, &mut cloak);
+        self.pump(end, &mut cloak);
+        let over = cloak.closing && (cloak.sealed.is_empty() || cloak.failed);
+        if over {
+            self.close_link(end, Close::Gentle);
+        } else {
+            self.cloaks.insert(end, cloak);
+        }
+        Some(done)
+    }
+
+    /// Writes what is sealed, as far as there is room.
+    fn pump(&mut self, end: EndId, cloak: &mut Cloak) {
+        while cloak.tls.wants_write() {
+            cloak.tls.write_tls(&mut cloak.sealed).expect("memory takes everything");
+        }
+        if cloak.sealed.is_empty() {
+            if std::mem::take(&mut cloak.shut) {
+                self.shut_link(end);
+            }
+            return;
+        }
+        if self.faults.strikes(Kind::RecordSpoilt) {
+            self.faults.observed(Kind::RecordSpoilt);
+            let at = self.faults.chance.below(cloak.sealed.len() as u64);
+            cloak.sealed[usize::try_from(at).expect("below a length")] ^= 0x20;
+        }
+        match self.write_link(end, &cloak.sealed) {
+            Ok(count) => {
+                cloak.sealed.drain(..count);
+            }
+            Err(_) => {
+                cloak.failed = true;
+                cloak.sealed.clear();
+            }
+        }
+        if cloak.sealed.is_empty() && std::mem::take(&mut cloak.shut) {
+            self.shut_link(end);
+        }
+    }
+
+    /// Something happened to the link below: true if nobody else needs to look.
+    pub(crate) fn stir(&mut self, end: EndId) -> bool {
+        let closing = |net: &mut Self, end: EndId, cloak: &mut Cloak| {
+            if cloak.closing {
+                let mut bytes = [0; RECORD];
+                loop {
+                    match net.read_link(end, &mut bytes) {
+                        Read::Bytes(_) => {}
+                        Read::Nothing | Read::End => break,
+                        Read::Reset => {
+                            cloak.failed = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            cloak.closing
+        };
+        self.with_cloak(end, closing).unwrap_or(false)
+    }
+
+    pub(crate) fn write_sealed(
+        &mut self,
+        end: EndId,
+        cloak: &mut Cloak,
+        bytes: &[u8],
+    ) -> Result<usize, Fault> {
+        self.pump(end, cloak);
+        self.room(end)?;
+        if cloak.failed {
+            return Err(Fault::Reset);
+        }
+        if !cloak.agreed || !cloak.sealed.is_empty() {
+            return Ok(0);
+        }
+        let count = bytes.len().min(RECORD);
+        Ok(cloak.tls.writer().write(&bytes[..count]).unwrap_or(0))
+    }
+
+    pub(crate) fn read_opened(&mut self, end: EndId, cloak: &mut Cloak, out: &mut [u8]) -> Read {
+        loop {
+            match cloak.tls.reader().read(out) {
+                Ok(0) => return Read::End,
+                Ok(count) => return Read::Bytes(count),
+                Err(_) if cloak.failed => return Read::Reset,
+                Err(_) => {}
+            }
+            let mut bytes = [0; RECORD];
+            match self.read_link(end, &mut bytes) {
+                Read::Bytes(count) => self.open_record(end, cloak, &bytes[..count]),
+                Read::Nothing => return Read::Nothing,
+                Read::Reset => cloak.failed = true,
+                // Without a notice before it, nobody knows whether something is missing.
+                Read::End => {
+                    cloak.ended = true;
+                    cloak.failed = true;
+                }
+            }
+        }
+    }
+
+    fn open_record(&mut self, end: EndId, cloak: &mut Cloak, mut bytes: &[u8]) {
+        self.clock.set(self.now.nanos() / 1_000_000_000);
+        while !bytes.is_empty() && !cloak.failed {
+            let taken = cloak.tls.read_tls(&mut bytes);
+            cloak.failed |= taken.is_err() || cloak.tls.process_new_packets().is_err();
+            if matches!(taken, Ok(0)) {
+                break;
+            }
+        }
+        if !cloak.agreed && !cloak.failed && !cloak.tls.is_handshaking() {
+            cloak.agreed = true;
+            // Whoever waited to write may do so now.
+            if let Some(Owner::Actor(actor)) = self.link(end).map(|link| link.end(end.side).owner) {
+                self.notify_now(actor, end);
+            }
+        }
+    }
+
+    /// What these bytes decrypt to, of what has not been read.
+    pub(crate) fn open_all(&mut self, end: EndId, cloak: &mut Cloak, bytes: &[u8]) -> Vec<u8> {
+        cloak.failed = false;
+        self.open_record(end, cloak, bytes);
+        cloak.failed = true;
+        let mut opened = Vec::new();
+        // The end of what is there may look like an error.
+        let _ = cloak.tls.reader().read_to_end(&mut opened);
+        opened
+    }
+
+    pub(crate) fn shut_cloak(&mut self, cloak: &mut Cloak) {
+        if !self.faults.strikes(Kind::NoticeMissing) {
+            cloak.tls.send_close_notify();
+        } else {
+            self.faults.observed(Kind::NoticeMissing);
+        }
+        cloak.shut = true;
+    }
+
+    pub(crate) fn close_cloak(&mut self, cloak: &mut Cloak) {
+        if !cloak.failed {
+            self.shut_cloak(cloak);
+        }
+        // The link ends by itself.
+        cloak.shut = false;
+        cloak.closing = true;
+    }
+}
