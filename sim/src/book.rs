@@ -38,6 +38,8 @@ pub struct Book {
     pub unhealthy: Option<Time>,
     /// Polls and probes may fail for want of room.
     pub control_tight: bool,
+    /// Requests share connections with others.
+    pub multiplexed: bool,
 }
 
 /// How long a stop is felt: clients come back, children are polled and probed again.

@@ -123,7 +123,7 @@ faults! {
         Pause "a machine is not called for a while",
     }
     Secrecy {
-        RecordSpoilt "a byte of a TLS record is changed on its way",
+        RecordSpoilt "a byte of a TLS handshake is changed on its way",
         NoticeMissing "an actor ends a TLS connection without saying so",
         Unsigned "a child shows a certificate of an authority that nobody trusts",
         Misnamed "a child shows a certificate for another name",
@@ -131,7 +131,7 @@ faults! {
         Rotated "certificates and roots are replaced: the old ones, both, the new ones",
     }
     Streams {
-        SmallWindow "an actor grants so little that content comes in crumbs",
+        SmallWindow "an actor grants so little that content comes in pieces",
         GoesAway "a server takes no further streams on a connection that is in use",
         StreamsCut "an actor resets a stream that is in use",
         RapidReset "streams are begun and cancelled at once",

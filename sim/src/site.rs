@@ -391,16 +391,11 @@ fn draw_balancer(chance: &mut Stream, servers: &[Origin], mirror: usize) -> Kind
         backends.push(Backend { server: number(n), url, weight });
     }
     Kind::Balancer {
-        check: draw_check(chance).filter(|_| !backends.iter().any(is_unprobed)),
+        check: draw_check(chance),
         servers: backends,
         passive: chance.one_in(8),
         pass_host: !chance.one_in(4),
     }
-}
-
-/// Checks are not asked over HTTP/2 in clear text.
-fn is_unprobed(backend: &Backend) -> bool {
-    backend.url.starts_with("h2c")
 }
 
 /// Names that trees may be built of.

@@ -109,10 +109,19 @@ pub(crate) enum Parcel {
         gateway: usize,
     },
     Weather,
-    Restart { gateway: usize },
-    Kill { gateway: usize, life: u64 },
-    Revive { server: usize },
-    Heal { server: usize },
+    Restart {
+        gateway: usize,
+    },
+    Kill {
+        gateway: usize,
+        life: u64,
+    },
+    Revive {
+        server: usize,
+    },
+    Heal {
+        server: usize,
+    },
     Rotate,
     /// Nobody shows a wrong certificate any more.
     Honest,
@@ -178,6 +187,7 @@ impl World {
         }
         self.book.tight = self.site.tight;
         self.book.control_tight = self.site.control_tight;
+        self.book.multiplexed = self.site.wiring.multiplexes();
         let usual = engine::base::limits::Limits::default().linger_bytes;
         self.book.short_linger = self.site.limits.linger_bytes < usual;
         self.book.linger_bytes = u64::from(self.site.limits.linger_bytes);

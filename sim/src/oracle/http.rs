@@ -38,6 +38,9 @@ pub enum Excused {
     /// It waited, on the connection of a request that ended with an excuse and took the connection
     /// with it, and reached nobody.
     Behind(ProbeId),
+    /// The server takes no further streams and had not looked at this one, which cannot be sent
+    /// again.
+    Unseen,
     /// The instance was told to stop, or crashed.
     Stopped,
     /// A bound drawn for this run was reached.
@@ -439,6 +442,10 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     };
     if scene.book.refusals.iter().any(refused) {
         return Some(Excused::Refused);
+    }
+    let lost = told.is_some_and(|answer| answer.status == 502) && probe.arrivals.is_empty();
+    if lost && scene.book.multiplexed && !probe.idempotent() {
+        return Some(Excused::Unseen);
     }
     // A child that hardly lingers may take its refusal back with a reset, which is a 502 then.
     if told.is_some_and(|answer| answer.status == 502)

@@ -6,6 +6,7 @@ use crate::net::Net;
 use crate::wire::{EndId, Owner, Read};
 use engine::boundary::{Close, Fault};
 use rustls::Connection;
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 
 #[derive(Debug)]
@@ -13,10 +14,14 @@ pub struct Cloak {
     tls: Connection,
     /// Sealed and not written.
     sealed: Vec<u8>,
+    /// Opened and not read.
+    opened: VecDeque<u8>,
     /// Both sides have agreed.
     agreed: bool,
     /// No more will be written once `sealed` is.
     shut: bool,
+    /// Nothing is written any more.
+    silent: bool,
     /// Given back by its actor.
     closing: bool,
     /// Nothing that comes means anything any more.
@@ -34,8 +39,10 @@ impl Net {
         let cloak = Cloak {
             tls,
             sealed: Vec::new(),
+            opened: VecDeque::new(),
             agreed: false,
             shut: false,
+            silent: false,
             closing: false,
             failed: false,
             ended: false,
@@ -77,13 +84,15 @@ impl Net {
         while cloak.tls.wants_write() {
             cloak.tls.write_tls(&mut cloak.sealed).expect("memory takes everything");
         }
-        if cloak.sealed.is_empty() {
-            if std::mem::take(&mut cloak.shut) {
-                self.shut_link(end);
-            }
-            return;
+        if cloak.silent {
+            cloak.sealed.clear();
         }
-        if self.faults.strikes(Kind::RecordSpoilt) {
+        if cloak.sealed.is_empty() {
+            return self.shut_if_due(end, cloak);
+        }
+        // Later than that the library underneath asserts what a peer can break: that nothing is
+        // wrong with what comes behind our own notice.
+        if !cloak.agreed && self.faults.strikes(Kind::RecordSpoilt) {
             self.faults.observed(Kind::RecordSpoilt);
             let at = self.faults.chance.below(cloak.sealed.len() as u64);
             cloak.sealed[usize::try_from(at).expect("below a length")] ^= 0x20;
@@ -97,7 +106,14 @@ impl Net {
                 cloak.sealed.clear();
             }
         }
-        if cloak.sealed.is_empty() && std::mem::take(&mut cloak.shut) {
+        if cloak.sealed.is_empty() {
+            self.shut_if_due(end, cloak);
+        }
+    }
+
+    fn shut_if_due(&mut self, end: EndId, cloak: &mut Cloak) {
+        if std::mem::take(&mut cloak.shut) {
+            cloak.silent = true;
             self.shut_link(end);
         }
     }
@@ -143,9 +159,13 @@ impl Net {
 
     pub(crate) fn read_opened(&mut self, end: EndId, cloak: &mut Cloak, out: &mut [u8]) -> Read {
         loop {
+            if !cloak.opened.is_empty() {
+                let count = cloak.opened.read(out).expect("memory gives what it has");
+                return Read::Bytes(count);
+            }
             match cloak.tls.reader().read(out) {
                 Ok(0) => return Read::End,
-                Ok(count) => return Read::Bytes(count),
+                Ok(_) => unreachable!("all was taken when it was opened"),
                 Err(_) if cloak.failed => return Read::Reset,
                 Err(_) => {}
             }
@@ -168,6 +188,10 @@ impl Net {
         while !bytes.is_empty() && !cloak.failed {
             let taken = cloak.tls.read_tls(&mut bytes);
             cloak.failed |= taken.is_err() || cloak.tls.process_new_packets().is_err();
+            let mut opened = Vec::new();
+            // That nothing more is there looks like an error.
+            let _ = cloak.tls.reader().read_to_end(&mut opened);
+            cloak.opened.extend(opened);
             if matches!(taken, Ok(0)) {
                 break;
             }
@@ -186,10 +210,7 @@ impl Net {
         cloak.failed = false;
         self.open_record(end, cloak, bytes);
         cloak.failed = true;
-        let mut opened = Vec::new();
-        // The end of what is there may look like an error.
-        let _ = cloak.tls.reader().read_to_end(&mut opened);
-        opened
+        cloak.opened.drain(..).collect()
     }
 
     pub(crate) fn shut_cloak(&mut self, cloak: &mut Cloak) {

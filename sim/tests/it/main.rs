@@ -11,3 +11,4 @@ mod meta;
 mod relay;
 mod scenarios;
 mod swarm;
+mod wires;

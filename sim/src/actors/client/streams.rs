@@ -8,7 +8,7 @@ use crate::actors::h2::translator::Translator;
 use crate::actors::sender::{Flushed, Sender, Then};
 use crate::actors::server::draw_window;
 use crate::fault::Kind;
-use crate::ledger::{Ended, ProbeId};
+use crate::ledger::{BodyKind, Ended, ProbeId};
 use crate::net::Event as Happening;
 use crate::oracle::Oracle;
 use crate::plan::Asking;
@@ -104,7 +104,8 @@ impl Client {
         conn.ends.push_back((out.len(), id));
         conn.open.push_back(id);
         line.last |= last;
-        let rude = be_rude(self.actor, scene, line, &mut conn);
+        let told = meant.body == BodyKind::Length;
+        let rude = be_rude(self.actor, scene, line, (&mut conn, told));
         if let Some(kind) = rude {
             scene.net.faults.observed(kind);
             line.rude = Some(kind);
@@ -208,6 +209,11 @@ impl Client {
                 Err(bad) => Err(bad),
             };
             if let Err(bad) = done {
+                if line.session.is_answered_plainly() {
+                    // There was no room to learn what is spoken.
+                    scene.net.close(line.end, Close::Abort);
+                    return self.line_over(scene, line, Ended::Closed);
+                }
                 let actor = self.actor;
                 scene.net.verdict.add(Oracle::H1, scene.net.now, || {
                     format!("client {actor} was sent what is no HTTP/2: {bad}")
@@ -263,7 +269,12 @@ impl Client {
     }
 }
 
-fn be_rude(actor: u16, scene: &mut Scene<'_>, line: &mut Line, conn: &mut Conn) -> Option<Kind> {
+fn be_rude(
+    actor: u16,
+    scene: &mut Scene<'_>,
+    line: &mut Line,
+    (conn, told): (&mut Conn, bool),
+) -> Option<Kind> {
     let faults = &mut scene.net.faults;
     if faults.strikes(Kind::ClientTrickles) {
         let step = usize::try_from(faults.chance.between(1, 60)).expect("small");
@@ -276,7 +287,8 @@ fn be_rude(actor: u16, scene: &mut Scene<'_>, line: &mut Line, conn: &mut Conn) 
         let pause = Span::millis(faults.chance.between(100, 20_000));
         scene.net.after(pause, Happening::Timer { actor, token: LISTEN });
         Some(Kind::ClientDeaf)
-    } else if faults.strikes(Kind::ClientHalfCloses) {
+    } else if told && faults.strikes(Kind::ClientHalfCloses) {
+        // Without a length nobody could tell that something is missing.
         conn.leave_out(scene);
         conn.sender.then(Then::Shut);
         Some(Kind::ClientHalfCloses)

@@ -1,8 +1,8 @@
 //! One connection: frames in and out, and the windows of both sides kept by plain arithmetic.
 
 use super::frames::{
-    self, ACK, CALM, CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME, GOAWAY, HEAD, HEADERS,
-    PAYLOAD, PING, PREFACE, PUSH, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAMS, TABLE_SIZE, WINDOW,
+    self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME, GOAWAY, HEAD, HEADERS, PAYLOAD,
+    PING, PREFACE, PUSH, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAMS, TABLE_SIZE, WINDOW,
     WINDOW_UPDATE,
 };
 use super::hpack::{Decoder, Encoder, Fields};
@@ -116,6 +116,11 @@ impl Session {
     pub fn feed(&mut self, bytes: &[u8]) {
         self.came.drain(..std::mem::take(&mut self.at));
         self.came.extend_from_slice(bytes);
+    }
+
+    /// Whether what came is an answer of HTTP/1.1.
+    pub fn is_answered_plainly(&self) -> bool {
+        self.client && self.last == 0 && self.came[self.at..].starts_with(b"HTTP/1.1 ")
     }
 
     /// Streams that are not over on both sides.
@@ -402,21 +407,23 @@ impl Session {
         if self.stingy {
             return;
         }
+        // Often enough that nothing ever waits for a grant that waits for it.
+        let (whole, each) = (DEFAULT_WINDOW / 4, (self.announced.min(self.ours) / 2).max(1));
         for (stream, size) in std::mem::take(&mut self.owed) {
+            if size < if stream == 0 { whole } else { each } {
+                self.owed.insert(stream, size);
+                continue;
+            }
             let window = match stream {
                 0 => Some(&mut self.receive),
                 stream => {
-                    self.streams.get_mut(&stream).filter(|it| !it.remote).map(|it| &mut it.receive)
+                    let stream = self.streams.get_mut(&stream).filter(|it| !it.remote);
+                    stream.map(|it| &mut it.receive)
                 }
             };
-            let Some(window) = window.filter(|_| size > 0) else { continue };
+            let Some(window) = window else { continue };
             *window += i64::from(size);
             frames::put(&mut self.out, WINDOW_UPDATE, 0, stream, &size.to_be_bytes());
         }
-    }
-
-    /// What a peer is told that does too much.
-    pub fn is_calming(code: u32) -> bool {
-        code == CALM
     }
 }

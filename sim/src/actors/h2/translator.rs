@@ -203,7 +203,10 @@ impl Translator {
             if ended && !bare && !fields.iter().any(|(name, _)| name == "content-length") {
                 text.push_str("content-length: 0\r\n");
             } else if !ended && !bare {
-                self.frame(&mut text, fields, ended);
+                // Trailers may follow whatever was announced.
+                self.chunked = true;
+                text = without_length(&text);
+                text.push_str("transfer-encoding: chunked\r\n");
             }
         }
         text.push_str("\r\n");
@@ -267,4 +270,9 @@ impl Translator {
         }
         out
     }
+}
+
+fn without_length(text: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    lines.filter(|line| !line.starts_with("content-length:")).collect()
 }

@@ -22,7 +22,7 @@ pub(super) struct Line {
 }
 
 const WINDOWS: [u32; 3] = [65_535, 20_000, 1_000_000];
-const SMALL_WINDOWS: [u32; 3] = [1, 50, 3_000];
+const SMALL_WINDOWS: [u32; 3] = [300, 3_000, 10_000];
 
 /// What the other side may send before it is granted more.
 pub(crate) fn draw_window(scene: &mut Scene<'_>) -> u32 {
@@ -115,10 +115,13 @@ impl Server {
             scene.net.faults.observed(Kind::GoesAway);
             line.session.go_away(NO_ERROR);
         }
+        let busy = |conn: &Conn| matches!(conn.state, State::Reading(_) | State::Thinking(_));
+        let found = line.streams.iter().find(|(_, (conn, _))| busy(conn)).map(|(at, _)| *at);
+        let Some(number) = found else { return };
         if scene.net.faults.strikes(Kind::StreamsCut) {
             scene.net.faults.observed(Kind::StreamsCut);
             let code = *scene.net.faults.chance.pick(&[INTERNAL_ERROR, CANCEL, PROTOCOL_ERROR]);
-            let (number, (conn, _)) = line.streams.pop_first().expect("just seen");
+            let (conn, _) = line.streams.remove(&number).expect("just seen");
             self.blame(scene, &conn, Kind::StreamsCut);
             line.session.reset(number, code);
         }
