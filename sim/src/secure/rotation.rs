@@ -48,11 +48,12 @@ const STEP: Span = Span::secs(4);
 
 /// What a liar shows instead.
 fn spoil(wanted: &mut Wanted, kind: Option<Kind>) {
-    match kind {
-        Some(Kind::Unsigned) => wanted.by = Authority::Stranger,
-        Some(Kind::Misnamed) => wanted.names = vec!["elsewhere.test".into()],
-        Some(Kind::Expired) => wanted.good = Good::Over,
-        _ => {}
+    if kind == Some(Kind::Unsigned) {
+        wanted.by = Authority::Stranger;
+    } else if kind == Some(Kind::Misnamed) {
+        wanted.names = vec!["elsewhere.test".into()];
+    } else if kind == Some(Kind::Expired) {
+        wanted.good = Good::Over;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What actors wear: the settings of TLS by which they come in or are come to.
 
-use super::authority::{Authority, Good, Wanted};
+use super::authority::{Authority, Wanted};
 use super::crypto;
 use crate::net::Net;
 use engine::tls::{Clock, H2, HTTP_1};
@@ -135,11 +135,6 @@ fn server_config(provider: &Arc<CryptoProvider>, clock: &Arc<Clock>, look: &Look
         config.alpn_protocols.push(HTTP_1.to_vec());
     }
     config
-}
-
-/// Whether a certificate that is shown would be taken by whoever trusts these.
-pub fn is_fine(shown: &Wanted, trusted: &[Authority]) -> bool {
-    shown.good == Good::Always && trusted.contains(&shown.by)
 }
 
 impl Net {

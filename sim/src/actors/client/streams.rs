@@ -203,7 +203,7 @@ impl Client {
     /// False when the connection is over.
     fn take_events(&mut self, scene: &mut Scene<'_>, line: &mut Line) -> bool {
         loop {
-            let done = match line.session.next() {
+            let done = match line.session.next_event() {
                 Ok(Some(event)) => self.on_event(scene, line, event),
                 Ok(None) => return true,
                 Err(bad) => Err(bad),

@@ -24,17 +24,21 @@ const MANY: u32 = 1_600;
 pub fn bytes(kind: Kind, chance: &mut Stream) -> Vec<u8> {
     let mut out = PREFACE.to_vec();
     frames::put_settings(&mut out, &[]);
-    match kind {
-        Kind::RapidReset => resets(&mut out),
-        Kind::PingFlood => (0..MANY).for_each(|_| frames::put(&mut out, PING, 0, 0, &[7; 8])),
-        Kind::SettingsFlood => (0..MANY / 8).for_each(|_| frames::put_settings(&mut out, &[])),
-        Kind::FieldsFlood => endless(&mut out, chance.one_in(2)),
-        Kind::EmptyFlood => {
-            frames::put(&mut out, HEADERS, END_HEADERS, 1, &head("POST"));
-            (0..MANY / 4).for_each(|_| frames::put(&mut out, DATA, 0, 1, &[]));
-        }
-        Kind::FieldBomb => bomb(&mut out),
-        _ => windows(&mut out, chance.below(4)),
+    if kind == Kind::RapidReset {
+        resets(&mut out);
+    } else if kind == Kind::PingFlood {
+        (0..MANY).for_each(|_| frames::put(&mut out, PING, 0, 0, &[7; 8]));
+    } else if kind == Kind::SettingsFlood {
+        (0..MANY / 8).for_each(|_| frames::put_settings(&mut out, &[]));
+    } else if kind == Kind::FieldsFlood {
+        endless(&mut out, chance.one_in(2));
+    } else if kind == Kind::EmptyFlood {
+        frames::put(&mut out, HEADERS, END_HEADERS, 1, &head("POST"));
+        (0..MANY / 4).for_each(|_| frames::put(&mut out, DATA, 0, 1, &[]));
+    } else if kind == Kind::FieldBomb {
+        bomb(&mut out);
+    } else {
+        windows(&mut out, chance.below(4));
     }
     out
 }

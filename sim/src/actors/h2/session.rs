@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// The next thing that came, if enough of it did.
-    pub fn next(&mut self) -> Result<Option<Event>, String> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, String> {
         loop {
             if !self.client && !self.greeted && !self.greet()? {
                 return Ok(None);
@@ -179,7 +179,6 @@ impl Session {
             }
             SETTINGS => self.on_settings(frame, payload)?,
             PING if !frame.has(ACK) => frames::put(&mut self.out, PING, ACK, 0, payload),
-            PING => {}
             GOAWAY => {
                 let (last, rest) = payload.split_at_checked(4).ok_or("a short GOAWAY")?;
                 let code = frames::word(rest.get(..4).unwrap_or_default())?;
@@ -237,9 +236,9 @@ impl Session {
         if frame.flags & !END_STREAM != 0 {
             return Err("padding that nobody should send".into());
         }
-        let length = i64::try_from(payload.len()).expect("frames are small");
+        let size = size(payload);
+        let length = i64::from(size);
         self.receive -= length;
-        let size = u32::try_from(payload.len()).expect("frames are small");
         let Some(windows) = self.streams.get_mut(&stream) else {
             // We have left the stream; the connection's window is given back.
             self.grant(0, size);
@@ -426,4 +425,8 @@ impl Session {
             frames::put(&mut self.out, WINDOW_UPDATE, 0, stream, &size.to_be_bytes());
         }
     }
+}
+
+fn size(payload: &[u8]) -> u32 {
+    u32::try_from(payload.len()).expect("frames are small")
 }

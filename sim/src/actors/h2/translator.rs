@@ -139,13 +139,11 @@ impl Translator {
             return self.flush(session, stream);
         }
         match then {
-            Then::Stay => {}
             // Half of a stream ends, however much was announced.
             Then::Shut if !self.whole => {
                 self.whole = true;
                 self.flush(session, stream);
             }
-            Then::Shut => {}
             Then::Close | Then::Reset if !self.whole => {
                 let code = if then == Then::Close { INTERNAL_ERROR } else { CANCEL };
                 session.reset(stream, code);
@@ -155,7 +153,7 @@ impl Translator {
                     session.go_away(NO_ERROR);
                 }
             }
-            Then::Reset => {}
+            Then::Stay | Then::Shut | Then::Reset => {}
         }
     }
 

@@ -130,7 +130,7 @@ impl Server {
     /// False when the connection is over.
     fn take_events(&mut self, scene: &mut Scene<'_>, end: EndId, line: &mut Line) -> bool {
         loop {
-            let event = match line.session.next() {
+            let event = match line.session.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) => return true,
                 Err(bad) => {
