@@ -86,7 +86,11 @@ const ADDED: &[&str] = &[
     "x-uplink-name",
     "x-tieline-hops",
     "x-child",
+    CALLERS,
 ];
+
+/// Who has called, hop by hop: children and whoever stands behind them are told.
+const CALLERS: &str = "x-tieline-callers";
 
 /// A server has read the head of a request.
 pub fn on_arrival(
@@ -108,6 +112,9 @@ pub fn on_arrival(
         wrong(Oracle::H3, format!("start line {:?}", head.start));
     }
     if let Some(text) = hops_problem(probe, server, head) {
+        wrong(Oracle::H3, text);
+    }
+    if let Some(text) = callers_problem(server, head) {
         wrong(Oracle::H3, text);
     }
     if head.count("host") != 1 {
@@ -150,6 +157,14 @@ fn hops_problem(probe: &Probe, server: &Server, head: &Head) -> Option<String> {
     let expected = server.advert.is_some().then(|| way.join(", "));
     let hops = head.get(HOPS);
     (hops != expected.as_deref()).then(|| format!("{HOPS} {hops:?} instead of {expected:?}"))
+}
+
+/// No client here shows a certificate, and the parent shows one to whoever is met over TLS.
+fn callers_problem(server: &Server, head: &Head) -> Option<String> {
+    let callers = head.get(CALLERS)?;
+    let known = ["anonymous", "anonymous, anonymous", "anonymous, dns:shop.test"];
+    let fits = server.name.starts_with("child-") && known.contains(&callers);
+    (!fits || head.count(CALLERS) > 1).then(|| format!("{CALLERS} {callers}"))
 }
 
 /// What is wrong with a head at a server, if it was routed so.
