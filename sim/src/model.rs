@@ -87,7 +87,7 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
         return Fate::TurnedAway { router: name, statuses: &[403] };
     }
     if let Some(Step::Secure) = steps.first()
-        && !meant.secure
+        && !is_at_home(meant)
     {
         return Fate::TurnedAway { router: name, statuses: &[302, 307] };
     }
@@ -145,6 +145,11 @@ fn ways(document: &Document, service: &str, depth: u32) -> BTreeSet<Vec<String>>
         all.insert(service.middlewares.iter().cloned().chain(way).collect());
     }
     all
+}
+
+/// Whether the URL is already what a redirection to `https` makes of it, which has no port.
+fn is_at_home(meant: &Meant) -> bool {
+    meant.secure && !meant.host.trim_end_matches(":443").contains(':')
 }
 
 fn exists(document: &Document, service: &str) -> bool {
