@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One in this many runs is not all clear and plain.
-const RARITY: u64 = 8;
+const RARITY: u64 = 12;
 const ORIGINS: usize = 12;
 const CHILDREN: usize = 4;
 

@@ -2,6 +2,7 @@
 
 use super::codec::{Part, Reader};
 use super::h2::floods;
+use super::h2::frames::{self, HEAD, HEADERS};
 use crate::fault::{Class, Kind};
 use crate::net::{Event, Net};
 use crate::oracle::Oracle;
@@ -29,6 +30,8 @@ struct Attack {
     written: usize,
     /// Of answers in HTTP/1.1.
     reader: Option<Reader>,
+    /// Frames that came, instead.
+    came: Vec<u8>,
 }
 
 /// Requests that two parsers could take for different ones, or for none.
@@ -95,7 +98,8 @@ impl Attacker {
                 net.wear_client(end, Leg { tls, two }, false, HOST);
             }
             let reader = if two { None } else { Some(Reader::default()) };
-            self.attack = Some(Attack { end, kind, bytes, written: 0, reader });
+            let came = Vec::new();
+            self.attack = Some(Attack { end, kind, bytes, written: 0, reader, came });
             self.on_notice(net, end);
         }
         self.wake(net, Span::millis(900));
@@ -128,7 +132,8 @@ impl Attack {
         let mut bytes = [0; 2_048];
         loop {
             match net.read(self.end, &mut bytes) {
-                Read::Bytes(count) => self.on_bytes(net, &bytes[..count]),
+                Read::Bytes(count) if self.on_bytes(net, &bytes[..count]) => return self.over(net),
+                Read::Bytes(_) => {}
                 Read::Nothing => return true,
                 Read::End | Read::Reset => return self.over(net),
             }
@@ -141,10 +146,25 @@ impl Attack {
         false
     }
 
-    fn on_bytes(&mut self, net: &mut Net, bytes: &[u8]) {
-        let Some(mut reader) = self.reader.take() else { return };
+    /// True if this was the answer that ends the attack.
+    fn on_bytes(&mut self, net: &mut Net, bytes: &[u8]) -> bool {
+        let Some(mut reader) = self.reader.take() else { return self.is_turned_away(bytes) };
         self.read(net, &mut reader, bytes);
         self.reader = Some(reader);
+        false
+    }
+
+    /// Fields that are too many end a stream, and not the connection.
+    fn is_turned_away(&mut self, bytes: &[u8]) -> bool {
+        self.came.extend_from_slice(bytes);
+        let mut rest = self.came.as_slice();
+        let mut answered = false;
+        while let Some((frame, payload)) = frames::first(rest) {
+            rest = &rest[HEAD + payload.len()..];
+            answered |= frame.kind == HEADERS;
+        }
+        self.came = rest.to_vec();
+        answered && self.kind == Kind::FieldBomb
     }
 
     fn read(&self, net: &mut Net, reader: &mut Reader, bytes: &[u8]) {

@@ -38,8 +38,8 @@ pub enum Excused {
     /// It waited, on the connection of a request that ended with an excuse and took the connection
     /// with it, and reached nobody.
     Behind(ProbeId),
-    /// The server takes no further streams and had not looked at this one, which cannot be sent
-    /// again.
+    /// The server takes no further streams and had not looked at this one, whose content was on its
+    /// way and is not kept.
     Unseen,
     /// The instance was told to stop, or crashed.
     Stopped,
@@ -459,7 +459,7 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
         return Some(Excused::Refused);
     }
     let lost = told.is_some_and(|answer| answer.status == 502) && probe.arrivals.is_empty();
-    if lost && scene.book.multiplexed && !probe.idempotent() {
+    if lost && scene.book.multiplexed && probe.meant.body_bytes > 0 {
         return Some(Excused::Unseen);
     }
     // A child that hardly lingers may take its refusal back with a reset, which is a 502 then.

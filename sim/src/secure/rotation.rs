@@ -6,7 +6,7 @@ use crate::secure::authority::{Authority, Good, Wanted};
 use crate::site::Child;
 use crate::wiring;
 use crate::world::{Parcel, World};
-use engine::base::time::Span;
+use engine::base::time::{Span, Time};
 
 /// How far the replacement has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -47,13 +47,15 @@ impl Rotation {
 const STEP: Span = Span::secs(4);
 
 /// What a liar shows instead.
-fn spoil(wanted: &mut Wanted, kind: Option<Kind>) {
+fn spoil(wanted: &mut Wanted, kind: Option<Kind>, now: Time) {
     if kind == Some(Kind::Unsigned) {
         wanted.by = Authority::Stranger;
     } else if kind == Some(Kind::Misnamed) {
         wanted.names = vec!["elsewhere.test".into()];
     } else if kind == Some(Kind::Expired) {
-        wanted.good = Good::Over;
+        // At first nothing is over yet.
+        let early = now < Time::ZERO + Span::secs(3);
+        wanted.good = if early { Good::NotYet } else { Good::Over };
     }
 }
 
@@ -127,7 +129,7 @@ impl World {
         let instance = &mut self.gateways[number].instance;
         let mut shown = wiring::shown(&instance.name, instance.ip);
         shown.by = rotation.signer();
-        spoil(&mut shown, lie);
+        spoil(&mut shown, lie, self.net.now);
         instance.files = wiring::files(&shown, rotation.trusted());
         if let Some(kind) = lie {
             self.net.faults.observed(kind);
@@ -141,7 +143,7 @@ impl World {
         let Some(look) = &mut server.look else { return };
         *look = wiring::look(server.leg, &server.name, server.addr.ip());
         look.shown.by = by;
-        spoil(&mut look.shown, lie);
+        spoil(&mut look.shown, lie, self.net.now);
         server.lie = lie;
     }
 }

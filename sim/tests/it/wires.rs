@@ -104,7 +104,10 @@ fn a_client_that_cannot_be_greeted_for_want_of_pages_is_given_up() {
         let mut entropy = Entropy::new(RunId { seed, ..run });
         let wiring = Wiring::of(CLEAR, Leg::default());
         let mut site = site::draw_wired(&mut entropy.topology, false, &wiring);
-        (site.limits.large_pages_max, site.limits.clients_max) = (1, 8);
+        let limits = &mut site.limits;
+        (limits.small_page_bytes, limits.middle_pages_max) = (20, 0);
+        (limits.large_pages_max, limits.clients_max) = (1, 2);
+        (limits.upstreams_max, limits.streams_max) = (1, 0);
         (site.tight, site.control_tight) = (true, true);
         let mut world = World::of_site(run, site, Plan::QUIET, entropy, Text::Off);
         world.live();
