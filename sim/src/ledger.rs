@@ -40,6 +40,8 @@ pub struct Probe {
     /// Bytes that were sent from its first on, when its connection was reset.
     pub sent: u64,
     pub leg: Leg,
+    /// Instead of HTTP/2 its connection, which began then, was answered in HTTP/1.1 with this.
+    pub plainly: Option<(Time, u16)>,
 }
 
 /// What the client asked for.
@@ -169,6 +171,7 @@ impl Ledger {
             from: 0,
             sent: 0,
             leg: Leg::default(),
+            plainly: None,
         });
         self.probes.last_mut().expect("just pushed")
     }

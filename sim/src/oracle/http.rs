@@ -452,8 +452,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     }
     let told = probe.answer.as_ref().filter(|answer| answer.server.is_none());
     let refused = |(at, status): &(Time, u16)| {
-        let meanwhile = probe.started <= *at && *at <= end;
-        meanwhile && told.is_some_and(|answer| answer.status == *status)
+        let own = told.map(|answer| (probe.started, answer.status));
+        let mut answers = own.into_iter().chain(probe.plainly);
+        answers.any(|(from, answer)| from <= *at && *at <= end && answer == *status)
     };
     if scene.book.refusals.iter().any(refused) {
         return Some(Excused::Refused);

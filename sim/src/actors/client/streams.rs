@@ -14,7 +14,7 @@ use crate::oracle::Oracle;
 use crate::plan::Asking;
 use crate::secure::wardrobe::Leg;
 use crate::wire::{EndId, Read};
-use engine::base::time::Span;
+use engine::base::time::{Span, Time};
 use engine::boundary::Close;
 use std::collections::BTreeMap;
 
@@ -33,6 +33,7 @@ pub(super) struct Line {
     rude: Option<Kind>,
     leave_after: Option<u64>,
     seen: u64,
+    begun: Time,
 }
 
 /// Streams that a client has at once.
@@ -55,6 +56,7 @@ impl Line {
             rude: None,
             leave_after,
             seen: 0,
+            begun: scene.net.now,
         }
     }
 
@@ -209,8 +211,12 @@ impl Client {
                 Err(bad) => Err(bad),
             };
             if let Err(bad) = done {
-                if line.session.is_answered_plainly() {
+                if let Some(status) = line.session.plain_answer() {
                     // There was no room to learn what is spoken.
+                    for id in line.probes().collect::<Vec<_>>() {
+                        let probe = scene.ledger.get_mut(id).expect("an open probe");
+                        probe.plainly = Some((line.begun, status));
+                    }
                     scene.net.close(line.end, Close::Abort);
                     return self.line_over(scene, line, Ended::Closed);
                 }

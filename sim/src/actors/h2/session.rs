@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 
 const DEFAULT_WINDOW: u32 = 65_535;
 
+/// How an answer of HTTP/1.1 begins, and how long it is with its status.
+const PLAIN: &[u8] = b"HTTP/1.1 ";
+const PLAIN_HEAD: usize = PLAIN.len() + 3;
+
 /// What came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -118,9 +122,17 @@ impl Session {
         self.came.extend_from_slice(bytes);
     }
 
-    /// Whether what came is an answer of HTTP/1.1.
-    pub fn is_answered_plainly(&self) -> bool {
-        self.client && self.last == 0 && self.came[self.at..].starts_with(b"HTTP/1.1 ")
+    /// The status, if an answer of HTTP/1.1 came instead of frames.
+    pub fn plain_answer(&self) -> Option<u16> {
+        let plain = self.client && !self.greeted && self.came.starts_with(PLAIN);
+        let status = self.came.get(PLAIN.len()..PLAIN_HEAD).filter(|_| plain)?;
+        std::str::from_utf8(status).ok()?.parse().ok()
+    }
+
+    /// Whether what came may be the beginning of one.
+    fn is_plain(&self) -> bool {
+        let known = self.came.len().min(PLAIN.len());
+        self.client && !self.greeted && self.came[..known] == PLAIN[..known]
     }
 
     /// Streams that are not over on both sides.
@@ -134,6 +146,10 @@ impl Session {
             if !self.client && !self.greeted && !self.greet()? {
                 return Ok(None);
             }
+            if self.is_plain() {
+                let whole = self.came.len() >= PLAIN_HEAD;
+                return if whole { Err("an answer of HTTP/1.1".into()) } else { Ok(None) };
+            }
             let rest = &self.came[self.at..];
             if frames::length(rest).is_some_and(|length| length > PAYLOAD) {
                 return Err("a frame beyond what was allowed".into());
@@ -141,6 +157,7 @@ impl Session {
             let Some((frame, payload)) = frames::first(rest) else { return Ok(None) };
             let payload = payload.to_vec();
             self.at += HEAD + payload.len();
+            self.greeted = true;
             if let Some(event) = self.on_frame(frame, &payload)? {
                 return Ok(Some(event));
             }
