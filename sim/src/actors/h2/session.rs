@@ -67,9 +67,9 @@ pub struct Session {
     pub last: u32,
     /// We have told them to go.
     pub leaving: bool,
-    /// What is not granted again for now, by stream.
+    /// What is not granted again yet, by stream.
     owed: BTreeMap<u32, u32>,
-    /// Grants nothing for now.
+    /// Grants nothing.
     pub stingy: bool,
 }
 
