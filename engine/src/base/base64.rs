@@ -21,6 +21,29 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Decodes what [`encode`] writes, and nothing else, into as much of `room` as it takes.
+pub fn decode_to<'r>(text: &[u8], room: &'r mut [u8]) -> Option<&'r [u8]> {
+    let padding = text.iter().rev().take_while(|b| **b == b'=').count();
+    let bytes = (text.len() / 4 * 3).checked_sub(padding)?;
+    if !text.len().is_multiple_of(4) || padding > 2 || bytes > room.len() {
+        return None;
+    }
+    let groups = text.chunks_exact(4).zip(room[..bytes].chunks_mut(3));
+    for (digits, out) in groups {
+        let digit = |at: usize| if at <= out.len() { value(digits[at]) } else { Some(0) };
+        let bits = digit(0)? << 18 | digit(1)? << 12 | digit(2)? << 6 | digit(3)?;
+        let whole = [bits >> 16, bits >> 8, bits].map(|byte| u8::try_from(byte & 0xff));
+        let (taken, rest) = whole.split_at(out.len());
+        if rest.iter().any(|byte| *byte != Ok(0)) {
+            return None;
+        }
+        for (out, byte) in out.iter_mut().zip(taken) {
+            *out = byte.ok()?;
+        }
+    }
+    Some(&room[..bytes])
+}
+
 /// Appends `bytes` as text, with its padding.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -93,5 +116,21 @@ mod tests {
         encode(&all, &mut text);
         assert!(decode(&text, &mut back));
         assert_eq!(back, all);
+    }
+
+    #[test]
+    fn the_strict_reading_takes_what_was_written_and_nothing_else() {
+        for length in 0..20u8 {
+            let bytes: Vec<u8> = (0..length).map(|at| at.wrapping_mul(37) ^ 0xa5).collect();
+            let mut text = Vec::new();
+            encode(&bytes, &mut text);
+            assert_eq!(decode_to(&text, &mut [0; 20]), Some(&bytes[..]));
+            assert_eq!(decode_to(&text, &mut [0; 20][..usize::from(length.max(1)) - 1]), {
+                if length == 0 { Some(&[][..]) } else { None }
+            });
+        }
+        for wrong in ["A", "AA", "AAA", "A===", "====", "AB==", "AAB=", "AA=A", "A A=", "AA-_"] {
+            assert_eq!(decode_to(wrong.as_bytes(), &mut [0; 20]), None, "{wrong}");
+        }
     }
 }

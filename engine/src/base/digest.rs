@@ -1,4 +1,5 @@
-//! The hashes that sticky cookies and rendezvous hashing are made of. None of them keeps a secret.
+//! The hashes that sticky cookies and rendezvous hashing are made of. None of them keeps a secret
+//! but HMAC, which signs with one.
 
 use std::fmt;
 
@@ -30,10 +31,68 @@ pub fn sha1(message: &[u8]) -> [u8; 20] {
 
 /// SHA-256 of FIPS 180-4.
 pub fn sha256(message: &[u8]) -> [u8; 32] {
-    let mut state = INITIAL;
-    for block in padded(message).chunks_exact(64) {
+    sha256_of(&[message])
+}
+
+/// HMAC-SHA256 of RFC 2104, of what these parts are together.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut block = [0; 64];
+    if key.len() > block.len() {
+        block[..32].copy_from_slice(&sha256(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let mut inner = Sha256::default();
+    inner.feed(&block.map(|byte| byte ^ 0x36));
+    parts.iter().for_each(|part| inner.feed(part));
+    sha256_of(&[&block.map(|byte| byte ^ 0x5c), &inner.finish()])
+}
+
+fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::default();
+    parts.iter().for_each(|part| hash.feed(part));
+    hash.finish()
+}
+
+/// A hash that is being fed.
+struct Sha256 {
+    state: [u32; 8],
+    block: [u8; 64],
+    bytes: u64,
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self { state: INITIAL, block: [0; 64], bytes: 0 }
+    }
+}
+
+impl Sha256 {
+    fn feed(&mut self, part: &[u8]) {
+        for byte in part {
+            let at = usize::try_from(self.bytes % 64).expect("below 64");
+            self.block[at] = *byte;
+            self.bytes += 1;
+            if at == 63 {
+                self.mix();
+            }
+        }
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        let bits = self.bytes * 8;
+        self.feed(&[0x80]);
+        while self.bytes % 64 != 56 {
+            self.feed(&[0]);
+        }
+        self.feed(&bits.to_be_bytes());
+        bytes_of(&self.state)
+    }
+
+    fn mix(&mut self) {
         let mut words = [0u32; 64];
-        first_words(block, &mut words);
+        first_words(&self.block, &mut words);
+        let state = &mut self.state;
         for t in 16..64 {
             let (early, late) = (words[t - 15], words[t - 2]);
             let early = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
@@ -41,7 +100,7 @@ pub fn sha256(message: &[u8]) -> [u8; 32] {
             words[t] =
                 words[t - 16].wrapping_add(early).wrapping_add(words[t - 7]).wrapping_add(late);
         }
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
         for (k, word) in ROUNDS.iter().zip(words) {
             let big = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
             let choice = (e & f) ^ (!e & g);
@@ -51,9 +110,8 @@ pub fn sha256(message: &[u8]) -> [u8; 32] {
             (h, g, f, e) = (g, f, e, d.wrapping_add(one));
             (d, c, b, a) = (c, b, a, one.wrapping_add(two));
         }
-        add(&mut state, &[a, b, c, d, e, f, g, h]);
+        add(state, &[a, b, c, d, e, f, g, h]);
     }
-    bytes_of(&state)
 }
 
 /// FNV-1 of 64 bits.
@@ -211,6 +269,22 @@ const ROUNDS: [u32; 64] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231() {
+        for (key, parts, expected) in [
+            (&[0x0b; 20][..], &[&b"Hi There"[..]][..], "b0344c61d8db38535ca8afceaf0bf12b"),
+            (b"Jefe", &[b"what do ya ", b"want for nothing?"], "5bdcc146bf60754e6a042426089575c7"),
+            (&[0xaa; 20], &[&[0xdd; 50]], "773ea91e36800e46854db8ebd09181a7"),
+            (
+                &[0xaa; 131],
+                &[b"Test Using Larger Than Block-Size Key - Hash Key First"],
+                "60e431591ee0b67f0d8a26aacbf5b77f",
+            ),
+        ] {
+            assert_eq!(hex(&hmac_sha256(key, parts), 32), expected);
+        }
+    }
 
     #[test]
     fn digests_are_those_that_others_compute() {

@@ -307,6 +307,8 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     }
     let mut files: BTreeSet<Arc<str>> = pems.iter().filter_map(|it| it.file().cloned()).collect();
     files.extend(dynamic.middlewares.iter().filter_map(|it| it.kind.users_file().cloned()));
+    let manners = dynamic.services.iter().filter_map(|it| it.kind.manner());
+    files.extend(manners.filter_map(|it| it.key_file().cloned()));
     let secure_child = children().any(|child| child.address.scheme == Scheme::Https);
     let secure_server = dynamic.services.iter().any(|service| match &service.kind {
         ServiceKind::Balancer(balancer) => {

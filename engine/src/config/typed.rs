@@ -125,6 +125,16 @@ pub enum ServiceKind {
     Broken(String),
 }
 
+impl ServiceKind {
+    pub fn manner(&self) -> Option<&Manner> {
+        match self {
+            Self::Balancer(balancer) => Some(&balancer.manner),
+            Self::Weighted { manner, .. } => Some(manner),
+            Self::Failover(_) | Self::Mirroring(_) | Self::Broken(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Balancer {
     pub servers: Vec<Server>,

@@ -5,6 +5,7 @@
 use super::load::Load;
 use super::rest::Rest;
 use super::rotation::Rotation;
+use super::signed::Signed;
 use super::sticky::Sticky;
 use super::ticket::Ticket;
 use crate::base::digest::Fnv1a;
@@ -29,6 +30,8 @@ pub struct Choosing {
     /// By position; empty if the strategy does not ask for it.
     pub loads: Box<[Arc<Load>]>,
     pub sticky: Option<Sticking>,
+    /// The cookie for this level and all below.
+    pub signed: Option<Arc<Signed>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -302,6 +305,7 @@ impl PartialEq for Choosing {
             && self.loads.len() == other.loads.len()
             && self.loads.iter().zip(&other.loads).all(same)
             && self.sticky == other.sticky
+            && self.signed == other.signed
     }
 }
 

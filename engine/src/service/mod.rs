@@ -7,6 +7,7 @@ pub mod middleware;
 pub mod mirror;
 pub mod rest;
 pub mod rotation;
+pub mod signed;
 pub mod stale;
 pub mod standing;
 pub mod sticky;

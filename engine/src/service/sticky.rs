@@ -76,7 +76,12 @@ impl Sticky {
 }
 
 fn line(cookie: &StickyCookie, value: &str) -> String {
-    let mut line = format!("{}={value}", cookie.name);
+    format!("{}={value}{}", cookie.name, attributes(cookie))
+}
+
+/// What follows the value in `Set-Cookie`.
+pub(super) fn attributes(cookie: &StickyCookie) -> String {
+    let mut line = String::new();
     let attributes = [("Path", &cookie.path), ("Domain", &cookie.domain)];
     for (name, text) in attributes.into_iter().filter(|(_, text)| !text.is_empty()) {
         let _ = write!(line, "; {name}={text}");
@@ -103,7 +108,7 @@ fn line(cookie: &StickyCookie, value: &str) -> String {
 }
 
 /// The value of the first cookie of this name, without the quotes it may stand in.
-fn cookie<'a>(request: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn cookie<'a>(request: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
     let pairs = fields::all(request, "cookie").flat_map(|line| line.split(|b| *b == b';'));
     let value = pairs.map(trim).find_map(|pair| match pair.strip_prefix(name)? {
         [b'=', value @ ..] => Some(value),
@@ -169,6 +174,7 @@ mod tests {
             max_age: 3_600,
             path: "/shop".into(),
             domain: "example.com".into(),
+            signed_by: None,
         };
         assert_eq!(
             line(&all),

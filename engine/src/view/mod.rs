@@ -24,6 +24,7 @@ use crate::config::typed::FailoverErrors;
 use crate::service::choosing::Choosing;
 use crate::service::rest::Rest;
 use crate::service::rotation::Rotation;
+use crate::service::signed::Claims;
 use crate::service::ticket::Ticket;
 use crate::tls::{Clock, Connector, Door, Listed};
 use model::Model;
@@ -141,6 +142,8 @@ pub struct ServiceNode {
     /// Middlewares of its own.
     pub guard: Option<Arc<Guard>>,
     pub before: Before,
+    /// What a cookie for all levels may say here; where there are such cookies.
+    pub leash: Option<Box<Leash>>,
     /// Who serves instead of members that a breaker keeps from it; where there are breakers below.
     pub rest: Option<Box<Rest>>,
     /// Kept by the registry under the service's name; requests count where they were answered,
@@ -161,6 +164,25 @@ impl Guard {
     /// Whether a breaker is among them.
     pub fn breaks(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Breaker(_)))
+    }
+}
+
+/// How a cookie for all levels names a service and its members.
+#[derive(PartialEq, Debug)]
+pub struct Leash {
+    pub service: u64,
+    /// By position.
+    pub members: Box<[u64]>,
+    /// By position: whether a session may stay.
+    pub stays: Box<[bool]>,
+}
+
+impl Leash {
+    /// Whom such a cookie names.
+    pub fn find(&self, claims: &Claims) -> Option<u16> {
+        let named = claims.member_of(self.service)?;
+        let at = self.members.iter().position(|member| *member == named)?;
+        u16::try_from(at).ok()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::service::load::Load;
 use crate::service::middleware::Step;
 use crate::service::middleware::breaker::State;
 use crate::service::mirror;
+use crate::service::signed::{Claims, Signed};
 use crate::view::{Internal, NodeKind, ServiceNode, Side, Turns, View};
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub(super) struct Walk {
     pub(super) judged: bool,
     /// A service on the way gives the client a cookie.
     pub(super) sets_cookie: bool,
+    /// What a cookie for all levels said, if there is one and it no longer says it all.
+    pub(super) claims: Option<Claims>,
     /// Somebody takes a turn of one that a breaker keeps from serving.
     pub(super) passed_by: bool,
 }
@@ -48,6 +51,7 @@ impl Walk {
             mirrored: false,
             judged: false,
             sets_cookie: false,
+            claims: None,
             passed_by: false,
         }
     }
@@ -152,6 +156,7 @@ pub(super) fn walk(
     asker: &Asker<'_>,
 ) -> Walk {
     let mut walk = Walk::from(start.from);
+    let mut signed = signed_above(sight, choices, asker);
     let (depth_max, again) = (start.depth_max, start.again);
     loop {
         let Some(node) = service_of(sight.view, walk.service) else { return walk };
@@ -160,15 +165,20 @@ pub(super) fn walk(
             walk.pick = Pick::Guarded(walk.service);
             return walk;
         }
+        signed = signed.or_else(|| Some(signed_at(node)?.find(asker.fields).unwrap_or_default()));
+        let (sets_cookie, claims) = (&mut walk.sets_cookie, &mut walk.claims);
         let mut member = |chosen: Chosen| {
-            let Chosen { position: turn, ticket, session, instead } = chosen;
-            walk.sets_cookie |= session.sets_cookie();
-            choices.push(Choice { service: node.id, ticket, turn, session, instead }, depth_max)
+            if chosen.session.sets_cookie() {
+                (*sets_cookie, *claims) = (true, signed);
+            }
+            choices.push(chosen.of(node.id), depth_max)
         };
         let mut note = |turn, instead| member(Chosen { instead, ..Chosen::plain(turn, 0) });
         let next = match &node.kind {
             NodeKind::Balancer { turns, .. } => {
-                if let Some(chosen) = choose(node, turns, asker, again, None)
+                let chosen = || choose(node, turns, asker, again, None);
+                let chosen = leashed(node, signed.as_ref(), again, None, chosen);
+                if let Some(chosen) = chosen
                     && member(chosen)
                 {
                     let position = chosen.position;
@@ -178,7 +188,7 @@ pub(super) fn walk(
             }
             NodeKind::Weighted { turns, services } => {
                 let member_of = Members { sight, node, turns, services };
-                let chosen = member_of.choose(asker, start, &mut walk.passed_by);
+                let chosen = member_of.choose(asker, start, signed.as_ref(), &mut walk.passed_by);
                 let Some(chosen) = chosen else { return walk };
                 let next = services.get(usize::from(chosen.position)).copied();
                 next.filter(|_| member(chosen))
@@ -186,11 +196,9 @@ pub(super) fn walk(
             NodeKind::Failover { main, fallback, side, errors } => {
                 let (side, instead) = sight.side_now(*main, *fallback, *side);
                 walk.passed_by |= instead;
+                walk.judged |= side == Side::Main && errors.is_some();
                 match side {
-                    Side::Main => {
-                        walk.judged |= errors.is_some();
-                        note(0, false).then_some(*main)
-                    }
+                    Side::Main => note(0, false).then_some(*main),
                     Side::Fallback => note(1, instead).then_some(*fallback),
                     Side::Neither => {
                         walk.pick = Pick::Nobody(NO_SIDE);
@@ -234,6 +242,53 @@ fn choose(
     }
 }
 
+/// What the client's cookie for all levels says, if a choice before was at or below its service.
+fn signed_above(sight: &Sight<'_>, choices: &Choices, asker: &Asker<'_>) -> Option<Claims> {
+    let all = choices.as_slice().iter();
+    let signed =
+        all.filter_map(|choice| service_of(sight.view, choice.service)).find_map(signed_at);
+    signed.map(|signed| signed.find(asker.fields).unwrap_or_default())
+}
+
+fn signed_at(node: &ServiceNode) -> Option<&Signed> {
+    node.choosing.as_ref()?.signed.as_deref()
+}
+
+impl Chosen {
+    fn of(self, service: ServiceId) -> Choice {
+        let Self { position: turn, ticket, session, instead } = self;
+        Choice { service, ticket, turn, session, instead }
+    }
+}
+
+/// Whom a cookie for all levels names, or else who is chosen, to be named by it from now on.
+fn leashed(
+    node: &ServiceNode,
+    signed: Option<&Claims>,
+    again: Option<&Again>,
+    kept: Option<&Kept<'_>>,
+    choose: impl FnOnce() -> Option<Chosen>,
+) -> Option<Chosen> {
+    let (Some(claims), Some(leash)) = (signed, &node.leash) else { return choose() };
+    let failed = |member| {
+        again.is_some_and(|again| again.tried.contains(&(node.id, member)))
+            || kept.is_some_and(|kept| (kept.is_out)(member))
+    };
+    if let Some(member) = leash.find(claims)
+        && leash.stays.get(usize::from(member)) == Some(&true)
+        && !failed(member)
+    {
+        return Some(Chosen { session: Session::Kept, ..Chosen::plain(member, 0) });
+    }
+    let chosen = choose()?;
+    // One that keeps to a cookie of its own is still news to the one for all.
+    let session = match chosen.session {
+        Session::None | Session::Begun => Session::Begun,
+        Session::Kept | Session::Renewed => Session::Renewed,
+    };
+    Some(Chosen { session, ..chosen })
+}
+
 /// The members of a weighted service.
 struct Members<'a> {
     sight: &'a Sight<'a>,
@@ -243,15 +298,21 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
-    fn choose(&self, asker: &Asker<'_>, start: &Start<'_>, passed_by: &mut bool) -> Option<Chosen> {
+    fn choose(
+        &self,
+        asker: &Asker<'_>,
+        start: &Start<'_>,
+        signed: Option<&Claims>,
+        passed_by: &mut bool,
+    ) -> Option<Chosen> {
         let Self { sight, node, turns, services } = *self;
         let is_out = |member| sight.is_out(services, member);
         let kept = node.rest.as_ref().map(|rest| Kept { is_out: &is_out, rest });
         let anew = start.anew.filter(|choice| choice.service == node.id);
-        let chosen = match (anew, &kept) {
+        let chosen = leashed(node, signed, start.again, kept.as_ref(), || match (anew, &kept) {
             (Some(choice), Some(kept)) => choose_anew(node, turns, asker, choice, kept),
             _ => choose(node, turns, asker, start.again, kept.as_ref()),
-        }?;
+        })?;
         *passed_by |= kept.is_some() && chosen.instead && start.again.is_none();
         Some(chosen)
     }

@@ -238,6 +238,9 @@ impl Worker {
         exchange.mirrored |= walk.mirrored && !paged;
         exchange.judged |= walk.judged;
         exchange.sets_cookie |= walk.sets_cookie;
+        if walk.claims.is_some() {
+            exchange.claims = walk.claims.map(Box::new);
+        }
         if walk.passed_by {
             self.accounts.mine().marks.hit(Mark::BreakerPassedBy);
         }

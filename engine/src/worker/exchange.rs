@@ -16,6 +16,7 @@ use crate::service::load::InFlight;
 use crate::service::middleware::forward::Grant;
 use crate::service::middleware::squeeze::Squeezer;
 use crate::service::middleware::{GAUGES_MAX, Pages, Told};
+use crate::service::signed::Claims;
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
 };
@@ -362,6 +363,8 @@ pub(super) struct Exchange {
     pub(super) mirrored: bool,
     /// Some service gives the client a cookie.
     pub(super) sets_cookie: bool,
+    /// What a cookie for all levels said that is to be replaced.
+    pub(super) claims: Option<Box<Claims>>,
     /// The request as the server's load, if its service chooses by that.
     pub(super) load: Option<InFlight>,
     /// Next address of the target to dial.
@@ -436,6 +439,7 @@ impl Exchange {
             judged: false,
             mirrored: false,
             sets_cookie: false,
+            claims: None,
             load: None,
             address: 0,
             interims: 0,

@@ -32,6 +32,7 @@ fn service(id: u32, name: &str, kind: NodeKind) -> Arc<ServiceNode> {
         choosing: None,
         guard: None,
         before: Before::default(),
+        leash: None,
         rest: None,
         stats: Arc::default(),
     })

@@ -2,6 +2,7 @@
 
 use engine::base::limits::ControlLimits;
 use engine::base::prng::Prng;
+use engine::base::secret::Secret;
 use engine::base::time::Wall;
 use engine::config;
 use engine::view::compile::Compiler;
@@ -60,6 +61,19 @@ impl Documents {
         }
         assert!(!found.is_empty(), "no server {url}");
         found.into_iter().for_each(|server| self.compiler.set_health(server, health));
+    }
+
+    /// A file is read, or cannot be.
+    pub(crate) fn file(&mut self, path: &str, content: Result<&str, &str>) {
+        let content = content.map(|text| Secret::new(text.as_bytes())).map_err(str::to_owned);
+        self.compiler.set_file(&path.into(), content);
+    }
+
+    /// What stands wrong, as people read it.
+    pub(crate) fn problems(&mut self) -> Vec<String> {
+        let build = self.compiler.build();
+        let told = build.map(|build| build.diagnostics).unwrap_or_default();
+        told.iter().map(|problem| format!("{}: {}", problem.path, problem.text)).collect()
     }
 
     pub(crate) fn view(&mut self) -> Arc<View> {

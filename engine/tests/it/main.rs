@@ -27,6 +27,7 @@ mod schema;
 mod secure;
 mod secure_servers;
 mod shed;
+mod signed;
 mod smuggling;
 mod spiffe;
 mod sticky;

@@ -128,6 +128,7 @@ impl Plan {
             choosing: None,
             guard: None,
             before: Before::default(),
+            leash: None,
             rest: None,
             stats: Arc::default(),
         }));

@@ -1,8 +1,9 @@
 //! How a service chooses: its strategy, and the cookie that keeps a session at one member.
 
 use crate::base::digest::{hex, sha1};
+use crate::base::secret::Secret;
 use crate::config::fields::Fields;
-use crate::config::typed::{Manner, SameSite, Server, StickyCookie, Strategy, Weight};
+use crate::config::typed::{KeyFrom, Manner, SameSite, Server, StickyCookie, Strategy, Weight};
 
 /// Of a `loadBalancer` with this qualified name.
 pub(super) fn of_balancer(fields: &Fields<'_>, service: &str, servers: &[Server]) -> Manner {
@@ -25,8 +26,45 @@ fn sticky(fields: &Fields<'_>, service: &str) -> Option<StickyCookie> {
     let text = "sessions stick by a cookie";
     sticky.demand_with_help("cookie", text, "cookie: {} is one with all defaults");
     let cookie = sticky.section("cookie").map(|fields| cookie(fields, service));
+    let own = sticky.section("tieline").and_then(|own| {
+        let key = own.section("allLevels").and_then(key);
+        own.close();
+        key
+    });
     sticky.close();
-    cookie
+    cookie.map(|cookie| StickyCookie { signed_by: own, ..cookie })
+}
+
+/// The key that a cookie for all levels is signed with.
+fn key(fields: Fields<'_>) -> Option<KeyFrom> {
+    let long = |text: &str| match text.len() {
+        KeyFrom::BYTES_MIN.. => Ok(Secret::new(text.as_bytes())),
+        _ => Err(format!("expected at least {} letters", KeyFrom::BYTES_MIN)),
+    };
+    let file = fields.text("keyFile").filter(|path| !path.is_empty());
+    let inline = fields.text("key").filter(|text| !text.is_empty());
+    let key = match (inline, file) {
+        (Some(_), Some(_)) => {
+            fields.error("key", "two-keys", "a key stands here or in a file, not in both");
+            None
+        }
+        (None, Some(path)) => Some(KeyFrom::File(path.into())),
+        (Some(text), None) => match long(&text) {
+            Ok(key) => Some(KeyFrom::Inline(key)),
+            Err(why) => {
+                fields.error("key", "short-key", why);
+                None
+            }
+        },
+        (None, None) => {
+            let text = "a cookie for all levels is signed with a key";
+            let help = "a file with a key a line, the first signs";
+            fields.error_with_help("keyFile", "missing", text, help);
+            None
+        }
+    };
+    fields.close();
+    key
 }
 
 fn cookie(fields: Fields<'_>, service: &str) -> StickyCookie {
@@ -46,6 +84,7 @@ fn cookie(fields: Fields<'_>, service: &str) -> StickyCookie {
         max_age: fields.number("maxAge", -AGE_MAX..=AGE_MAX).unwrap_or(defaults.max_age),
         path: fields.parsed("path", path).unwrap_or(defaults.path),
         domain: fields.parsed("domain", domain).unwrap_or(defaults.domain),
+        signed_by: None,
     };
     fields.close();
     cookie

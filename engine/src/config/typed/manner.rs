@@ -1,5 +1,8 @@
 //! How a service chooses among its members.
 
+use crate::base::secret::Secret;
+use std::sync::Arc;
+
 /// As a definition asks for it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manner {
@@ -17,6 +20,14 @@ impl Manner {
 
     pub fn members_key(&self) -> String {
         format!("{}.services", self.kind())
+    }
+
+    /// The file that its cookie's keys come from.
+    pub fn key_file(&self) -> Option<&Arc<str>> {
+        match &self.sticky.as_ref()?.signed_by {
+            Some(KeyFrom::File(path)) => Some(path),
+            Some(KeyFrom::Inline(_)) | None => None,
+        }
     }
 
     /// By turns and nothing else.
@@ -64,6 +75,20 @@ pub struct StickyCookie {
     pub path: String,
     /// Empty for the host that was asked.
     pub domain: String,
+    /// It is about all levels, and signed with this key: `tieline.allLevels`.
+    pub signed_by: Option<KeyFrom>,
+}
+
+/// Where a key comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyFrom {
+    Inline(Secret),
+    /// A key a line: the first signs, each is believed.
+    File(Arc<str>),
+}
+
+impl KeyFrom {
+    pub const BYTES_MIN: usize = 16;
 }
 
 impl Default for StickyCookie {
@@ -76,6 +101,7 @@ impl Default for StickyCookie {
             max_age: 0,
             path: "/".to_owned(),
             domain: String::new(),
+            signed_by: None,
         }
     }
 }

@@ -27,6 +27,7 @@ impl World {
             names: (0..weights.len()).map(name).collect(),
             loads: weights.iter().map(|_| Arc::default()).collect(),
             sticky: None,
+            signed: None,
         };
         Self { choosing, rotation: Rotation::new(weights), ticket: Ticket::default() }
     }

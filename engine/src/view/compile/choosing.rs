@@ -2,11 +2,15 @@
 
 use super::Compiler;
 use super::slots::{Part, Seat, Shape};
+use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
-use crate::config::typed::{Manner, ServiceKind, Strategy};
+use crate::base::secret::Secret;
+use crate::config::typed::{KeyFrom, Manner, Service, ServiceKind, Strategy};
 use crate::service::choosing::{Candidate, Choosing, Sticking};
+use crate::service::signed::{Signed, number_of};
 use crate::service::standing::Standing;
 use crate::service::sticky::Sticky;
+use crate::view::Leash;
 use std::sync::Arc;
 
 /// What follows from a definition alone.
@@ -16,6 +20,7 @@ pub(super) struct ChosenBy {
     /// What members are told apart by.
     names: Arc<[Arc<str>]>,
     sticky: Option<Arc<Sticky>>,
+    signed: Option<Arc<Signed>>,
 }
 
 impl ChosenBy {
@@ -37,9 +42,10 @@ impl ChosenBy {
             return None;
         }
         let names: Arc<[Arc<str>]> = names.map(Arc::from).collect();
-        let sticky = manner.sticky.as_ref();
+        let sticky = manner.sticky.as_ref().filter(|cookie| cookie.signed_by.is_none());
         let sticky = sticky.map(|cookie| Sticky::new(cookie, names.iter().map(|name| &**name)));
-        Some(Self { strategy: manner.strategy, names, sticky: sticky.map(Arc::new) })
+        let strategy = manner.strategy;
+        Some(Self { strategy, names, sticky: sticky.map(Arc::new), signed: None })
     }
 
     fn counts_load(&self) -> bool {
@@ -73,7 +79,120 @@ impl Compiler {
             names: Arc::clone(&chosen_by.names),
             loads,
             sticky,
+            signed: chosen_by.signed.clone(),
         })
+    }
+
+    /// What a service chooses by, its keys read.
+    pub(super) fn chosen_by(&mut self, service: &Service) -> Option<ChosenBy> {
+        let mut chosen_by = ChosenBy::of(&service.kind)?;
+        let cookie = service.kind.manner().and_then(|manner| manner.sticky.as_ref());
+        if let Some(cookie) = cookie
+            && let Some(from) = &cookie.signed_by
+        {
+            let keys = self.keys(from);
+            chosen_by.signed = Some(Arc::new(Signed::new(&service.name, cookie, keys)));
+        }
+        Some(chosen_by)
+    }
+
+    fn keys(&mut self, from: &KeyFrom) -> Vec<Secret> {
+        let path = match from {
+            KeyFrom::Inline(key) => return vec![key.clone()],
+            KeyFrom::File(path) => path,
+        };
+        let read = self.secure.keyring.plain(path);
+        let read = read.and_then(|text| lines(&text).map_err(|why| format!("{path}: {why}")));
+        let held = self.sticky_keys.entry(Arc::clone(path)).or_default();
+        match read {
+            Ok(keys) => *held = (keys, String::new()),
+            Err(why) => held.1 = why,
+        }
+        held.0.clone()
+    }
+
+    /// Services whose cookie is signed with keys of a file that is another now.
+    pub(super) fn read_keys_again(&mut self, path: &Arc<str>) {
+        let services = self.dynamic.services.clone();
+        for service in services {
+            let file = service.kind.manner().and_then(Manner::key_file);
+            let id = self.registry.services.find(&*service.name).map(ServiceId);
+            if let (Some(id), true) = (id, file == Some(path)) {
+                self.slots.get_mut(id).chosen_by = self.chosen_by(&service).map(Arc::new);
+                self.slots.touch(id);
+            }
+        }
+    }
+
+    /// Says which files have no key to sign with, and forgets those that nobody names.
+    pub(super) fn explain_keys(&mut self) {
+        let named = |path: &Arc<str>| {
+            let mut all = self.dynamic.services.iter().filter_map(|it| it.kind.manner());
+            all.any(|manner| manner.key_file() == Some(path))
+        };
+        self.sticky_keys.retain(|path, _| named(path));
+        for service in &self.dynamic.services {
+            let Some(manner) = service.kind.manner() else { continue };
+            let Some((keys, why)) = manner.key_file().and_then(|it| self.sticky_keys.get(it))
+            else {
+                continue;
+            };
+            if why.is_empty() {
+                continue;
+            }
+            let then = if keys.is_empty() {
+                "no session sticks"
+            } else {
+                "the keys of its last good reading stay"
+            };
+            let name = service.name.trim_end_matches("@file");
+            let kind = if matches!(service.kind, ServiceKind::Balancer(_)) {
+                "loadBalancer"
+            } else {
+                manner.kind()
+            };
+            let path = format!("http.services.{name}.{kind}.sticky.tieline.allLevels.keyFile");
+            let problem = Diagnostic::error("key-file", path, format!("{why}; {then}"));
+            let place = &service.place;
+            self.secure.problems.push(problem.at(&place.file, place.line, place.column));
+        }
+    }
+
+    /// How cookies for all levels name a service and its members, where there are such cookies.
+    pub(super) fn leash(&self, id: ServiceId) -> Option<Leash> {
+        if !self.leashes {
+            return None;
+        }
+        let members = self.members(id)?;
+        let slot = self.slots.get(id);
+        let numbers = match &slot.shape {
+            Shape::Balancer { seats, .. } => {
+                seats.iter().map(|seat| number_of(&seat.node.url)).collect()
+            }
+            Shape::Weighted(parts) => {
+                parts.iter().map(|it| number_of(&self.slots.get(it.service).name)).collect()
+            }
+            Shape::Missing
+            | Shape::Failover { .. }
+            | Shape::Mirroring { .. }
+            | Shape::Internal(_)
+            | Shape::Broken { .. } => return None,
+        };
+        let stays = members.iter().map(|(standing, _)| standing.serves()).collect();
+        Some(Leash { service: number_of(&slot.name), members: numbers, stays })
+    }
+
+    /// Whether any service has a cookie for all levels. All are looked at again if that is news.
+    pub(super) fn note_leashes(&mut self, services: &[Arc<Service>]) {
+        let signs = |service: &Arc<Service>| {
+            let cookie = service.kind.manner().and_then(|manner| manner.sticky.as_ref());
+            cookie.is_some_and(|cookie| cookie.signed_by.is_some())
+        };
+        let leashes = services.iter().any(signs);
+        if std::mem::replace(&mut self.leashes, leashes) != leashes {
+            let ids: Vec<ServiceId> = self.slots.iter().map(|(id, _)| id).collect();
+            ids.into_iter().for_each(|id| self.slots.touch(id));
+        }
     }
 
     /// How each member stands, and its weight.
@@ -95,4 +214,17 @@ impl Compiler {
         let servers: Vec<_> = self.slots.get(id).shape.servers().collect();
         servers.into_iter().map(|server| self.servers.load(server)).collect()
     }
+}
+
+/// A key a line, spaces around it aside.
+fn lines(text: &Secret) -> Result<Vec<Secret>, String> {
+    let text = std::str::from_utf8(text.reveal()).map_err(|_| "it is no text".to_owned())?;
+    let keys: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if keys.iter().any(|key| key.len() < KeyFrom::BYTES_MIN) {
+        return Err(format!("a key in it has less than {} letters", KeyFrom::BYTES_MIN));
+    }
+    if keys.is_empty() {
+        return Err("there is no key in it".to_owned());
+    }
+    Ok(keys.iter().map(|key| Secret::new(key.as_bytes())).collect())
 }

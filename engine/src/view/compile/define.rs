@@ -1,7 +1,6 @@
 //! Definitions of services: as written in documents, and as children's adverts make them.
 
 use super::Compiler;
-use super::choosing::ChosenBy;
 use super::servers::ServerSpec;
 use super::slots::{Part, Seat, Shape};
 use crate::base::id::{ChildId, ServiceId};
@@ -22,6 +21,7 @@ const AGGREGATE_RANK: u32 = 1;
 impl Compiler {
     /// With other transports every balancer is looked at again.
     pub(super) fn define_written(&mut self, services: &[Arc<Service>], same_transports: bool) {
+        self.note_leashes(services);
         let names: BTreeMap<&str, &Arc<Service>> =
             services.iter().map(|service| (&*service.name, service)).collect();
         let old = std::mem::take(&mut self.dynamic.services);
@@ -89,7 +89,8 @@ impl Compiler {
             Place::Height(height) => (self.written_shape(id, service), *height),
         };
         self.define(id, &name, Definition::Written(Arc::clone(service)), shape, rank);
-        self.slots.get_mut(id).chosen_by = ChosenBy::of(&service.kind).map(Arc::new);
+        let chosen_by = self.chosen_by(service).map(Arc::new);
+        self.slots.get_mut(id).chosen_by = chosen_by;
     }
 
     fn written_shape(&mut self, id: ServiceId, service: &Service) -> Shape {

@@ -44,6 +44,7 @@ use super::{Internal, Model, View};
 use crate::base::id::{ChildId, ServerId, ServiceId, TargetId};
 use crate::base::limits::ControlLimits;
 use crate::base::prng::Prng;
+use crate::base::secret::Secret;
 use crate::base::sip::SipKey;
 use crate::config::fixed::Fixed;
 use crate::config::typed::Dynamic;
@@ -81,6 +82,10 @@ pub struct Compiler {
     between: Between,
     routing: Routing,
     guards: Guards,
+    /// By file: keys that cookies are signed with, and why what is there now cannot be used.
+    sticky_keys: BTreeMap<Arc<str>, (Vec<Secret>, String)>,
+    /// Some cookie is for all levels of services.
+    leashes: bool,
     /// Held for middlewares.
     pages: Vec<ServiceId>,
     secure: Secure,
@@ -152,6 +157,8 @@ impl Compiler {
             dynamic: Dynamic::default(),
             routing: Routing::default(),
             guards: Guards::default(),
+            sticky_keys: BTreeMap::new(),
+            leashes: false,
             pages: Vec::new(),
             secure: Secure::new(crypto, fixed.spiffe.clone()),
             asked: Vec::new(),

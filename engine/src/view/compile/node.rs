@@ -32,6 +32,7 @@ impl Compiler {
         };
         let choosing = self.choosing(id, standing);
         let (condition, faults) = self.judge(id, barred);
+        let leash = self.leash(id).map(Box::new);
         let slot = self.slots.get(id);
         let guarding = slot.guarding.as_ref().and_then(|it| it.guard.as_ref().ok());
         let node = ServiceNode {
@@ -42,6 +43,7 @@ impl Compiler {
             choosing: choosing.map(Box::new),
             guard: guarding.cloned(),
             before,
+            leash,
             rest: rest.map(Box::new),
             stats: Arc::clone(&slot.stats),
         };
@@ -238,6 +240,7 @@ fn same_node(a: &ServiceNode, b: &ServiceNode) -> bool {
         && a.choosing == b.choosing
         && a.guard.as_ref().map(Arc::as_ptr) == b.guard.as_ref().map(Arc::as_ptr)
         && a.before == b.before
+        && a.leash == b.leash
         && a.rest == b.rest
         && Arc::ptr_eq(&a.stats, &b.stats)
         && same_kind(&a.kind, &b.kind)

@@ -228,6 +228,9 @@ impl Compiler {
         let of_users = |it: &Arc<Middleware>| it.kind.users_file() == Some(path);
         self.pending.routing |= news && self.dynamic.middlewares.iter().any(of_users);
         self.secure.dirty |= news;
+        if news {
+            self.read_keys_again(path);
+        }
     }
 
     /// What the Workload API told, or why it tells nothing any more.
@@ -294,6 +297,7 @@ impl Compiler {
         self.build_doors(&shelf);
         self.build_connectors();
         self.explain_users();
+        self.explain_keys();
         let files = std::mem::take(&mut self.secure.files);
         self.secure.keyring.end(&files);
         self.secure.files = files;

@@ -4,7 +4,7 @@ use super::list::{List, Query};
 use super::{describe, strings};
 use crate::base::id::ServiceId;
 use crate::config::typed::{
-    Balancer, Failover, FailoverErrors, Mirroring, ServiceKind, StickyCookie, Strategy,
+    Balancer, Failover, FailoverErrors, KeyFrom, Mirroring, ServiceKind, StickyCookie, Strategy,
 };
 use crate::uplink::advert::{health_check, passive_check};
 use crate::view::model::{Definition, ServiceInfo};
@@ -202,6 +202,18 @@ fn load_balancer(balancer: &Balancer) -> Value {
 
 /// What is not set is left out.
 fn sticky(cookie: &StickyCookie) -> Value {
+    let mut object = attributes(cookie);
+    match &cookie.signed_by {
+        None => {}
+        Some(KeyFrom::Inline(_)) => object["tieline"] = json!({ "allLevels": {} }),
+        Some(KeyFrom::File(path)) => {
+            object["tieline"] = json!({ "allLevels": { "keyFile": &**path } });
+        }
+    }
+    object
+}
+
+fn attributes(cookie: &StickyCookie) -> Value {
     let mut object = Map::new();
     object.insert("name".to_owned(), json!(cookie.name));
     for (key, set) in [("secure", cookie.secure), ("httpOnly", cookie.http_only)] {

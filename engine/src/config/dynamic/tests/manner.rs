@@ -1,7 +1,7 @@
 //! Strategies and sticky cookies.
 
 use super::{broken, service};
-use crate::config::typed::{Manner, SameSite, ServiceKind, StickyCookie, Strategy};
+use crate::config::typed::{KeyFrom, Manner, SameSite, ServiceKind, StickyCookie, Strategy};
 
 #[track_caller]
 fn balancer(lines: &str, expected: &str) -> Manner {
@@ -57,6 +57,7 @@ fn a_cookie_with_everything() {
         max_age: -1,
         path: "/shop".into(),
         domain: "example.com".into(),
+        signed_by: None,
     };
     let lines = "name: my cookie, secure: true, httpOnly: true, sameSite: None, maxAge: -1, \
                  path: /shop, domain: .example.com";
@@ -82,6 +83,23 @@ fn what_a_cookie_cannot_be_is_pointed_at() {
         (
             "cookie: {httponli: true}",
             "cookie.httponli: unknown key `httponli` (did you mean httpOnly?)",
+        ),
+        (
+            "cookie: {}, tieline: {allLevels: {}}",
+            "tieline.allLevels.keyFile: a cookie for all levels is signed with a key \
+             (a file with a key a line, the first signs)",
+        ),
+        (
+            "cookie: {}, tieline: {allLevels: {key: fifteen-letters}}",
+            "tieline.allLevels.key: expected at least 16 letters",
+        ),
+        (
+            "cookie: {}, tieline: {allLevels: {key: sixteen--letters, keyFile: /k}}",
+            "tieline.allLevels.key: a key stands here or in a file, not in both",
+        ),
+        (
+            "cookie: {}, tieline: {allLevel: {key: sixteen--letters}}",
+            "tieline.allLevel: unknown key `allLevel` (did you mean allLevels?)",
         ),
         ("{}", "cookie: sessions stick by a cookie (cookie: {} is one with all defaults)"),
         ("cookies: {}", "cookie: sessions stick by a cookie (cookie: {} is one with all defaults)"),
@@ -120,4 +138,18 @@ fn services_over_services_are_sticky_or_rendezvous() {
         "highestRandomWeight: {services: [{name: a}], sticky: {cookie: {}}}",
         "highestRandomWeight.sticky: unknown key `sticky` (known here: healthCheck, services)",
     );
+}
+
+#[test]
+fn a_key_is_not_shown() {
+    let sticky = cookie_and("tieline: {allLevels: {key: sixteen--letters}}");
+    let shown = format!("{sticky:?}");
+    assert!(shown.contains("Secret(16 bytes)") && !shown.contains("sixteen"), "{shown}");
+    let file = cookie_and("tieline: {allLevels: {keyFile: /run/key}}").signed_by;
+    assert_eq!(file, Some(KeyFrom::File("/run/key".into())));
+}
+
+fn cookie_and(lines: &str) -> StickyCookie {
+    let manner = balancer(&format!("sticky: {{cookie: {{}}, {lines}}}"), "");
+    manner.sticky.expect("it is sticky")
 }
