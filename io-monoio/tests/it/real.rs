@@ -73,7 +73,8 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Router, middlewares, service, the one below it that serves, and what its server is asked for.
+/// Router, middlewares, service, what stands before services below it, the one that serves, and
+/// what its server is asked for.
 fn way(stop: &Stop) -> String {
     let told = &stop.told;
     let answer = &told["answer"];
@@ -87,10 +88,13 @@ fn way(stop: &Stop) -> String {
         return words.join(" > ");
     }
     let (root, leaf) = (text(&told["services"]["service"]), text(&answer["service"]));
-    words.push(root.to_owned());
     if leaf != root {
-        words.push(leaf.to_owned());
+        words.push(root.to_owned());
     }
+    let guards = told["middlewaresOfServices"].as_array().into_iter().flatten();
+    let steps = guards.filter_map(|guard| guard["middlewares"].as_array()).flatten();
+    words.extend(steps.map(|step| text(&step["kind"]).to_owned()));
+    words.push(leaf.to_owned());
     if answer["internal"].is_null() {
         let url = text(&answer["url"]);
         let path_at =
