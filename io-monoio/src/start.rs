@@ -200,9 +200,8 @@ impl Start {
 
     fn has_read(&self, view: &View) -> bool {
         let reloads = &view.status.reloads;
-        let has_files = self.fixed.file.is_none() || reloads.applied + reloads.refused > 0;
         let known = || view.certificates.iter().any(|it| &*it.label == SPIFFE);
-        has_files && (self.workload.is_none() || known())
+        !reloads.awaited && (self.workload.is_none() || known())
     }
 
     fn start_workers(

@@ -203,6 +203,8 @@ pub struct ControlLimits {
     pub large_pages_max: u32,
     /// Bytes of the answer to a poll, head not counted.
     pub poll_body_bytes: u32,
+    /// Bytes of the answer of the HTTP provider: ten thousand routers with their services.
+    pub document_bytes: u32,
     /// Bytes of a response head.
     pub head_bytes: u32,
     /// Bytes of all answers being collected.
@@ -255,6 +257,7 @@ impl Default for ControlLimits {
             large_page_bytes: 17 * 1024,
             large_pages_max: 1_024,
             poll_body_bytes: 1024 * 1024,
+            document_bytes: 8 * 1024 * 1024,
             head_bytes: 64 * 1024,
             collected_bytes: 256 * 1024 * 1024,
             redirects_max: 10,

@@ -11,6 +11,11 @@ pub fn split(qualified: &str) -> Option<(&str, &str)> {
     qualified.rsplit_once('@')
 }
 
+/// What a qualified name is called in the document that defines it.
+pub fn own(qualified: &str) -> &str {
+    split(qualified).map_or(qualified, |(own, _)| own)
+}
+
 /// Every run of characters outside `[a-zA-Z0-9_]` becomes one `-`.
 pub fn normalised(name: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';

@@ -3,7 +3,7 @@
 //! taken on trust.
 
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, Setting, dynamic_in};
-use super::fixed::{EntryPoint, Fixed};
+use super::fixed::{EntryPoint, Fixed, Provider};
 use super::layers::{Layers, Misplaced};
 use super::references::{self, Middlewares, Place};
 use super::template::Environment;
@@ -11,7 +11,7 @@ use super::tls::{DEFAULT, Demand, Trust};
 use super::typed::{self, Dynamic, Router, Service, ServiceKind, Uplink};
 use super::{document, fixed_from_file};
 use crate::base::diag::Diagnostic;
-use crate::base::name::{MULTICLUSTER, normalised, split};
+use crate::base::name::{MULTICLUSTER, normalised, own, split};
 use crate::base::nearest::nearest;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,8 @@ use std::sync::Arc;
 /// Services that the process offers itself.
 const INTERNAL: [&str; 5] =
     ["api@internal", "dashboard@internal", "noop@internal", "ping@internal", "prometheus@internal"];
+
+const HTTP: &str = Provider::Http.name();
 
 const SUGGESTIONS_MAX: usize = 50;
 
@@ -45,7 +47,7 @@ pub fn check_in(files: &[(&str, &str)], environment: &Environment) -> Vec<Diagno
         }
     }
     let syntax = world.as_ref().map(|fixed: &Fixed| fixed.rule_syntax).unwrap_or_default();
-    let setting = Setting { syntax, environment: environment.clone() };
+    let setting = Setting { syntax, environment: environment.clone(), ..Setting::default() };
     let reading = dynamic_in(&dynamic_files, &setting);
     problems.extend(reading.diagnostics);
     problems.extend(between(&reading.dynamic, world.as_ref()));
@@ -98,10 +100,10 @@ fn joined(world: Option<Fixed>, other: Fixed) -> Fixed {
 /// Every problem between definitions, by file and line. Without `fixed` nothing is said about
 /// entry points and children.
 pub fn between(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnostic> {
-    let mut found = between_others(dynamic, fixed);
-    found.extend(
-        between_routers(&dynamic.routers, dynamic, fixed).into_iter().flat_map(|(_, told)| told),
-    );
+    let unread = fixed.is_none_or(|fixed| fixed.http.is_some());
+    let check = || Check { unread, ..Check::new(dynamic, fixed) };
+    let mut found = check().others();
+    found.extend(check().routers(&dynamic.routers).into_iter().flat_map(|(_, told)| told));
     found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     found
 }
@@ -112,37 +114,12 @@ pub fn between_routers(
     dynamic: &Dynamic,
     fixed: Option<&Fixed>,
 ) -> Vec<(Arc<str>, Vec<Diagnostic>)> {
-    let mut check = Check::new(dynamic, fixed);
-    let layers = Layers::new(&dynamic.routers);
-    let mut told = Vec::new();
-    let mut count = 0;
-    for router in routers {
-        check.router(router);
-        // Of a router that could not be read whole enough was said.
-        let misplaced = layers.misplaced(&router.name).filter(|_| router.broken.is_empty());
-        if let Some(misplaced) = misplaced {
-            check.misplaced(router, misplaced);
-        }
-        if !check.found.is_empty() {
-            count += check.found.len();
-            told.push((router.name.as_str().into(), std::mem::take(&mut check.found)));
-            check.suggests = count < SUGGESTIONS_MAX;
-        }
-    }
-    told
+    Check::new(dynamic, fixed).routers(routers)
 }
 
 /// Of everything but routers.
 pub fn between_others(dynamic: &Dynamic, fixed: Option<&Fixed>) -> Vec<Diagnostic> {
-    let mut check = Check::new(dynamic, fixed);
-    check.services();
-    check.chains();
-    check.pages();
-    check.uplinks();
-    check.entry_points();
-    check.transports();
-    check.children();
-    check.found
+    Check::new(dynamic, fixed).others()
 }
 
 struct Check<'a> {
@@ -153,12 +130,50 @@ struct Check<'a> {
     found: Vec<Diagnostic>,
     /// Suggestions compare with every name there is, so only the first problems get one.
     suggests: bool,
+    /// What the HTTP provider defines is not here, so references to it are taken on trust.
+    unread: bool,
 }
 
 impl<'a> Check<'a> {
     fn new(dynamic: &'a Dynamic, fixed: Option<&'a Fixed>) -> Self {
         let uplinks = dynamic.uplinks.iter().map(|uplink| normalised(&uplink.name)).collect();
-        Self { dynamic, fixed, uplinks, found: Vec::new(), suggests: true }
+        Self { dynamic, fixed, uplinks, found: Vec::new(), suggests: true, unread: false }
+    }
+
+    fn others(mut self) -> Vec<Diagnostic> {
+        self.services();
+        self.chains();
+        self.pages();
+        self.uplinks();
+        self.entry_points();
+        self.transports();
+        self.children();
+        self.found
+    }
+
+    fn routers(mut self, routers: &'a [Arc<Router>]) -> Vec<(Arc<str>, Vec<Diagnostic>)> {
+        let layers = Layers::new(&self.dynamic.routers);
+        let mut told = Vec::new();
+        let mut count = 0;
+        for router in routers {
+            self.router(router);
+            // Of a router that could not be read whole enough was said.
+            let misplaced = layers.misplaced(&router.name).filter(|_| router.broken.is_empty());
+            if let Some(misplaced) = misplaced {
+                self.misplaced(router, misplaced);
+            }
+            if !self.found.is_empty() {
+                count += self.found.len();
+                told.push((router.name.as_str().into(), std::mem::take(&mut self.found)));
+                self.suggests = count < SUGGESTIONS_MAX;
+            }
+        }
+        told
+    }
+
+    /// Whether a name is one of a provider whose definitions are not here.
+    fn is_elsewhere(&self, name: &str) -> bool {
+        self.unread && split(name).is_some_and(|(_, provider)| provider == HTTP)
     }
 
     fn has_service(&self, name: &str) -> bool {
@@ -220,7 +235,7 @@ impl<'a> Check<'a> {
     /// A reference to TLS options, unless they are there.
     fn options(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
         let known = || self.dynamic.options.iter().map(|options| &*options.name);
-        if name == DEFAULT || known().any(|known| known == name) {
+        if name == DEFAULT || self.is_elsewhere(name) || known().any(|known| known == name) {
             return None;
         }
         let text = format!("there are no TLS options {name}");
@@ -230,7 +245,7 @@ impl<'a> Check<'a> {
     /// A reference to a transport, unless it is there.
     fn transport(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
         let known = || self.dynamic.transports.iter().map(|transport| &*transport.name);
-        if name.is_empty() || known().any(|known| known == name) {
+        if name.is_empty() || self.is_elsewhere(name) || known().any(|known| known == name) {
             return None;
         }
         let text = format!("there is no transport {name}");
@@ -251,12 +266,17 @@ impl<'a> Check<'a> {
         if name.is_empty() || self.has_service(name) || INTERNAL.contains(&name) {
             return None;
         }
+        if self.is_elsewhere(name) {
+            return None;
+        }
         let (own, provider) = split(name)?;
+        let has_http = self.fixed.is_some_and(|fixed| fixed.http.is_some());
         let text = match provider {
             MULTICLUSTER if self.has_children() && !own.is_empty() => return None,
             MULTICLUSTER if own.is_empty() => format!("{name} names no uplink"),
             MULTICLUSTER => format!("{name} comes from children, and none is configured"),
             "file" | "internal" => format!("there is no service {name}"),
+            HTTP if has_http => format!("there is no service {name}"),
             other => format!("there is no provider {other}, so no service {name}"),
         };
         let known = self.dynamic.services.iter().map(|it| &*it.name).chain(INTERNAL);
@@ -269,7 +289,7 @@ impl<'a> Check<'a> {
     }
 
     fn middleware(&self, path: impl Display, name: &str) -> Option<Diagnostic> {
-        if self.has_middleware(name) {
+        if self.has_middleware(name) || self.is_elsewhere(name) {
             return None;
         }
         let text = format!("there is no middleware {name}");
@@ -457,7 +477,7 @@ impl<'a> Check<'a> {
         if entry.callers.is_some()
             && let Some(options) = named.filter(|it| it.clients.demand != Demand::Nothing)
         {
-            let path = format!("tls.options.{}.clientAuth", options.name.trim_end_matches("@file"));
+            let path = format!("tls.options.{}.clientAuth", own(&options.name));
             let text = format!("the entry point {} knows callers by SPIFFE", entry.name);
             let problem = Diagnostic::error("several-kinds", path, text);
             self.add(&options.place, problem.help("leave out clientAuth"));
@@ -539,7 +559,7 @@ impl Display for Field<'_> {
 
 /// Where a definition stands in its document.
 fn path_of(kind: &str, name: &str) -> String {
-    format!("http.{kind}.{}", name.strip_suffix("@file").unwrap_or(name))
+    format!("http.{kind}.{}", own(name))
 }
 
 #[cfg(test)]

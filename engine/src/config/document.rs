@@ -92,12 +92,17 @@ impl Language {
 
 /// Reads a whole document. `None` after reporting why it cannot be read.
 pub(crate) fn read(path: &str, text: &str, report: &Report) -> Option<Value> {
+    read_as(Language::of(path), text, report)
+}
+
+/// The same, in a language that its name does not tell.
+pub(crate) fn read_as(language: Option<Language>, text: &str, report: &Report) -> Option<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > BYTES_MAX {
         report.error("syntax", At::default(), "", format!("more than {BYTES_MAX} bytes"));
         return None;
     }
-    let parsed = match Language::of(path) {
+    let parsed = match language {
         Some(Language::Yaml) => yaml::parse(text),
         Some(Language::Toml) => toml::parse(text),
         None => Err(Broken {

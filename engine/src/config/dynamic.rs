@@ -2,6 +2,7 @@
 
 mod health;
 mod manner;
+mod merge;
 mod middlewares;
 mod routers;
 mod services;
@@ -10,15 +11,20 @@ mod tls;
 pub use middlewares::BUILT as MIDDLEWARES;
 pub use services::KINDS as SERVICES;
 
+pub use merge::merged;
+
+pub(super) use health::headers;
+pub(super) use middlewares::client_tls;
 pub(super) use routers::{SYNTAXES, observed};
 pub(super) use services::statuses;
 pub(super) use tls::router_tls;
 
-use super::document::{self, Value};
+use super::document::{self, Kind, Language, Value};
 use super::fields::{Fields, Named, suggestion};
+use super::fixed::Provider;
 use super::report::Report;
 use super::template::{self, Environment};
-use super::typed::{Dynamic, Place};
+use super::typed::{Dynamic, Place, Router};
 use crate::base::diag::Diagnostic;
 use crate::rule::Syntax;
 use std::collections::BTreeMap;
@@ -74,18 +80,25 @@ pub fn dynamic(files: &[(&str, &str)]) -> Reading {
 pub struct Setting {
     /// Of rules where nothing else is said.
     pub syntax: Syntax,
-    /// For templates.
+    /// For templates, which only files have.
     pub environment: Environment,
+    pub provider: Provider,
+    /// Of its routers among those of equal priority: lower is asked first.
+    pub rank: u8,
 }
 
 /// As [`dynamic`], in a setting.
 pub fn dynamic_in(files: &[(&str, &str)], setting: &Setting) -> Reading {
-    let mut all = Definitions { syntax: setting.syntax, ..Definitions::default() };
+    let (syntax, rank) = (setting.syntax, setting.rank);
+    let mut all = Definitions { syntax, rank, ..Definitions::default() };
     let mut reading = Reading { complete: true, ..Reading::default() };
     for (path, text) in files {
-        let mut report = Report::new(path);
-        match filled_in(path, text, setting, &mut report) {
-            Some(root) => read_root(&report, &root, &mut all),
+        let mut report = Report::of(path, setting.provider);
+        match tree(path, text, setting, &mut report) {
+            Some(root) => {
+                reading.complete &= matches!(root.kind, Kind::Map(_));
+                read_root(&report, &root, &mut all);
+            }
             None => reading.complete = false,
         }
         reading.diagnostics.extend(report.into_sorted());
@@ -94,8 +107,11 @@ pub fn dynamic_in(files: &[(&str, &str)], setting: &Setting) -> Reading {
     reading
 }
 
-/// The tree of a document whose templates are filled in.
-fn filled_in(path: &str, text: &str, setting: &Setting, report: &mut Report) -> Option<Value> {
+/// A document as a tree. Files have templates; what came otherwise is YAML, or JSON, which is YAML.
+fn tree(path: &str, text: &str, setting: &Setting, report: &mut Report) -> Option<Value> {
+    if setting.provider != Provider::File {
+        return document::read_as(Some(Language::Yaml), text, report);
+    }
     if !template::has_actions(text) {
         return document::read(path, text, report);
     }
@@ -154,7 +170,7 @@ fn read_tls(section: &Fields<'_>, all: &mut Definitions) {
         all.default_certificate = default.map(Arc::new);
     }
     for member in section.named("options") {
-        let name = tls::options_name(member.name);
+        let name = tls::options_name(section.report, member.name);
         let name = all.options.claim_as(section.report, &member, name);
         all.options.keep(name, |name| Some(tls::options(section.report, &member, &name)));
     }
@@ -168,8 +184,11 @@ fn read_http(http: &Fields<'_>, all: &mut Definitions) {
     }
     for member in http.named("routers") {
         let name = all.routers.claim(http.report, &member, true);
-        let syntax = all.syntax;
-        all.routers.keep(name, |name| routers::read(http.report, &member, name, syntax));
+        let (syntax, rank) = (all.syntax, all.rank);
+        all.routers.keep(name, |name| {
+            let read = routers::read(http.report, &member, name, syntax);
+            read.map(|router| Router { rank, ..router })
+        });
     }
     for member in http.named("services") {
         let name = all.services.claim(http.report, &member, true);
@@ -189,7 +208,8 @@ fn read_http(http: &Fields<'_>, all: &mut Definitions) {
 struct Definitions {
     /// Of rules where nothing else is said.
     syntax: Syntax,
-    routers: Kept<super::typed::Router>,
+    rank: u8,
+    routers: Kept<Router>,
     services: Kept<super::typed::Service>,
     middlewares: Kept<super::typed::Middleware>,
     uplinks: Kept<super::typed::Uplink>,
@@ -226,7 +246,7 @@ impl<T> Default for Kept<T> {
 impl<T> Kept<T> {
     /// The full name of a definition, unless another file has it already.
     fn claim(&mut self, report: &Report, member: &Named<'_>, qualify: bool) -> Option<String> {
-        let name = if qualify { format!("{}@file", member.name) } else { member.name.to_owned() };
+        let name = if qualify { report.own(member.name) } else { member.name.to_owned() };
         self.claim_as(report, member, name)
     }
 
@@ -254,11 +274,6 @@ impl<T> Kept<T> {
     fn finish(self) -> Vec<Arc<T>> {
         self.0.into_values().filter_map(|(_, value)| value).collect()
     }
-}
-
-/// The full name of what `name` refers to from a file.
-pub(super) fn qualified(name: &str) -> String {
-    if name.is_empty() || name.contains('@') { name.to_owned() } else { format!("{name}@file") }
 }
 
 fn check_name(report: &Report, member: &Named<'_>) {

@@ -63,6 +63,11 @@ impl<'d> Fields<'d> {
         });
     }
 
+    /// A key of the dialect that changes nothing, which whoever reads it says.
+    pub(crate) fn reads_over(&self, key: &'static str) {
+        self.hear(key, || Form::NoEffect);
+    }
+
     /// A key of the dialect that whoever reads it refuses.
     pub(crate) fn refuses(&self, key: &'static str) {
         self.hear(key, || Form::Unsupported);

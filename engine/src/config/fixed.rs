@@ -1,6 +1,7 @@
 //! The static configuration: what a process reads once, at start. The `Default` of each type is
 //! what the reference in `docs/` says.
 
+use super::address::Url;
 use super::encoded::EncodedRefused;
 use super::spiffe::{Allowed, Source};
 use super::template::Environment;
@@ -24,6 +25,9 @@ pub struct Fixed {
     /// Present on parents, and on children that only switch their own advertising on.
     pub multicluster: Option<Multicluster>,
     pub file: Option<FileProvider>,
+    pub http: Option<HttpProvider>,
+    /// Names of providers: of equal routers, those of the first are asked first.
+    pub precedence: Vec<String>,
     pub api: Option<Api>,
     pub ping: Option<Ping>,
     pub prometheus: Option<Prometheus>,
@@ -51,6 +55,8 @@ impl Default for Fixed {
             refused_entry_points: Vec::new(),
             multicluster: None,
             file: None,
+            http: None,
+            precedence: vec!["file".to_owned(), "http".to_owned()],
             api: None,
             ping: None,
             prometheus: None,
@@ -313,6 +319,44 @@ impl Default for Transport {
             ping_timeout: Span::secs(15),
         }
     }
+}
+
+/// Who defines what a document says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Provider {
+    #[default]
+    File,
+    Http,
+}
+
+impl Provider {
+    /// What names of its definitions end in.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Fixed {
+    /// Of a provider among others; what is not listed comes last.
+    pub fn rank(&self, provider: Provider) -> u8 {
+        let at = self.precedence.iter().position(|name| name == provider.name());
+        u8::try_from(at.unwrap_or(self.precedence.len())).unwrap_or(u8::MAX)
+    }
+}
+
+/// A URL that is asked for a dynamic document.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HttpProvider {
+    pub endpoint: Url,
+    pub poll_interval: Span,
+    pub poll_timeout: Span,
+    /// Value of `Host`, if it is not the endpoint's.
+    pub host: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub transport: Transport,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

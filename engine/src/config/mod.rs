@@ -29,7 +29,7 @@ pub mod typed;
 pub mod users;
 
 pub use check::{Part, between, between_others, between_routers, check, check_in, part};
-pub use dynamic::{MIDDLEWARES, Reading, SERVICES, Setting, dynamic, dynamic_in};
+pub use dynamic::{MIDDLEWARES, Reading, SERVICES, Setting, dynamic, dynamic_in, merged};
 pub use report::json;
 pub use schema::{dynamic_schema, static_schema};
 pub use sources::{file_flag, search_paths};

@@ -1,6 +1,7 @@
 //! Where the problems of one document are collected.
 
 use super::document::At;
+use super::fixed::Provider;
 use super::outline::Mapping;
 use super::template::Origin;
 use super::typed::Place;
@@ -21,6 +22,8 @@ pub(crate) struct Report {
     outline: Option<RefCell<BTreeMap<String, Mapping>>>,
     /// If what is read is not what stands in the file.
     origin: Option<Origin>,
+    /// Whose definitions these are.
+    provider: Provider,
 }
 
 /// A point in a report: what was found after it belongs to one definition.
@@ -29,7 +32,30 @@ pub(crate) struct Mark(usize);
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.into(), found: RefCell::default(), outline: None, origin: None }
+        Self {
+            file: file.into(),
+            found: RefCell::default(),
+            outline: None,
+            origin: None,
+            provider: Provider::File,
+        }
+    }
+
+    pub(super) fn of(file: &str, provider: Provider) -> Self {
+        Self { provider, ..Self::new(file) }
+    }
+
+    /// The full name of what is defined here.
+    pub(super) fn own(&self, name: &str) -> String {
+        format!("{name}@{}", self.provider.name())
+    }
+
+    /// The full name of what `name` refers to here.
+    pub(super) fn qualified(&self, name: &str) -> String {
+        if name.is_empty() || name.contains('@') {
+            return name.to_owned();
+        }
+        self.own(name)
     }
 
     /// The text was filled in: places are those of its source.

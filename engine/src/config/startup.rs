@@ -3,13 +3,14 @@
 mod children;
 mod entry_points;
 mod observe;
+mod providers;
 
 pub(super) use entry_points::ranges;
 
 use super::document::{self, Value};
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, SYNTAXES, warn_of_unknown_roots};
 use super::fields::Fields;
-use super::fixed::{EntryPoint, FileProvider, Fixed, Settings};
+use super::fixed::{EntryPoint, Fixed, Settings};
 use super::report::Report;
 use super::template::Environment;
 use super::{sources, spiffe};
@@ -95,7 +96,7 @@ fn read(root: &Fields<'_>) -> Fixed {
         hub.close();
     }
     if let Some(providers) = root.section("providers") {
-        read_providers(&providers, &mut fixed);
+        providers::read(&providers, &mut fixed);
         providers.close();
     }
     if let Some(transport) = root.section("serversTransport") {
@@ -135,7 +136,7 @@ const HUB_LATER: [&str; 14] = [
     "tracing",
 ];
 
-const LATER: [&str; 9] = [
+const LATER: [&str; 8] = [
     "certificatesResolvers",
     "experimental",
     "global",
@@ -144,7 +145,6 @@ const LATER: [&str; 9] = [
     "pilot",
     "tcpServersTransport",
     "tls",
-    "tracing",
 ];
 
 /// Keys of the chart's values that mean something only to the chart.
@@ -158,58 +158,6 @@ fn helm_only(root: &Fields<'_>) {
             root.warning_with_help(key, "no-effect", text, instead);
         }
     }
-}
-
-const PROVIDERS_LATER: [&str; 20] = [
-    "consul",
-    "consulCatalog",
-    "docker",
-    "ecs",
-    "etcd",
-    "http",
-    "knative",
-    "kubernetesCRD",
-    "kubernetesGateway",
-    "kubernetesIngress",
-    "kubernetesIngressNGINX",
-    "marathon",
-    "microcks",
-    "nomad",
-    "plugin",
-    "precedence",
-    "rancher",
-    "redis",
-    "rest",
-    "swarm",
-];
-
-fn read_providers(providers: &Fields<'_>, fixed: &mut Fixed) {
-    fixed.throttle = providers.span("providersThrottleDuration").unwrap_or(fixed.throttle);
-    providers.without_effect(&PROVIDERS_LATER);
-    providers.without_effect(&["zooKeeper"]);
-    if providers.present("multicluster") {
-        let help = "write it under hub: providers:";
-        providers.error_with_help("multicluster", "unknown-key", "this key belongs to hub", help);
-    }
-    fixed.file = providers.switch("file").and_then(file_provider);
-}
-
-fn file_provider(fields: Fields<'_>) -> Option<FileProvider> {
-    let (directory, filename) = (fields.text("directory"), fields.text("filename"));
-    let watch = fields.flag("watch").unwrap_or(true);
-    fields.accept(&["debugLogGeneratedTemplate"]);
-    if directory.is_some() && filename.is_some() {
-        let text = "filename is not read beside directory";
-        fields.error_with_help("filename", "several-kinds", text, "leave out one of them");
-    }
-    let path = directory.or(filename).filter(|path| !path.is_empty());
-    if path.is_none() {
-        let help = "name one of directory and filename";
-        let problem = Diagnostic::error("missing", &*fields.path, "nothing says what to read");
-        fields.report.add(fields.at, problem.help(help));
-    }
-    fields.close();
-    path.map(|path| FileProvider { path, watch })
 }
 
 fn settings(fields: Fields<'_>) -> Settings {

@@ -61,6 +61,7 @@ pub(super) fn fill(text: &str, environment: &Environment, report: &Report) -> Op
     match filled {
         Ok((filled, unset)) => {
             for (at, name) in unset {
+                let name = name.escape_debug().to_string();
                 let said = format!("the variable {name} is not set: nothing stands here");
                 let problem = Diagnostic::warning("unset-variable", "", said);
                 let help = format!("{{{{ env \"{name}\" | default \"...\" }}}}");

@@ -286,8 +286,10 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
     let of_children = children().map(|child| &child.transport);
     let named = dynamic.transports.iter().map(|named| &named.transport);
     let judges = || dynamic.middlewares.iter().filter_map(|it| it.kind.transport());
+    let of_http = fixed.http.as_ref();
     let transports = || {
         let of_judges = judges().map(|(_, transport)| transport);
+        let of_judges = of_judges.chain(of_http.map(|provider| &provider.transport));
         of_children.clone().chain(named.clone()).chain([&fixed.servers_transport]).chain(of_judges)
     };
     let mut pems: Vec<&Pem> = Vec::new();
@@ -320,13 +322,15 @@ pub fn files(fixed: &Fixed, dynamic: &Dynamic) -> BTreeSet<Arc<str>> {
         | ServiceKind::Broken(_) => false,
     });
     let secure_judge = judges().any(|(scheme, _)| scheme == Scheme::Https);
+    let secure_provider =
+        of_http.is_some_and(|provider| provider.endpoint.authority.scheme == Scheme::Https);
     let by_system = |settings: Option<&Arc<ClientTls>>| match settings.map(|it| &it.trust) {
         None | Some(Trust::System) => true,
         Some(Trust::AnyName(roots)) => roots.is_empty(),
         Some(Trust::Roots(_) | Trust::Spiffe(_) | Trust::DangerAnybody) => false,
     };
     let trusts_system = transports().any(|transport| by_system(transport.tls.as_ref()));
-    if (secure_child || secure_server || secure_judge) && trusts_system {
+    if (secure_child || secure_server || secure_judge || secure_provider) && trusts_system {
         files.extend(SYSTEM_ROOTS.into_iter().map(Arc::from));
     }
     files

@@ -65,6 +65,8 @@ pub struct Router {
     pub syntax: Syntax,
     /// Effective: as set, or the length of the text.
     pub priority: i64,
+    /// Of its provider, among routers of equal priority: lower is asked first.
+    pub rank: u8,
     pub entry_points: Vec<String>,
     /// Qualified names.
     pub middlewares: Vec<String>,

@@ -31,6 +31,8 @@ use std::sync::Arc;
 pub(super) enum Owner {
     Child(ChildId),
     Probe(ServerId),
+    /// The HTTP provider.
+    Provider,
 }
 
 /// What is to be done.
@@ -505,7 +507,7 @@ impl Conns {
         // Over HTTP/2 what is still to be written belongs to the connection, not to the request.
         let written = (conn.outbox.is_empty() && sealed && idle) || conn.calls.is_some();
         let spent = written && !ended;
-        let again = matches!(exchange.request.owner, Owner::Child(_));
+        let again = matches!(exchange.request.owner, Owner::Child(_) | Owner::Provider);
         let keep = again && reply.reusable && spent && has_room;
         let kept = if keep {
             conn.exchange = None;

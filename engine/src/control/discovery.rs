@@ -217,6 +217,7 @@ impl Control {
             }
         }
         self.wake_children(host);
+        self.wake_remote(host, now);
         self.checks.queue_named(host);
         self.start_polls(now);
         self.start_probes(now);

@@ -86,6 +86,11 @@ impl FileProvider {
         }
     }
 
+    /// Whether a reading was believed.
+    pub(super) fn is_heard(&self) -> bool {
+        self.believed.is_some()
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }

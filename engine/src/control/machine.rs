@@ -13,7 +13,8 @@ use super::journal::Journal;
 use super::material::Material;
 use super::names::Names;
 use super::publish::Publisher;
-use super::reload::Staged;
+use super::reload::{Layers, Staged};
+use super::remote::Remote;
 use crate::base::id::{ConnId, JobId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
@@ -50,6 +51,8 @@ pub struct Control {
     pub(super) polls_under_way: u32,
     pub(super) checks: Checks,
     pub(super) file: Option<FileProvider>,
+    pub(super) remote: Option<Remote>,
+    pub(super) layers: Layers,
     pub(super) publisher: Publisher,
     pub(super) material: Material,
     /// A configuration whose files are being read.
@@ -120,6 +123,8 @@ impl Control {
                 let stats = Arc::clone(&stats);
                 FileProvider::new(&file.path, file.watch, fixed.throttle, limits, stats, now)
             }),
+            remote: fixed.http.as_ref().map(|provider| Remote::new(provider, now)),
+            layers: Layers::default(),
             material: Material::new(limits.material_age),
             staged: None,
             tickets_until: now + TICKET_PERIOD,
@@ -140,6 +145,12 @@ impl Control {
             control.publisher.set_child_status(child.id, child.status());
             if child.address.host.parse::<IpAddr>().is_err() {
                 control.names.want(&child.address.host, now);
+            }
+        }
+        if let Some(provider) = &control.fixed.http {
+            let host = &provider.endpoint.authority.host;
+            if host.parse::<IpAddr>().is_err() {
+                control.names.want(host, now);
             }
         }
         control.publish(now);
@@ -206,6 +217,7 @@ impl Control {
         for ended in std::mem::take(&mut self.conns.ended) {
             match ended.owner {
                 Owner::Child(child) => self.on_polled(child, ended.result, ended.kept, now),
+                Owner::Provider => self.on_remote(ended.result, ended.kept, now),
                 Owner::Probe(server) => self.on_probed(server, ended.result, now),
             }
         }
@@ -264,6 +276,7 @@ impl Machine for Control {
         self.settle_exchanges(now);
         self.tick_children(now);
         self.tick_checks(now);
+        self.tick_remote(now);
         self.start_jobs(now);
         self.publish(now);
     }
@@ -318,6 +331,7 @@ impl Machine for Control {
             (self.checks.deadline(), "health check"),
             (self.names.deadline(), "host name"),
             (self.file.as_ref().and_then(FileProvider::deadline), "file"),
+            (self.remote.as_ref().and_then(Remote::deadline), "HTTP provider"),
             (self.material.deadline(), "certificate file"),
             (self.publisher.ticket_deadline(self.tickets_until), "session tickets"),
             (self.publisher.deadline(), "publication"),
@@ -335,6 +349,7 @@ impl Machine for Control {
         self.publisher.check();
         if self.life == Life::Running {
             self.check_children();
+            self.check_remote();
             self.checks.check(&self.limits);
         }
         let loads = self.jobs.values().filter(|task| **task == Task::Load).count();

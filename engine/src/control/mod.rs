@@ -18,5 +18,6 @@ mod passive;
 mod probe;
 mod publish;
 mod reload;
+mod remote;
 
 pub use machine::Control;

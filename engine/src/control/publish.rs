@@ -211,6 +211,20 @@ impl Publisher {
         self.set_document_problems(problems);
     }
 
+    /// Something else than documents of files was refused.
+    pub(super) fn refused_more(&mut self, now: Time) {
+        let reloads = &mut self.status.reloads;
+        reloads.refused += 1;
+        reloads.refused_at = Some(now);
+        reloads.last_refused = true;
+        self.problems_changed();
+    }
+
+    pub(super) fn problems_changed(&mut self) {
+        self.dirty = true;
+        self.problems_dirty = true;
+    }
+
     fn set_document_problems(&mut self, problems: Vec<Diagnostic>) {
         self.dirty = true;
         self.problems_dirty = true;
@@ -245,11 +259,19 @@ impl Control {
             None => self.publisher.compiler.view_again(),
         };
         self.refresh_problems(now);
+        self.publisher.status.reloads.awaited = self.awaits_providers();
         let publisher = &mut self.publisher;
         let status = Arc::new(publisher.status.clone());
         publisher.view = Arc::new(View { status, ..view });
         publisher.fresh = true;
         publisher.open_at = now + self.limits.publish_gap;
+    }
+
+    /// Whether some provider has not said anything yet, or what it said is about to take effect.
+    fn awaits_providers(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !file.is_heard())
+            || self.remote.as_ref().is_some_and(|remote| !remote.is_heard())
+            || self.staged.is_some()
     }
 
     fn take_build(&mut self, build: Build, now: Time) -> View {
@@ -273,7 +295,9 @@ impl Control {
 
     fn change_names(&mut self, names: &NameChanges, now: Time) {
         for host in &names.dropped {
-            if !self.children.iter().any(|child| child.address.host == *host) {
+            let is_own = self.children.iter().any(|child| child.address.host == *host)
+                || self.remote.as_ref().is_some_and(|remote| remote.is_at(host));
+            if !is_own {
                 self.names.unwant(host);
             }
         }
@@ -301,6 +325,9 @@ impl Control {
         }
         for child in &self.children {
             child.diagnose(&mut problems);
+        }
+        if let Some(remote) = &self.remote {
+            remote.diagnose(&mut problems);
         }
         self.publisher.status.diagnostics = problems.into();
     }

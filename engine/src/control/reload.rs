@@ -2,14 +2,15 @@
 
 use super::file::{Complete, Verdict};
 use super::machine::Control;
+use super::remote::Remote;
 use crate::base::diag::Diagnostic;
 use crate::base::line::{Level, LogLine};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::boundary::Document;
-use crate::config::fixed::Fixed;
+use crate::config::fixed::{Fixed, Provider};
 use crate::config::typed::Dynamic;
-use crate::config::{Reading, Setting, dynamic_in, tls};
+use crate::config::{Reading, Setting, dynamic_in, merged, tls};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,7 +23,67 @@ pub(super) struct Staged {
     complete: Complete,
 }
 
+/// What one provider says.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) dynamic: Dynamic,
+    pub(super) problems: Vec<Diagnostic>,
+    pub(super) complete: Complete,
+}
+
+/// What the providers say, where there are several.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    file: Option<Layer>,
+    http: Option<Layer>,
+    /// Why the last reading of the files did not take effect.
+    refused: Vec<Diagnostic>,
+}
+
+impl Layers {
+    /// All of it as one configuration.
+    fn merged(&self, fixed: &Fixed) -> Layer {
+        let mut layers: Vec<(u8, &Layer)> = Vec::new();
+        layers.extend(self.file.as_ref().map(|layer| (fixed.rank(Provider::File), layer)));
+        layers.extend(self.http.as_ref().map(|layer| (fixed.rank(Provider::Http), layer)));
+        layers.sort_by_key(|(rank, _)| *rank);
+        let parts: Vec<&Dynamic> = layers.iter().map(|(_, layer)| &layer.dynamic).collect();
+        let (dynamic, clashes) = merged(&parts);
+        let mut problems = self.refused.clone();
+        problems.extend(layers.iter().flat_map(|(_, layer)| layer.problems.iter().cloned()));
+        problems.extend(clashes);
+        let whole = self.refused.is_empty()
+            && layers.iter().all(|(_, layer)| layer.complete == Complete::Yes);
+        let complete = if whole { Complete::Yes } else { Complete::No };
+        Layer { dynamic, problems, complete }
+    }
+}
+
 impl Control {
+    /// What a provider says takes effect, together with what the others said last.
+    pub(super) fn take_over(&mut self, provider: Provider, layer: Layer, now: Time) {
+        let mut layer = layer;
+        if self.remote.is_some() {
+            match provider {
+                Provider::File => {
+                    self.layers.file = Some(layer);
+                    self.layers.refused.clear();
+                }
+                Provider::Http => self.layers.http = Some(layer),
+            }
+            layer = self.layers.merged(&self.fixed);
+        }
+        let Layer { dynamic, problems, complete } = layer;
+        let files = tls::files(&self.fixed, &dynamic);
+        let staged = Staged { dynamic, files, problems, complete };
+        let mut wanted = tls::files(&self.fixed, &Dynamic::default());
+        wanted.extend(self.publisher.files().iter().cloned());
+        wanted.extend(staged.files.iter().cloned());
+        self.want_files(wanted);
+        self.staged = Some(staged);
+        self.apply_staged(now);
+    }
+
     pub(super) fn on_loaded(&mut self, reading: Result<Vec<Document>, String>, now: Time) {
         let Some(file) = &mut self.file else { return };
         match file.on_loaded(reading, now) {
@@ -64,14 +125,8 @@ impl Control {
             return self.refused(problems, now);
         }
         file.judged(&usable, complete, now);
-        let files = tls::files(&self.fixed, &reading.dynamic);
-        let staged = Staged { dynamic: reading.dynamic, files, problems, complete };
-        let mut wanted = tls::files(&self.fixed, &Dynamic::default());
-        wanted.extend(self.publisher.files().iter().cloned());
-        wanted.extend(staged.files.iter().cloned());
-        self.want_files(wanted);
-        self.staged = Some(staged);
-        self.apply_staged(now);
+        let layer = Layer { dynamic: reading.dynamic, problems, complete };
+        self.take_over(Provider::File, layer, now);
     }
 
     /// Certificates, keys and roots to be read and watched.
@@ -109,12 +164,18 @@ impl Control {
         let Some(staged) = self.staged.take() else { return };
         self.want_files(staged.files);
         self.publisher.set_dynamic(staged.dynamic);
-        self.publisher.applied(staged.problems, staged.complete, now);
-        self.say_reloaded(staged.complete, now);
+        let refused = self.remote.as_ref().is_some_and(Remote::is_refused);
+        let complete = if refused { Complete::No } else { staged.complete };
+        self.publisher.applied(staged.problems, complete, now);
+        self.say_reloaded(complete, now);
     }
 
     /// Nothing took effect.
-    fn refused(&mut self, problems: Vec<Diagnostic>, now: Time) {
+    fn refused(&mut self, mut problems: Vec<Diagnostic>, now: Time) {
+        if self.remote.is_some() {
+            self.layers.refused.clone_from(&problems);
+            problems.extend(self.layers.http.iter().flat_map(|layer| layer.problems.clone()));
+        }
         self.publisher.refused(problems, now);
         let text = "dynamic configuration refused, the last good one stays in effect";
         self.journal.say(LogLine::new(Level::Error, now, text));
@@ -135,7 +196,12 @@ fn parse(documents: &[Document], fixed: &Fixed) -> Reading {
     let texts = documents.iter().filter_map(|document| {
         document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
     });
-    let setting = Setting { syntax: fixed.rule_syntax, environment: fixed.environment.clone() };
+    let setting = Setting {
+        syntax: fixed.rule_syntax,
+        environment: fixed.environment.clone(),
+        provider: Provider::File,
+        rank: fixed.rank(Provider::File),
+    };
     dynamic_in(&texts.collect::<Vec<_>>(), &setting)
 }
 

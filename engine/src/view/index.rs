@@ -12,10 +12,12 @@ use crate::rule::{HostPattern, Matcher, Node};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// A route in the order of routes: highest priority first, then by name.
+/// A route in the order of routes: highest priority first, then by provider, then by name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Seat {
     pub(super) priority: Reverse<i64>,
+    /// Of the provider.
+    pub(super) rank: u8,
     pub(super) name: Arc<str>,
     pub(super) at: u32,
 }

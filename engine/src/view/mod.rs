@@ -106,6 +106,8 @@ pub struct Route {
     /// Qualified; under other routers with their names before it.
     pub name: Arc<str>,
     pub priority: i64,
+    /// Of its provider, among routes of equal priority.
+    pub rank: u8,
     pub to: Destination,
     /// Entry-point middlewares first, then those of the routers above, chains unrolled.
     pub steps: Arc<[Step]>,

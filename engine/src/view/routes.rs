@@ -90,7 +90,7 @@ impl RouteTable {
     pub fn rules(&self) -> impl Iterator<Item = (&Rule, &Arc<Route>)> {
         let entries = self.entries.iter();
         let mut all: Vec<_> = entries.map(|entry| (&*entry.rule, &entry.route)).collect();
-        all.sort_by_key(|(_, route)| (Reverse(route.priority), &route.name));
+        all.sort_by_key(|(_, route)| (Reverse(route.priority), route.rank, &route.name));
         all.into_iter()
     }
 
@@ -104,12 +104,13 @@ impl RouteTable {
     fn scan(&self, request: &RequestInfo<'_>) -> Option<&Arc<Route>> {
         let matching = self.entries.iter().filter(|entry| entry.rule.matches(request));
         let all = matching.map(|entry| &entry.route);
-        all.min_by_key(|route| (Reverse(route.priority), &route.name))
+        all.min_by_key(|route| (Reverse(route.priority), route.rank, &route.name))
     }
 }
 
 fn seat(route: &Route, at: u32) -> Seat {
-    Seat { priority: Reverse(route.priority), name: Arc::clone(&route.name), at }
+    let (priority, rank) = (Reverse(route.priority), route.rank);
+    Seat { priority, rank, name: Arc::clone(&route.name), at }
 }
 
 #[cfg(test)]
@@ -126,6 +127,7 @@ mod tests {
         let route = Route {
             name: format!("r{name}").into(),
             priority,
+            rank: 0,
             to: Destination::Broken("".into()),
             steps: Arc::new([]),
             internal: false,

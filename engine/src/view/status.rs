@@ -27,6 +27,8 @@ pub struct Reloads {
     pub applied: u64,
     /// Attempts after which the last good configuration stayed.
     pub refused: u64,
+    /// Whether some provider has not been heard yet.
+    pub awaited: bool,
     /// Whether the newest attempt was refused.
     pub last_refused: bool,
     /// When the configuration in effect took effect.

@@ -94,6 +94,7 @@ pub(super) fn route(internal: bool) -> Route {
     Route {
         name: "shop@file".into(),
         priority: 1,
+        rank: 0,
         to: Destination::Service(ServiceId(0)),
         steps: Arc::new([]),
         internal,

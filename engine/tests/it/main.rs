@@ -4,6 +4,7 @@ mod attacks;
 mod bodies;
 mod callers;
 mod control;
+mod decoding;
 mod documents;
 mod drain;
 mod explain;

@@ -148,6 +148,7 @@ impl Plan {
         let route = Route {
             name: name.into(),
             priority: rule.default_priority(),
+            rank: 0,
             to,
             steps: steps.into(),
             internal: false,

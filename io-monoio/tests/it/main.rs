@@ -5,6 +5,7 @@ mod authority;
 mod command;
 mod examples;
 mod foresight;
+mod providers;
 mod real;
 mod smoke;
 mod wire;

@@ -71,11 +71,20 @@ impl World {
 
     /// `more` is further static configuration.
     pub(crate) fn with(runtime: Runtime, origin: SocketAddr, more: &str) -> Self {
+        Self::with_both(runtime, origin, "", more)
+    }
+
+    /// `providers` are further ones, in lines with two blanks before them.
+    pub(crate) fn with_providers(runtime: Runtime, origin: SocketAddr, providers: &str) -> Self {
+        Self::with_both(runtime, origin, providers, "")
+    }
+
+    fn with_both(runtime: Runtime, origin: SocketAddr, providers: &str, more: &str) -> Self {
         let folder = Folder::new();
         let dynamic = folder.write("dynamic.yml", &route_to(origin));
         let text = format!(
-            "entryPoints: {{web: {{address: '127.0.0.1:0'}}}}\nproviders: {{file: {{filename: \
-             '{dynamic}'}}}}\ntieline: {{workers: 1}}\n{more}"
+            "entryPoints: {{web: {{address: '127.0.0.1:0'}}}}\nproviders:\n  file: \
+             {{filename: '{dynamic}'}}\n{providers}tieline: {{workers: 1}}\n{more}"
         );
         let (mut fixed, problems) = fixed_from_file("static.yml", &text);
         assert_eq!(problems, []);

@@ -122,7 +122,7 @@ pub(super) fn is_field_value(text: &str) -> bool {
 }
 
 /// Header fields by name, each checked.
-pub(super) fn headers(fields: &Fields<'_>, key: &'static str) -> Vec<(String, String)> {
+pub(in crate::config) fn headers(fields: &Fields<'_>, key: &'static str) -> Vec<(String, String)> {
     let mut good: Vec<(String, String)> = Vec::new();
     for (at, name, value) in fields.pairs(key) {
         let path = format!("{}.{name}", fields.path_of(key));

@@ -10,7 +10,9 @@ mod headers;
 mod limits;
 mod paths;
 
-use super::{check_name, qualified};
+use super::check_name;
+pub(in crate::config) use forward::client_tls;
+
 use crate::base::diag::Diagnostic;
 use crate::config::fields::{Fields, Named, suggestion};
 use crate::config::report::Report;
@@ -145,6 +147,7 @@ fn chain(fields: Fields<'_>) -> MiddlewareKind {
     if names.is_empty() {
         fields.error("middlewares", "missing", "a chain names middlewares");
     }
+    let report = fields.report;
     fields.close();
-    MiddlewareKind::Chain(names.iter().map(|name| qualified(name)).collect())
+    MiddlewareKind::Chain(names.iter().map(|name| report.qualified(name)).collect())
 }

@@ -1,7 +1,7 @@
 //! Routers and uplinks.
 
 use super::health::{Checked, health_check, passive_check};
-use super::{check_name, qualified, router_tls};
+use super::{check_name, router_tls};
 use crate::base::diag::Diagnostic;
 use crate::config::document::{At, Scalar};
 use crate::config::fields::{Fields, Named};
@@ -44,15 +44,15 @@ fn fill(fields: &Fields<'_>, router: &mut Router, usual: Syntax) {
     router.priority = if priority == 0 { by_length } else { priority };
     router.entry_points = fields.strings("entryPoints").unwrap_or_default();
     let middlewares = fields.strings("middlewares").unwrap_or_default();
-    router.middlewares = middlewares.iter().map(|name| qualified(name)).collect();
+    router.middlewares = middlewares.iter().map(|name| fields.report.qualified(name)).collect();
     router.uplinks = fields.strings("uplinks").unwrap_or_default();
-    router.service = qualified(&fields.text("service").unwrap_or_default());
+    router.service = fields.report.qualified(&fields.text("service").unwrap_or_default());
     if !router.uplinks.is_empty() {
         settings_of_the_uplink(fields, &router.rule_text);
         return;
     }
     let parents = fields.strings("parentRefs").unwrap_or_default();
-    router.parents = parents.iter().map(|name| qualified(name)).collect();
+    router.parents = parents.iter().map(|name| fields.report.qualified(name)).collect();
     router.parents.sort();
     router.parents.dedup();
     if router.parents.is_empty() {

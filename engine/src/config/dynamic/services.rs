@@ -2,7 +2,7 @@
 //! that is wrong itself is broken.
 
 use super::health::{Checked, health_check, passive_check};
-use super::{check_name, manner, qualified};
+use super::{check_name, manner};
 use crate::config::address::Url;
 use crate::config::document::Value;
 use crate::config::duration;
@@ -25,7 +25,7 @@ pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<
     let kind = Fields::open(report, &member.path, member.value).map(|mut fields| {
         fields.at = member.at;
         let named = fields.strings("middlewares").unwrap_or_default();
-        middlewares = named.iter().map(|name| qualified(name)).collect();
+        middlewares = named.iter().map(|name| report.qualified(name)).collect();
         let kind = one_kind(&fields, &name);
         fields.close();
         kind
@@ -111,7 +111,7 @@ fn balancer(fields: Fields<'_>, name: &str) -> Read {
             .and_then(|fields| health_check(fields, Checked::Server)),
         passive: fields.section("passiveHealthCheck").map(passive_check),
         pass_host: fields.flag("passHostHeader").unwrap_or(true),
-        transport: qualified(&transport.unwrap_or_default()),
+        transport: fields.report.qualified(&transport.unwrap_or_default()),
         manner,
     };
     if !fields.present("servers") {
@@ -182,7 +182,7 @@ pub(super) fn reference(fields: &Fields<'_>, key: &'static str) -> String {
     if name.is_empty() {
         fields.error(key, "missing", format!("{key} names a service"));
     }
-    qualified(&name)
+    fields.report.qualified(&name)
 }
 
 /// `healthCheck: {}` on a parent is how the dialect asks for what happens anyway.

@@ -486,7 +486,7 @@ fn a_file_that_is_no_document_leaves_the_reading_incomplete() {
     let good = ("a.yml", "http: {routers: {}}");
     assert!(dynamic(&[good]).complete);
     assert!(dynamic(&[("a.yml", "")]).complete);
-    for bad in ["http: {routers:", "http: {{ now }}\n", "a: 1\n---\nb: 2"] {
+    for bad in ["http: {routers:", "http: {{ now }}\n", "<html>", "[]", "a: 1\n---\nb: 2"] {
         let reading = dynamic(&[good, ("b.yml", bad)]);
         assert!(!reading.complete && reading.diagnostics.len() == 1, "{reading:?}");
     }
@@ -532,7 +532,7 @@ prefix = '/x'
         assert_eq!(said(&reading), [""; 0]);
         let (routers, services) = (&reading.dynamic.routers[0], &reading.dynamic.services[0]);
         let place = Place::default();
-        let router = crate::config::typed::Router { place: place.clone(), ..(**routers).clone() };
+        let router = Router { place: place.clone(), ..(**routers).clone() };
         let service = crate::config::typed::Service { place, ..(**services).clone() };
         let middleware = &reading.dynamic.middlewares[0].kind;
         format!("{router:?} {service:?} {middleware:?} {}", reading.dynamic.uplinks.len())

@@ -1,6 +1,5 @@
 //! The root key `tls`: certificates, the default one, and options.
 
-use super::qualified;
 use crate::config::fields::{Fields, Named};
 use crate::config::report::Report;
 use crate::config::tls::{Certificate, ClientAuth, DEFAULT, Demand, Protocol, ServerTls};
@@ -50,8 +49,8 @@ pub(super) fn default_certificate(tls: &Fields<'_>) -> Option<Certificate> {
 }
 
 /// The full name of options: `default` belongs to no provider.
-pub(crate) fn options_name(name: &str) -> String {
-    if name.is_empty() || name == DEFAULT { DEFAULT.to_owned() } else { qualified(name) }
+pub(crate) fn options_name(report: &Report, name: &str) -> String {
+    if name.is_empty() || name == DEFAULT { DEFAULT.to_owned() } else { report.qualified(name) }
 }
 
 /// The section `tls` of a router or an entry point: the options that it names.
@@ -63,7 +62,7 @@ pub(crate) fn router_tls(fields: &Fields<'_>) -> Option<String> {
     }
     // Which names to obtain certificates for.
     fields.without_effect(&["domains"]);
-    fields.text("options").map(|name| options_name(&name))
+    fields.text("options").map(|name| options_name(fields.report, &name))
 }
 
 /// Options with an error refuse every handshake that would need them.

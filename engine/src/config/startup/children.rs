@@ -38,7 +38,7 @@ fn multicluster(fields: Fields<'_>) -> Option<Multicluster> {
     enabled.then_some(multicluster)
 }
 
-fn poll_interval(fields: &Fields<'_>) -> Option<Span> {
+pub(super) fn poll_interval(fields: &Fields<'_>) -> Option<Span> {
     let interval = fields.lasting("pollInterval")?;
     if interval < POLL_INTERVAL_MIN {
         let text = format!("{interval}: it is below {POLL_INTERVAL_MIN}");

@@ -4,7 +4,7 @@ use crate::base::cidr::Cidr;
 use crate::base::diag::Diagnostic;
 use crate::config::address::listen_addr;
 use crate::config::dynamic::observed;
-use crate::config::dynamic::{qualified, router_tls};
+use crate::config::dynamic::router_tls;
 use crate::config::encoded::EncodedRefused;
 use crate::config::fields::{Fields, Named, bad_value};
 use crate::config::fixed::{
@@ -174,7 +174,7 @@ pub(crate) fn ranges(fields: &Fields<'_>, key: &'static str) -> Vec<Cidr> {
 
 fn read_http(fields: &Fields<'_>, entry: &mut EntryPoint) {
     let middlewares = fields.strings("middlewares").unwrap_or_default();
-    entry.middlewares = middlewares.iter().map(|name| qualified(name)).collect();
+    entry.middlewares = middlewares.iter().map(|name| fields.report.qualified(name)).collect();
     let bytes = fields.number("maxHeaderBytes", 1..=64 << 20);
     let bytes = bytes.and_then(|bytes| u32::try_from(bytes).ok());
     entry.header_bytes_max = bytes.unwrap_or(entry.header_bytes_max);

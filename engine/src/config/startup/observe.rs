@@ -17,6 +17,12 @@ pub(super) fn read(root: &Fields<'_>, fixed: &mut Fixed) {
     }
     fixed.access_log = root.switch("accessLog").map(access_log);
     fixed.log = root.section("log").map(log).unwrap_or_default();
+    root.reads_over("tracing");
+    if root.present("tracing") {
+        let text = "requests are not traced by this version: no span is made or sent";
+        let help = "fields of clients such as traceparent are passed on as they come";
+        root.warning_with_help("tracing", "no-effect", text, help);
+    }
 }
 
 fn api(fields: Fields<'_>) -> Api {

@@ -4,8 +4,8 @@ use super::*;
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::fixed::{
-    AccessFormat, AccessLog, Api, AppendFor, Child, Forwarded, HeaderMode, IdleConns, Log,
-    Multicluster, OnStale, Ping, Prometheus, Redirection, Scheme, Transport,
+    AccessFormat, AccessLog, Api, AppendFor, Child, FileProvider, Forwarded, HeaderMode, IdleConns,
+    Log, Multicluster, OnStale, Ping, Prometheus, Provider, Redirection, Scheme, Transport,
 };
 use crate::config::tls::Trust;
 use crate::http::target::{Reading, Semicolons};
@@ -416,6 +416,67 @@ fn the_file_provider() {
 }
 
 #[test]
+fn the_http_provider() {
+    let http = |lines: &str, expected: &str| {
+        about(&format!("providers: {{http: {{{lines}}}}}"), expected).http
+    };
+    let provider = http("endpoint: 'https://c:1/d?e', headers: {Host: h, X-A: b}", "");
+    let provider = provider.expect("it has an endpoint");
+    assert_eq!((provider.endpoint.authority.port, &*provider.endpoint.path), (1, "/d?e"));
+    assert_eq!((provider.poll_interval, provider.poll_timeout), (Span::secs(5), Span::secs(5)));
+    assert_eq!(provider.host.as_deref(), Some("h"));
+    assert_eq!(provider.headers, [("X-A".to_owned(), "b".to_owned())]);
+    let known = "endpoint: 'http://c'";
+    for (lines, expected) in [
+        (
+            "pollInterval: 1s".to_owned(),
+            "error: providers.http.endpoint: the provider has an endpoint to ask \
+             (for example https://config.example.com/dynamic)",
+        ),
+        (
+            "endpoint: 'h2c://c'".to_owned(),
+            "error: providers.http.endpoint: `h2c://c`: expected a URL with http:// or https://",
+        ),
+        (
+            format!("{known}, headers: {{Content-Length: 5}}"),
+            "error: providers.http.headers: Content-Length belongs to the connection and cannot \
+             be set",
+        ),
+        (
+            format!("{known}, pollInterval: 1ms"),
+            "error: providers.http.pollInterval: 1ms: it is below 10ms",
+        ),
+        (
+            format!("{known}, tls: {{ca: c}}"),
+            "warning: providers.http.tls: the endpoint is not one of https",
+        ),
+        (
+            format!("{known}, pollIntervall: 1s"),
+            "error: providers.http.pollIntervall: unknown key `pollIntervall` \
+             (did you mean pollInterval?)",
+        ),
+    ] {
+        http(&lines, expected);
+    }
+}
+
+#[test]
+fn providers_have_a_precedence() {
+    let ranks = |lines: &str, expected: &str| {
+        let fixed = about(&format!("providers: {{precedence: {lines}}}"), expected);
+        [Provider::File, Provider::Http].map(|provider| fixed.rank(provider))
+    };
+    assert_eq!(ranks("", ""), [0, 1]);
+    assert_eq!(ranks("[http, file]", ""), [1, 0]);
+    assert_eq!(ranks("[kubernetesCRD, http]", ""), [2, 1]);
+    assert_eq!(ranks("[rest]", ""), [1, 1]);
+    let twice = "error: providers.precedence: file is here twice";
+    assert_eq!(ranks("[file, File]", twice), [0, 1]);
+    let fixed = about("providers: {file: {filename: f}}", "");
+    assert_eq!(fixed.precedence, ["file", "http"]);
+}
+
+#[test]
 fn what_the_process_tells_about_itself() {
     let fixed = about(
         "
@@ -473,10 +534,15 @@ tieline: {workers: 2, instance: edge-1}
 
 #[test]
 fn what_comes_later_is_known_and_said_to_have_no_effect() {
-    for key in ["certificatesResolvers: {}", "experimental: {}", "tracing: {}", "global: {}"] {
+    for key in ["certificatesResolvers: {}", "experimental: {}", "global: {}"] {
         let name = key.split(':').next().expect("a key");
         about(key, &format!("warning: {name}: this is not supported yet and has no effect"));
     }
+    about(
+        "tracing: {otlp: {}}",
+        "warning: tracing: requests are not traced by this version: no span is made or sent \
+         (fields of clients such as traceparent are passed on as they come)",
+    );
     about(
         "tracng: {}",
         "warning: tracng: the root key `tracng` is not known and is read over \

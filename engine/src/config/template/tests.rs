@@ -135,6 +135,12 @@ fn problems_are_found_where_the_source_has_them() {
 }
 
 #[test]
+fn what_is_said_of_a_name_stays_in_one_line() {
+    let said = said("# {{ env \"a\\nb\" }}");
+    assert!(said.len() == 1 && !said[0].contains('\n'), "{said:?}");
+}
+
+#[test]
 fn what_loops_make_is_there() {
     let text = "[http.services]\n{{ range $i, $e := until 3 }}\n[http.services.s{{ $e }}]\n\
         [[http.services.s{{ $e }}.loadBalancer.servers]]\nurl = \"http://10.0.0.{{ $e }}\"\n{{ end }}";

@@ -116,7 +116,7 @@ fn alike(a: &Router, b: &Router) -> bool {
     let Router { parents, tls, broken, observability, .. } = a;
     *name == b.name
         && (rule_text, a.syntax) == (&b.rule_text, b.syntax)
-        && *priority == b.priority
+        && (*priority, a.rank) == (b.priority, b.rank)
         && (entry_points, middlewares) == (&b.entry_points, &b.middlewares)
         && (service, uplinks) == (&b.service, &b.uplinks)
         && (parents, tls, broken) == (&b.parents, &b.tls, &b.broken)

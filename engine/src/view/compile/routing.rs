@@ -307,6 +307,7 @@ impl Compiler {
         Route {
             name: Arc::clone(&way.name),
             priority: router.priority,
+            rank: router.rank,
             to,
             steps: Arc::clone(&way.steps),
             internal: way.name.ends_with("@internal") || router.service.ends_with("@internal"),

@@ -7,6 +7,7 @@ use super::claims::Claims;
 use super::routers::default_entries;
 use crate::base::diag::Diagnostic;
 use crate::base::id::TargetId;
+use crate::base::name::own;
 use crate::base::secret::Secret;
 use crate::config::fixed::{Authority, EntryPoint, Scheme, Transport};
 use crate::config::spiffe::{Allowed, Source};
@@ -421,7 +422,7 @@ impl Compiler {
         if !options.broken.is_empty() {
             return Policy::refusing(name);
         }
-        let path = format!("tls.options.{}.clientAuth.caFiles", name.trim_end_matches("@file"));
+        let path = format!("tls.options.{}.clientAuth.caFiles", own(name));
         let mut roots = None;
         if options.clients.demand.verifies() {
             let found = self.secure.keyring.roots(&options.clients.roots);
@@ -491,14 +492,14 @@ impl Compiler {
             told.push((format!("{path}.serversTransport"), nowhere.clone(), settings));
         }
         for named in &self.dynamic.transports {
-            let name = named.name.trim_end_matches("@file");
+            let name = own(&named.name);
             let settings = named.transport.tls.clone().unwrap_or_default();
             let path = format!("http.serversTransports.{name}");
             told.push((path, named.place.clone(), settings));
         }
         for middleware in &self.dynamic.middlewares {
             let Some((Scheme::Https, transport)) = middleware.kind.transport() else { continue };
-            let name = middleware.name.trim_end_matches("@file");
+            let name = own(&middleware.name);
             let settings = transport.tls.clone().unwrap_or_default();
             told.push((format!("http.middlewares.{name}"), middleware.place.clone(), settings));
         }

@@ -3,6 +3,7 @@
 use super::Compiler;
 use crate::base::diag::Diagnostic;
 use crate::base::mark::Mark;
+use crate::base::name::own;
 use crate::config::typed::Credentials;
 use crate::config::users::{Format, Line, merged, parse};
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ impl Compiler {
                 Some(_) => "the users of its last good reading stay",
                 None => "nobody of it passes",
             };
-            let name = middleware.name.trim_end_matches("@file");
+            let name = own(&middleware.name);
             let path = format!("http.middlewares.{name}.usersFile");
             let problem =
                 Diagnostic::error("users-file", path, format!("{}; {then}", held.trouble));

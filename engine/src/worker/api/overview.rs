@@ -14,6 +14,9 @@ pub(super) fn overview(sight: &Sight<'_>) -> Value {
     if fixed.file.is_some() {
         providers.push("File");
     }
+    if fixed.http.is_some() {
+        providers.push("HTTP");
+    }
     if fixed.multicluster.is_some() {
         providers.push("Multicluster");
     }

@@ -7,4 +7,5 @@ mod flux;
 mod health;
 mod material;
 mod names;
+mod remote;
 mod streams;

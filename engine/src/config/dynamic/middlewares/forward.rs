@@ -74,7 +74,7 @@ fn location(text: &str) -> Result<String, String> {
 }
 
 /// `ca`, `cert`, `key` and `insecureSkipVerify`.
-pub(super) fn client_tls(fields: &Fields<'_>) -> ClientTls {
+pub(in crate::config) fn client_tls(fields: &Fields<'_>) -> ClientTls {
     let pem = |key: &'static str| {
         let text = fields.text(key).filter(|text| !text.is_empty());
         text.map(|text| Pem::new(&text))
