@@ -60,6 +60,7 @@ const ELSEWHERE: &[Mark] = &[
     Mark::TargetUnusable,
     Mark::TlsBroken,
     Mark::PingUnanswered,
+    Mark::WebTranslated,
     Mark::WebSocketBridged,
     Mark::WebSocketFellBack,
     Mark::WebSocketKeyWrong,

@@ -47,6 +47,7 @@ marks! {
     ConsultRefused "another server refused a request",
     ConsultTimedOut "another server took too long to say whether a request may pass",
     Compressed "a response was compressed",
+    WebTranslated "a request of gRPC-Web went on as gRPC",
     CompressorRested "compressing a response waited so that others had their turn",
     CompressorsFull "a response was not compressed because enough others were",
     ContinueRelayed "a client was told to go on with its request",

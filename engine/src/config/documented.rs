@@ -38,7 +38,10 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.rateLimit.rateLimit.sourceCriterion.ipStrategy \
     --http.middlewares.inFlightReq.inFlightReq.amount=1 \
     --http.middlewares.retry.retry.attempts=2 --http.middlewares.buffering.buffering \
-    --http.middlewares.compress.compress \
+    --http.middlewares.grpcWeb.grpcWeb --http.middlewares.compress.compress \
+    --http.middlewares.contentType.contentType \
+    --http.middlewares.passTLSClientCert.passTLSClientCert.info.subject.commonName=true \
+    --http.middlewares.passTLSClientCert.passTLSClientCert.info.issuer.commonName=true \
     --http.middlewares.errors.errors.status=500 --http.middlewares.errors.errors.service=n \
     --http.middlewares.basicAuth.basicAuth.users=a:$apr1$abcdefgh$T64oOxnD8c28.dQa.2Lty1 \
     --http.middlewares.circuitBreaker.circuitBreaker.expression=NetworkErrorRatio()>0.5 \

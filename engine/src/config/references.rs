@@ -178,7 +178,10 @@ impl Middlewares {
                 | MiddlewareKind::Retry(_)
                 | MiddlewareKind::Buffering(_)
                 | MiddlewareKind::Errors(_)
-                | MiddlewareKind::Compress(_) => steps.push(middleware),
+                | MiddlewareKind::Compress(_)
+                | MiddlewareKind::ContentType { .. }
+                | MiddlewareKind::PassClientCert(_)
+                | MiddlewareKind::GrpcWeb(_) => steps.push(middleware),
             }
             if steps.len() > STEPS_MAX {
                 return Err(format!("more than {STEPS_MAX} middlewares in a row"));

@@ -3,12 +3,14 @@
 
 mod bodies;
 mod breaker;
+mod client_cert;
 mod forward;
 mod manner;
 mod middleware;
 
 pub use bodies::*;
 pub use breaker::*;
+pub use client_cert::*;
 pub use forward::*;
 pub use manner::*;
 pub use middleware::*;

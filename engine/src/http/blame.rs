@@ -72,6 +72,7 @@ violations! {
     TrailerForbidden "a trailer field would change how the message is framed or routed",
     BodyTooLarge "the body is over its limit",
     BodyTimeout "the body took too long",
+    BodyGarbled "the body is not the base64 that its type says it is",
     BodyCut "the connection ended inside the body",
     HeadCut "the connection ended inside the head",
     NoAnswer "the connection ended before a response began",

@@ -3,21 +3,26 @@
 
 pub mod basic;
 pub mod breaker;
+pub mod client_cert;
 pub mod compress;
 pub mod digest;
 mod errors;
 pub mod forward;
+pub mod grpc_web;
 mod headers;
 pub mod passing;
 pub mod path;
 pub mod rate;
 mod redirect;
+pub mod sniff;
 pub mod squeeze;
 pub mod words;
 
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
-use crate::config::typed::{AllowList, Buffering, Compress, Redirect, Retry, Rewrite};
+use crate::config::typed::{
+    AllowList, Buffering, Compress, GrpcWeb, PassClientCert, Redirect, Retry, Rewrite,
+};
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
 use breaker::Breaker;
@@ -54,6 +59,9 @@ pub enum Step {
     Buffering(Arc<Buffering>),
     Errors(Arc<Pages>),
     Compress(Arc<Compress>),
+    ContentType,
+    ClientCert(Arc<PassClientCert>),
+    GrpcWeb(Arc<GrpcWeb>),
 }
 
 /// `inFlightReq` in one route, and as many in services behind it.
@@ -73,7 +81,8 @@ impl Step {
             | Self::ForwardAuth(_)
             | Self::Breaker(_)
             | Self::Buffering(_)
-            | Self::Compress(_) => true,
+            | Self::Compress(_)
+            | Self::GrpcWeb(_) => true,
             Self::Headers(headers) => headers.looks_at_requests(),
             Self::StripPrefix(_)
             | Self::StripPrefixRegex(_)
@@ -81,6 +90,8 @@ impl Step {
             | Self::ReplacePath(_)
             | Self::ReplacePathRegex(_)
             | Self::Errors(_)
+            | Self::ContentType
+            | Self::ClientCert(_)
             | Self::Retry(_) => false,
         }
     }
@@ -122,6 +133,7 @@ impl Step {
         let hides = matches!(self, Self::BasicAuth(basic) if basic.remove_header)
             || matches!(self, Self::DigestAuth(digest) if digest.remove_header);
         matches!(self, Self::ForwardAuth(forward) if forward.owns(name))
+            || matches!(self, Self::ClientCert(pass) if client_cert::owns(pass, name))
             || self.user_field().is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(name))
             || hides && AUTHORIZATION.as_bytes().eq_ignore_ascii_case(name)
     }
@@ -211,6 +223,7 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
             Verdict::Bare(400)
         }
         Step::Headers(headers) => headers.judge(passing),
+        Step::GrpcWeb(_) => GrpcWeb::judge(passing, memory),
         Step::Encoded(_)
         | Step::Breaker(_)
         | Step::StripPrefix(_)
@@ -221,6 +234,8 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         | Step::Retry(_)
         | Step::Buffering(_)
         | Step::Errors(_)
-        | Step::Compress(_) => Verdict::Pass,
+        | Step::Compress(_)
+        | Step::ContentType
+        | Step::ClientCert(_) => Verdict::Pass,
     }
 }

@@ -2,21 +2,28 @@
 //! 5280 §4.1). It decides nothing about trust.
 
 use crate::base::spiffe::SpiffeId;
+use crate::config::typed::NamePart;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a certificate says about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CertificateInfo {
     pub common_name: String,
+    pub subject: Name,
+    pub issuer: Name,
     /// In decimal.
     pub serial: String,
     pub dns_names: Vec<String>,
+    pub emails: Vec<String>,
     pub uris: Vec<String>,
     pub addresses: Vec<IpAddr>,
     /// Seconds since 1970.
     pub not_before: i64,
     pub not_after: i64,
 }
+
+/// The parts of a distinguished name that are known here, in its order.
+pub(super) type Name = Vec<(NamePart, String)>;
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
@@ -28,7 +35,9 @@ const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const BMP_STRING: u8 = 0x1e;
+/// RFC 4519 §2.4.
+const DOMAIN_COMPONENT: &[u8] = &[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 
 /// Values one after another.
@@ -74,11 +83,14 @@ impl CertificateInfo {
         }
         let serial = decimal(body.want(INTEGER)?);
         body.want(SEQUENCE)?;
-        body.want(SEQUENCE)?;
+        let issuer = name(body.want(SEQUENCE)?);
         let mut validity = Der(body.want(SEQUENCE)?);
-        let subject = body.want(SEQUENCE)?;
+        let subject = name(body.want(SEQUENCE)?);
+        let common_name = subject.iter().find(|(part, _)| *part == NamePart::CommonName);
         let mut info = Self {
-            common_name: common_name(subject),
+            common_name: common_name.map(|(_, name)| name.clone()).unwrap_or_default(),
+            subject,
+            issuer,
             serial,
             not_before: time(validity.next()?)?,
             not_after: time(validity.next()?)?,
@@ -106,6 +118,7 @@ impl CertificateInfo {
             for (tag, name) in Der(Der(value).want(SEQUENCE)?) {
                 let text = || std::str::from_utf8(name).ok().map(str::to_owned);
                 match tag {
+                    0x81 => self.emails.extend(text()),
                     0x82 => self.dns_names.extend(text()),
                     // One that is no text still counts.
                     0x86 => self.uris.push(String::from_utf8_lossy(name).into_owned()),
@@ -150,17 +163,38 @@ pub(super) fn split(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
-fn common_name(subject: &[u8]) -> String {
-    let sets = Der(subject).filter(|(tag, _)| *tag == SET);
-    for (_, attribute) in sets.flat_map(|(_, set)| Der(set)) {
+fn name(content: &[u8]) -> Name {
+    let sets = Der(content).filter(|(tag, _)| *tag == SET);
+    let attribute = |(_, attribute): (u8, &[u8])| {
         let mut attribute = Der(attribute);
-        if attribute.want(OID) == Some(COMMON_NAME)
-            && let Some((_, name)) = attribute.next()
-        {
-            return String::from_utf8_lossy(name).into_owned();
-        }
+        let part = part(attribute.want(OID)?)?;
+        attribute.next().map(|(tag, value)| (part, text(tag, value)))
+    };
+    sets.flat_map(|(_, set)| Der(set)).filter_map(attribute).collect()
+}
+
+/// RFC 5280, appendix A.1.
+fn part(oid: &[u8]) -> Option<NamePart> {
+    Some(match oid {
+        DOMAIN_COMPONENT => NamePart::DomainComponent,
+        [0x55, 0x04, 3] => NamePart::CommonName,
+        [0x55, 0x04, 5] => NamePart::SerialNumber,
+        [0x55, 0x04, 6] => NamePart::Country,
+        [0x55, 0x04, 7] => NamePart::Locality,
+        [0x55, 0x04, 8] => NamePart::Province,
+        [0x55, 0x04, 10] => NamePart::Organization,
+        [0x55, 0x04, 11] => NamePart::OrganizationalUnit,
+        _ => return None,
+    })
+}
+
+fn text(tag: u8, bytes: &[u8]) -> String {
+    if tag != BMP_STRING {
+        return String::from_utf8_lossy(bytes).into_owned();
     }
-    String::new()
+    let (units, _) = bytes.as_chunks::<2>();
+    let units: Vec<u16> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+    String::from_utf16_lossy(&units)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -4,6 +4,7 @@
 //! by, and the [`Connector`] that servers are reached with.
 
 mod caller;
+pub mod chain;
 mod connector;
 mod crypto;
 mod der;

@@ -6,6 +6,7 @@
 //! ```
 
 use super::caller::name_of;
+use super::chain::Chain;
 use super::connector::{Connector, Expected};
 use super::crypto::known;
 use super::der::CertificateInfo;
@@ -33,6 +34,8 @@ pub struct Session {
     expected: Option<Box<Expected>>,
     /// What the client is called, if its certificate was verified.
     caller: Option<Arc<str>>,
+    /// What the client showed.
+    chain: Option<Arc<Chain>>,
     /// It is known who the other side is.
     settled: bool,
     closed_by_peer: bool,
@@ -100,6 +103,7 @@ impl Session {
             connector: None,
             expected: None,
             caller: None,
+            chain: None,
             settled: false,
             closed_by_peer: false,
             notified: false,
@@ -209,6 +213,9 @@ impl Session {
         if resumed && let Some(expected) = expected {
             expected.judge(chain).map_err(|error| Refusal::of(&error))?;
         }
+        if self.policy.is_some() {
+            self.chain = Chain::of(chain).map(Arc::new);
+        }
         let Some(policy) = self.policy.as_ref().filter(|policy| policy.verifies) else {
             return Ok(());
         };
@@ -295,6 +302,11 @@ impl Session {
     /// What the client is called, if its certificate was verified.
     pub fn caller(&self) -> Option<&Arc<str>> {
         self.caller.as_ref()
+    }
+
+    /// The certificates that the client showed, its own one first.
+    pub fn chain(&self) -> Option<&Arc<Chain>> {
+        self.chain.as_ref()
     }
 
     /// The application protocol both sides agreed on.

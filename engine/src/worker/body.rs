@@ -1,11 +1,12 @@
 //! A body on its way through: how its end is found, and how it is framed for the next reader.
 
-use crate::base::page::{Chunk, Pool, Slice};
+use crate::base::page::{Chunk, Pool};
 use crate::h1::chunked::{Decoder, LAST, LAST_SIZE, LINE_END, SizeLine, Step};
-use crate::http::blame::Misbehaved;
+use crate::http::blame::{Misbehaved, What};
 use crate::http::framing::Framing;
 use crate::net::inbox::Inbox;
 use crate::net::outbox::{NoPage, Outbox};
+use crate::service::middleware::grpc_web::Decoder as Base64;
 
 #[derive(Debug)]
 pub(super) struct Body {
@@ -17,6 +18,10 @@ pub(super) struct Body {
     pub(super) bytes: u64,
     /// Field lines that came behind the content of a stream.
     pub(super) came: Vec<u8>,
+    /// The content comes as base64, and goes on as what that says.
+    text: Option<Base64>,
+    /// No trailers are written: they were told otherwise.
+    mute: bool,
 }
 
 #[derive(Debug)]
@@ -29,7 +34,7 @@ enum Reader {
 /// What the bytes that are here gave.
 #[derive(Debug)]
 pub(super) enum Piece {
-    Content(Slice),
+    Content(Chunk),
     /// Nothing until more arrives.
     Starved,
     Over,
@@ -38,7 +43,15 @@ pub(super) enum Piece {
 impl Body {
     /// No body, or one that is complete elsewhere.
     pub(super) fn none() -> Self {
-        Self { reader: Reader::Length(0), over: true, chunked: false, bytes: 0, came: Vec::new() }
+        Self {
+            reader: Reader::Length(0),
+            over: true,
+            chunked: false,
+            bytes: 0,
+            came: Vec::new(),
+            text: None,
+            mute: false,
+        }
     }
 
     /// Read with `framing`, written with `next`.
@@ -50,7 +63,18 @@ impl Body {
             Framing::UntilClose | Framing::Tunnel => Reader::UntilClose,
         };
         let over = matches!(reader, Reader::Length(0));
-        Self { reader, over, chunked: next == Framing::Chunked, bytes: 0, came: Vec::new() }
+        let chunked = next == Framing::Chunked;
+        Self { reader, over, chunked, ..Self::none() }
+    }
+
+    /// From here on the content is read as base64.
+    pub(super) fn read_base64(&mut self) {
+        self.text = Some(Base64::default());
+    }
+
+    /// The trailers are not written behind the content.
+    pub(super) fn mute_trailers(&mut self) {
+        self.mute = true;
     }
 
     /// Settles how the content is framed for the next reader.
@@ -87,32 +111,47 @@ impl Body {
 
     /// Takes the next piece of content from `inbox`.
     pub(super) fn next(&mut self, inbox: &mut Inbox) -> Result<Piece, Misbehaved> {
+        loop {
+            let piece = self.next_as_it_came(inbox)?;
+            let Piece::Content(chunk) = piece else { return Ok(piece) };
+            let chunk = match &mut self.text {
+                None => chunk,
+                Some(text) => {
+                    let garbled = |_| Misbehaved::client(What::BodyGarbled);
+                    let decoded = text.decode(chunk.bytes()).map_err(garbled)?;
+                    if decoded.is_empty() {
+                        continue;
+                    }
+                    Chunk::shared(decoded.into())
+                }
+            };
+            self.bytes += chunk.len() as u64;
+            return Ok(Piece::Content(chunk));
+        }
+    }
+
+    fn next_as_it_came(&mut self, inbox: &mut Inbox) -> Result<Piece, Misbehaved> {
         if self.over {
             return Ok(Piece::Over);
         }
-        let piece = match &mut self.reader {
+        match &mut self.reader {
             Reader::Length(left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX);
                 let Some(slice) = inbox.take(most) else { return Ok(Piece::Starved) };
                 *left -= slice.len() as u64;
                 self.over = *left == 0;
-                slice
+                Ok(Piece::Content(Chunk::Page(slice)))
             }
             Reader::UntilClose => match inbox.take(usize::MAX) {
-                Some(slice) => slice,
-                None => return Ok(Piece::Starved),
+                Some(slice) => Ok(Piece::Content(Chunk::Page(slice))),
+                None => Ok(Piece::Starved),
             },
-            Reader::Chunked(decoder) => match next_chunk(decoder, inbox)? {
-                Piece::Content(slice) => slice,
-                Piece::Over => {
-                    self.over = true;
-                    return Ok(Piece::Over);
-                }
-                Piece::Starved => return Ok(Piece::Starved),
-            },
-        };
-        self.bytes += piece.len() as u64;
-        Ok(Piece::Content(piece))
+            Reader::Chunked(decoder) => {
+                let piece = next_chunk(decoder, inbox)?;
+                self.over |= matches!(piece, Piece::Over);
+                Ok(piece)
+            }
+        }
     }
 
     /// Frames a piece of content for the next reader.
@@ -130,6 +169,9 @@ impl Body {
     pub(super) fn write_end(&self, out: &mut Outbox, pool: &Pool) -> Result<(), NoPage> {
         if !self.chunked {
             return Ok(());
+        }
+        if self.mute {
+            return out.write(LAST, pool);
         }
         let Reader::Chunked(decoder) = &self.reader else { return self.write_lines(out, pool) };
         let mut trailers = decoder.trailers().peekable();
@@ -174,7 +216,7 @@ fn next_chunk(decoder: &mut Decoder, inbox: &mut Inbox) -> Result<Piece, Misbeha
             Step::Data(range) => {
                 inbox.skip(range.start);
                 let slice = inbox.take(range.len()).expect("the data lies in the first slice");
-                return Ok(Piece::Content(slice));
+                return Ok(Piece::Content(Chunk::Page(slice)));
             }
             Step::More => {
                 let used = front.len();

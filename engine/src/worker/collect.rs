@@ -63,7 +63,7 @@ impl Worker {
             return Turn::Enough;
         }
         match exchange.up.next(&mut conn.wire.inbox) {
-            Ok(Piece::Content(slice)) => {
+            Ok(Piece::Content(chunk)) => {
                 if max.is_some_and(|max| exchange.up.bytes > max) {
                     exchange.collects = false;
                     self.mark(Mark::BodyOverLimit);
@@ -72,10 +72,10 @@ impl Worker {
                 }
                 let kept = exchange.kept.as_mut().and_then(Rc::get_mut);
                 let kept = kept.expect("a request that is collected is nobody else's");
-                kept.bytes += slice.len() as u64;
-                self.kept_bytes += slice.len() as u64;
+                kept.bytes += chunk.len() as u64;
+                self.kept_bytes += chunk.len() as u64;
                 exchange.kept_max = exchange.kept_max.max(kept.bytes);
-                kept.chunks.push(Chunk::Page(slice));
+                kept.chunks.push(chunk);
                 Turn::Again
             }
             Ok(Piece::Over) => {
@@ -133,6 +133,8 @@ impl Worker {
         let limits = exchange.buffering();
         let most = limits.map_or(0, |limits| limits.response_memory);
         let most = most.max(exchange.enough_to_compress(head));
+        let prompt = most == 0;
+        let most = most.max(exchange.enough_to_sniff(head));
         let max = limits.and_then(|limits| limits.response_bytes_max);
         if head.framing.is_over() || head.framing == Framing::Tunnel {
             return false;
@@ -146,7 +148,8 @@ impl Worker {
         if most == 0 || is_event_stream(head) {
             return false;
         }
-        let held = HeldBack { head: bytes.clone(), chunks: Vec::new(), bytes: 0, enough: most };
+        let held =
+            HeldBack { head: bytes.clone(), chunks: Vec::new(), bytes: 0, enough: most, prompt };
         exchange.held = Some(Box::new(held));
         exchange.phase = Phase::Collecting;
         let id = exchange.upstream.expect("an answered exchange has its connection");
@@ -175,11 +178,11 @@ impl Worker {
                 self.answer(key, &Answer::bare(500));
                 Turn::Enough
             }
-            Ok(Piece::Content(slice)) => {
+            Ok(Piece::Content(chunk)) => {
                 let held = exchange.held.as_mut().expect("a collecting exchange holds something");
-                held.bytes += slice.len() as u64;
-                self.kept_bytes += slice.len() as u64;
-                held.chunks.push(Chunk::Page(slice));
+                held.bytes += chunk.len() as u64;
+                self.kept_bytes += chunk.len() as u64;
+                held.chunks.push(chunk);
                 Turn::Again
             }
             Ok(Piece::Over) => {
@@ -193,7 +196,13 @@ impl Worker {
                 self.let_pass(key);
                 Turn::Again
             }
-            Ok(Piece::Starved) if !eof => Turn::Enough,
+            Ok(Piece::Starved) if !eof => {
+                if !exchange.held.as_ref().is_some_and(|held| held.prompt && held.bytes > 0) {
+                    return Turn::Enough;
+                }
+                self.let_pass(key);
+                Turn::Again
+            }
             Ok(Piece::Starved) | Err(_) => {
                 self.mark(Mark::OriginGarbage);
                 self.release_upstream(key);

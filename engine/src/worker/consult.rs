@@ -322,6 +322,7 @@ impl Asking {
             websocket: false,
             over_tls: false,
             caller: None,
+            chain: None,
             from_parent: false,
             callers: 0..0,
             head,

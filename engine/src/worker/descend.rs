@@ -4,7 +4,7 @@
 use super::Worker;
 use super::answer::Answer;
 use super::exchange::{LAYERS, RouteRef};
-use super::fields::put_field;
+use super::fields::{put_field, write_client_cert};
 use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::h1::parse::{self, Parsed};
@@ -15,6 +15,7 @@ use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
 use crate::service::middleware::forward::{Grant, granted};
 use crate::service::middleware::{self, Step};
+use crate::tls::chain::Chain;
 use std::rc::Rc;
 
 impl Worker {
@@ -34,7 +35,13 @@ impl Worker {
         let Some(table) = view.layers.get(layer as usize) else { return };
         let steps = exchange.steps();
         let out = &mut self.scratch;
-        let way = Way { steps, grants: &exchange.grants, path: &out.target, noted: &out.noted };
+        let way = Way {
+            steps,
+            grants: &exchange.grants,
+            path: &out.target,
+            noted: &out.noted,
+            chain: exchange.asking.chain.as_deref(),
+        };
         write_changed(&mut out.head, head, target, &way);
         let bounds = parse::Bounds::again(Aliases::KEPT);
         let mut fields = parse::Scratch::new();
@@ -74,6 +81,8 @@ pub(super) struct Way<'a> {
     pub(super) path: &'a str,
     /// Fields that steps add, as finished lines.
     pub(super) noted: &'a [u8],
+    /// The certificates that the client showed.
+    pub(super) chain: Option<&'a Chain>,
 }
 
 /// The head as the steps leave it, without what is said to a server alone.
@@ -98,6 +107,7 @@ pub(super) fn write_changed(
         }
     }
     out.extend_from_slice(way.noted);
+    write_client_cert(out, steps, way.chain);
     for (name, value) in granted(steps, way.grants) {
         if is_value(value) {
             put_field(out, name, value);

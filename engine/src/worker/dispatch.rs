@@ -86,6 +86,7 @@ impl Worker {
         let secure = self.secure_of(id);
         let over_tls = secure.is_some();
         let caller = secure.and_then(|secure| secure.session.caller().map(Arc::clone));
+        let chain = secure.and_then(|secure| secure.session.chain().map(Arc::clone));
         let conn = self.conns.get_mut(key_of(id)).expect("a client that asks has its slot");
         let Role::Client(client) = &mut conn.role else { unreachable!("only clients ask") };
         let settings = &self.view.entries[usize::from(client.entry.0)].settings;
@@ -106,6 +107,7 @@ impl Worker {
         let offer = &self.view.entries[usize::from(client.entry.0)].offer;
         asking.from_parent = caller.is_some() && matches!(offer, Offer::Uplinks { .. });
         asking.caller = caller;
+        asking.chain = chain;
         if streams {
             asking.version = Version::Http2;
         }
@@ -368,9 +370,11 @@ impl Worker {
             secure: exchange.asking.over_tls,
             instance: &view.fixed.tieline.instance,
             caller: exchange.asking.caller.as_deref(),
+            chain: exchange.asking.chain.as_deref(),
             from_parent: exchange.asking.from_parent,
             covered: aim.is_some_and(|aim| matches!(aim.cover, Cover::Tls(_))),
             steps,
+            web: exchange.web,
             noted: &out.noted,
             grants: &exchange.grants,
             server,
@@ -456,6 +460,7 @@ fn asking(head: &RequestHead<'_>, target: &Target<'_>, bytes: HeadBytes, over_tl
         },
         over_tls,
         caller: None,
+        chain: None,
         from_parent: false,
         callers: 0..0,
         head: bytes,

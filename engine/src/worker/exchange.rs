@@ -14,9 +14,11 @@ use crate::http::framing::{Asked, Framing};
 use crate::http::head::Version;
 use crate::service::load::InFlight;
 use crate::service::middleware::forward::Grant;
+use crate::service::middleware::grpc_web::Form;
 use crate::service::middleware::squeeze::Squeezer;
 use crate::service::middleware::{GAUGES_MAX, Pages, Told};
 use crate::service::signed::Claims;
+use crate::tls::chain::Chain;
 use crate::view::{
     NodeKind, Offer, Route, RouteTable, ServerNode, ServiceNode, Step, Target, View,
 };
@@ -202,6 +204,8 @@ pub(super) struct HeldBack {
     pub(super) bytes: u64,
     /// This is enough of it.
     pub(super) enough: u64,
+    /// So is whatever is here once nothing more is.
+    pub(super) prompt: bool,
 }
 
 /// A response that is compressed on its way.
@@ -244,6 +248,8 @@ pub(super) struct Asking {
     pub(super) over_tls: bool,
     /// What the client is called by its certificate, if that was verified.
     pub(super) caller: Option<Arc<str>>,
+    /// The certificates that it showed.
+    pub(super) chain: Option<Arc<Chain>>,
     /// The client is a parent: what it says about callers before it is believed.
     pub(super) from_parent: bool,
     /// `X-Tieline-Callers` of a parent.
@@ -336,6 +342,10 @@ pub(super) struct Exchange {
     pub(super) collects: bool,
     /// A response that is collected before it goes on.
     pub(super) held: Option<Box<HeldBack>>,
+    /// The client speaks gRPC-Web, and its server gRPC.
+    pub(super) web: Option<Form>,
+    /// So the response is translated.
+    pub(super) web_answer: Option<Form>,
     /// In what the client would like the response.
     pub(super) coding: Option<Coding>,
     pub(super) squeezing: Option<Box<Squeezing>>,
@@ -425,6 +435,8 @@ impl Exchange {
             kept: None,
             collects: false,
             held: None,
+            web: None,
+            web_answer: None,
             coding: None,
             squeezing: None,
             paging: None,

@@ -8,7 +8,9 @@ use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::options::is_websocket;
 use crate::http::websocket;
 use crate::service::middleware::forward::{Grant, granted};
-use crate::service::middleware::{self, Step, Told};
+use crate::service::middleware::grpc_web::Form;
+use crate::service::middleware::{self, Step, Told, client_cert};
+use crate::tls::chain::Chain;
 use crate::view::ServerNode;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -99,11 +101,15 @@ pub(super) struct Outgoing<'a> {
     pub(super) instance: &'a str,
     /// What the client is called by its certificate, if that was verified.
     pub(super) caller: Option<&'a str>,
+    /// The certificates that it showed.
+    pub(super) chain: Option<&'a Chain>,
     /// The client is a parent: what it says about callers before it is believed.
     pub(super) from_parent: bool,
     /// The server is reached over TLS.
     pub(super) covered: bool,
     pub(super) steps: &'a [Step],
+    /// The client speaks gRPC-Web, and the server gRPC.
+    pub(super) web: Option<Form>,
     /// What path middlewares tell the server, as finished field lines.
     pub(super) noted: &'a [u8],
     /// What other servers said of it.
@@ -135,7 +141,7 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
     } else if request.close {
         put_field(out, "Connection", b"close");
     }
-    if request.head.takes_trailers {
+    if request.head.takes_trailers || request.web.is_some() {
         put_field(out, "Te", b"trailers");
     }
     write_forwarded(out, request, trusted, present);
@@ -161,6 +167,7 @@ pub(super) fn write_request(out: &mut Vec<u8>, request: &Outgoing<'_>) {
             put_field(out, name, value);
         }
     }
+    write_client_cert(out, request.steps, request.chain);
     write_callers(out, request);
     if let Some(uplink) = &request.server.uplink {
         put_field(out, UPLINK_NAME, uplink.name.as_bytes());
@@ -209,6 +216,13 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
         if let Some(managed) = Managed::of(field.name)
             && !passes(managed, field, trusted, &mut present)
         {
+            continue;
+        }
+        if let Some(form) = request.web
+            && field.name.eq_ignore_ascii_case("content-type")
+        {
+            lines.flush(out);
+            put_line(out, "Content-Type", |out| form.write_asked(field.value, out));
             continue;
         }
         let keyed = request.key.is_some() && field.name.eq_ignore_ascii_case(websocket::KEY);
@@ -317,6 +331,18 @@ fn write_forwarded_for(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
         out.truncate(start);
     } else {
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What steps tell a server of the certificate that its client showed.
+pub(super) fn write_client_cert(out: &mut Vec<u8>, steps: &[Step], chain: Option<&Chain>) {
+    let Some(chain) = chain else { return };
+    let (pem, facts) = client_cert::wanted(steps);
+    if pem {
+        put_line(out, client_cert::CERT, |out| chain.write_pem(out));
+    }
+    if let Some(facts) = facts {
+        put_line(out, client_cert::INFO, |out| chain.write_facts(facts, out));
     }
 }
 
@@ -473,6 +499,13 @@ pub(super) fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn put_line(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    write(out);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -92,9 +92,9 @@ impl Worker {
                 self.refuse_upload(key, Misbehaved::client(What::BodyTooLarge));
                 Turn::Enough
             }
-            Ok(Piece::Content(slice)) => {
-                self.keep(key, &slice);
-                self.put_up(key, to, Chunk::Page(slice));
+            Ok(Piece::Content(chunk)) => {
+                self.keep(key, &chunk);
+                self.put_up(key, to, chunk);
                 Turn::Again
             }
             Ok(Piece::Over) => Turn::Again,
@@ -184,9 +184,9 @@ impl Worker {
         let id = exchange.client.expect("only a client's request is discarded");
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         match exchange.up.next(&mut conn.wire.inbox) {
-            Ok(Piece::Content(slice)) => {
+            Ok(Piece::Content(chunk)) => {
                 // Mirrors get the request as the client sent it, whatever became of it.
-                self.keep(key, &slice);
+                self.keep(key, &chunk);
                 Turn::Again
             }
             Ok(Piece::Over) => {
@@ -210,8 +210,8 @@ impl Worker {
         let id = exchange.client.expect("only a client's request has a body to come");
         let client = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
         match exchange.up.next(&mut client.wire.inbox) {
-            Ok(Piece::Content(slice)) => {
-                self.keep(key, &slice);
+            Ok(Piece::Content(chunk)) => {
+                self.keep(key, &chunk);
                 if self.on_gathered(key) { Turn::Again } else { Turn::Enough }
             }
             Ok(Piece::Over) => {
@@ -305,8 +305,8 @@ impl Worker {
                 self.fail(key, 500);
                 Turn::Enough
             }
-            Ok(Piece::Content(slice)) => {
-                self.put_down(key, Chunk::Page(slice));
+            Ok(Piece::Content(chunk)) => {
+                self.put_down(key, chunk);
                 Turn::Again
             }
             Ok(Piece::Over) => self.on_response_over(key),
@@ -340,6 +340,7 @@ impl Worker {
             self.collect(key, &chunk);
             return;
         }
+        let chunk = exchange.as_web(chunk);
         if let Some(chunk) = self.squeezed(key, chunk) {
             self.put_plain(key, chunk);
         }
@@ -358,6 +359,7 @@ impl Worker {
 
     fn on_response_over(&mut self, key: Key) -> Turn {
         self.end_squeezing(key);
+        self.put_web_trailers(key);
         let exchange = self.exchanges.get_mut(key).expect("checked by the caller");
         if let Some(errand) = &mut exchange.errand {
             errand.complete = true;
@@ -365,7 +367,9 @@ impl Worker {
         if let Some(id) = exchange.client {
             let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
             if let Some(stream) = &mut conn.stream {
-                exchange.down.trailer_lines(&mut stream.trailers);
+                if exchange.web_answer.is_none() {
+                    exchange.down.trailer_lines(&mut stream.trailers);
+                }
             } else if exchange.down.write_end(&mut conn.wire.outbox, &self.pool).is_err() {
                 self.on_no_page(id);
             }

@@ -5,7 +5,7 @@ use super::Worker;
 use super::exchange::{Choices, Exchange, Kept, Multiplex, service_of};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
-use crate::base::page::{Chunk, Slice};
+use crate::base::page::Chunk;
 use crate::base::slab::Key;
 use crate::http::framing::{Asked, Framing};
 use crate::service::mirror::is_mirrored;
@@ -52,7 +52,7 @@ impl Worker {
     }
 
     /// Keeps a piece of the body, if somebody may need it and there is room.
-    pub(super) fn keep(&mut self, key: Key, piece: &Slice) {
+    pub(super) fn keep(&mut self, key: Key, piece: &Chunk) {
         let budget = u64::from(self.limits.kept_bytes);
         let exchange = self.exchanges.get_mut(key).expect("a forwarding exchange exists");
         let Some(kept) = exchange.kept.as_mut().and_then(Rc::get_mut) else { return };
@@ -69,7 +69,7 @@ impl Worker {
             self.mark(Mark::KeptOvergrown);
             return;
         }
-        kept.chunks.push(Chunk::Page(piece.clone()));
+        kept.chunks.push(piece.clone());
         kept.bytes += bytes;
         self.kept_bytes += bytes;
         exchange.replayed = kept.chunks.len();
@@ -139,6 +139,7 @@ impl Worker {
         let view = Rc::clone(&main.view);
         let mut mirror = Exchange::new(view, main.entry, main.peer, asking);
         self.inherit(&mut mirror, main, choice);
+        mirror.web = main.web;
         mirror.framing = if bodied { Framing::Length(bytes) } else { Framing::Empty };
         mirror.kept = main.kept.clone().filter(|_| bodied);
         mirror.continued = true;

@@ -31,6 +31,7 @@ mod finish;
 #[cfg(test)]
 mod fixture;
 mod forward;
+mod grpc_web;
 mod guards;
 pub mod internal;
 pub mod log;
@@ -50,6 +51,7 @@ mod served;
 mod session;
 mod settle;
 mod shed;
+mod sniff;
 mod squeeze;
 mod sticky;
 mod stream;

@@ -99,6 +99,8 @@ impl Worker {
             grants: &exchange.grants,
             caller: exchange.asking.caller.as_deref(),
             from_parent: exchange.asking.from_parent,
+            chain: exchange.asking.chain.as_deref(),
+            web: None,
             covered: aim.is_some_and(|aim| matches!(aim.cover, Cover::Tls(_))),
             key: None,
             server: exchange.server().expect("a server was chosen"),

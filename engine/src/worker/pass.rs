@@ -35,6 +35,10 @@ enum Came {
 impl Worker {
     /// Goes on behind the steps that the request has passed, and to `service` behind the last.
     pub(super) fn pass(&mut self, key: Key, head: &RequestHead<'_>, target: &Target<'_>) {
+        if !self.begin_web(key, head) {
+            self.answer(key, &Answer::bare(415));
+            return;
+        }
         let exchange = self.exchanges.get_mut(key).expect("a directed exchange exists");
         let view = Rc::clone(&exchange.view);
         let route = exchange.route.and_then(|route| route_of(&view, exchange.entry, route));
@@ -232,6 +236,10 @@ impl Worker {
             }
             Verdict::Preflight => {
                 self.mark(Mark::PreflightAnswered);
+                if let Step::GrpcWeb(_) = step {
+                    self.answer_web_preflight(key);
+                    return;
+                }
                 let exchange = exchange_of(&mut self.exchanges, key);
                 let asking = exchange.asking.head.clone();
                 let origin =

@@ -14,6 +14,7 @@ use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::Time;
 use crate::boundary::Close;
+use crate::config::typed::Coding;
 use crate::h1::chunked::{Bounds, Decoder};
 use crate::h1::parse::{self, Parsed, Scratch};
 use crate::http::alias::Aliases;
@@ -184,7 +185,8 @@ impl Worker {
         let head = &if tunnel { exchange.switched(head, on_stream) } else { exchange.paged(head) };
         let (framing, bare) = self.expect_content(key, head);
         let came = *head;
-        let (head, framing, coding) = self.recode(key, &came, framing);
+        let (head, framing) = self.web_head(key, &came, framing);
+        let (head, framing, coding) = self.recode(key, &head, framing);
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
         let Some(id) = exchange.client else { return };
         let conn = self.conns.get_mut(key_of(id)).expect("an exchange has its client");
@@ -207,12 +209,7 @@ impl Worker {
         if !dated && !tunnel {
             fields::extend_head(out, |out| out.extend_from_slice(self.date.line(now)));
         }
-        if exchange.varies_by_coding(&came) {
-            fields::extend_head(out, |out| squeeze::put_fields(out, &came, coding));
-        }
-        if exchange.sets_cookie {
-            fields::extend_head(out, |out| sticky::put_cookies(out, exchange));
-        }
+        exchange.extend_response(out, &came, coding);
         if tunnel && on_stream && exchange.asking.version != Version::Http2 {
             exchange.insert_accept(out);
         }
@@ -322,6 +319,22 @@ impl Worker {
 }
 
 impl super::exchange::Exchange {
+    /// Adds what middlewares and services say of a response that came so.
+    fn extend_response(&self, out: &mut Vec<u8>, came: &ResponseHead<'_>, coding: Option<Coding>) {
+        if let Some(kind) = self.sniffed(came) {
+            fields::extend_head(out, |out| fields::put_field(out, "Content-Type", kind.as_bytes()));
+        }
+        if self.web.is_some() {
+            fields::extend_head(out, |out| self.put_web_fields(out, came));
+        }
+        if self.varies_by_coding(came) {
+            fields::extend_head(out, |out| squeeze::put_fields(out, came, coding));
+        }
+        if self.sets_cookie {
+            fields::extend_head(out, |out| sticky::put_cookies(out, self));
+        }
+    }
+
     pub(super) fn switches_as_asked(&self, head: &ResponseHead<'_>) -> bool {
         let asked = self.asking.upgrade.clone().and_then(|range| {
             let range = range.start as usize..range.end as usize;

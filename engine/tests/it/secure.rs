@@ -173,11 +173,32 @@ impl Talker {
         host: &str,
         before: &str,
     ) -> Self {
-        let session = Session::client(connector, host, &[HTTP_1]).expect("a name");
         let end = pair.open();
         if !before.is_empty() {
             pair.send(end, before);
         }
+        Self::client_at(pair, end, connector, host, &[HTTP_1])
+    }
+
+    /// Offers other protocols.
+    pub(crate) fn client_of(
+        pair: &mut Pair,
+        connector: &Connector,
+        host: &str,
+        protocols: &[&[u8]],
+    ) -> Self {
+        let end = pair.open();
+        Self::client_at(pair, end, connector, host, protocols)
+    }
+
+    fn client_at(
+        pair: &mut Pair,
+        end: End,
+        connector: &Connector,
+        host: &str,
+        protocols: &[&[u8]],
+    ) -> Self {
+        let session = Session::client(connector, host, protocols).expect("a name");
         let mut talker =
             Self { end, session, plain: String::new(), bytes: Vec::new(), trouble: None };
         talker.pump(pair);

@@ -7,6 +7,7 @@ mod bodies;
 mod breaker;
 mod forward;
 mod headers;
+mod heads;
 mod limits;
 mod paths;
 
@@ -26,14 +27,17 @@ pub const BUILT: &[&str] = &[
     "chain",
     "circuitBreaker",
     "compress",
+    "contentType",
     "digestAuth",
     "encodedCharacters",
     "errors",
     "forwardAuth",
+    "grpcWeb",
     "headers",
     "inFlightReq",
     "ipAllowList",
     "ipWhiteList",
+    "passTLSClientCert",
     "rateLimit",
     "redirectRegex",
     "redirectScheme",
@@ -45,18 +49,8 @@ pub const BUILT: &[&str] = &[
 ];
 
 /// Kinds of the dialect that this version knows by name only.
-const LATER: &[&str] = &[
-    "apiKey",
-    "contentType",
-    "distributedRateLimit",
-    "grpcWeb",
-    "httpCache",
-    "jwt",
-    "ldap",
-    "oidc",
-    "passTLSClientCert",
-    "plugin",
-];
+const LATER: &[&str] =
+    &["apiKey", "distributedRateLimit", "httpCache", "jwt", "ldap", "oidc", "plugin"];
 
 pub(super) fn read(report: &Report, member: &Named<'_>, name: String) -> Option<Middleware> {
     let mark = report.mark();
@@ -114,7 +108,10 @@ fn of_kind(fields: &Fields<'_>, set: &[&'static str]) -> Option<MiddlewareKind> 
         ["forwardAuth"] => fields.section("forwardAuth").map(forward::forward_auth),
         ["rateLimit"] => fields.section("rateLimit").map(limits::rate_limit),
         ["inFlightReq"] => fields.section("inFlightReq").map(limits::in_flight_req),
-        ["compress"] => fields.section("compress").map(bodies::compress),
+        ["compress"] => fields.switch("compress").map(bodies::compress),
+        ["contentType"] => fields.switch("contentType").map(heads::content_type),
+        ["grpcWeb"] => fields.switch("grpcWeb").map(heads::grpc_web),
+        ["passTLSClientCert"] => fields.section("passTLSClientCert").map(heads::pass_client_cert),
         ["errors"] => fields.section("errors").map(bodies::errors),
         ["buffering"] => fields.section("buffering").map(bodies::buffering),
         ["retry"] => fields.section("retry").map(bodies::retry),

@@ -88,6 +88,13 @@ pub struct Compress {
     pub default: Option<Coding>,
 }
 
+/// `grpcWeb`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrpcWeb {
+    /// Whose scripts may ask; `*` is everybody's.
+    pub origins: Vec<String>,
+}
+
 /// A content coding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coding {

@@ -1,6 +1,9 @@
 //! Middlewares, each as far as it can be carried out.
 
-use super::{Buffering, CircuitBreaker, Compress, ErrorPages, ForwardAuth, Place, Retry};
+use super::{
+    Buffering, CircuitBreaker, Compress, ErrorPages, ForwardAuth, GrpcWeb, PassClientCert, Place,
+    Retry,
+};
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
@@ -44,6 +47,11 @@ pub enum MiddlewareKind {
     Buffering(Buffering),
     Errors(ErrorPages),
     Compress(Compress),
+    ContentType {
+        detects: Option<bool>,
+    },
+    PassClientCert(PassClientCert),
+    GrpcWeb(GrpcWeb),
     /// Qualified names.
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.

@@ -72,7 +72,10 @@ pub fn apply(
         | Step::Breaker(_)
         | Step::Buffering(_)
         | Step::Errors(_)
-        | Step::Compress(_) => Ok(()),
+        | Step::Compress(_)
+        | Step::ContentType
+        | Step::ClientCert(_)
+        | Step::GrpcWeb(_) => Ok(()),
     }
 }
 

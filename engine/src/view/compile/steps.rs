@@ -82,9 +82,14 @@ impl Compiler {
                 self.pages.push(service);
                 Step::Errors(Arc::new(Pages::new(pages.clone(), service)))
             }
+            MiddlewareKind::ContentType { detects } if *detects != Some(false) => Step::ContentType,
+            MiddlewareKind::PassClientCert(it) => Step::ClientCert(Arc::new(it.clone())),
+            MiddlewareKind::GrpcWeb(it) => Step::GrpcWeb(Arc::new(it.clone())),
             MiddlewareKind::Compress(it) => Step::Compress(Arc::new(it.clone())),
             MiddlewareKind::Buffering(it) => Step::Buffering(Arc::new(it.clone())),
-            MiddlewareKind::Chain(_) | MiddlewareKind::Broken(_) => return None,
+            MiddlewareKind::ContentType { .. }
+            | MiddlewareKind::Chain(_)
+            | MiddlewareKind::Broken(_) => return None,
         })
     }
 

@@ -2,7 +2,9 @@
 
 use super::services::{bytes, status_ranges};
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, Coding, Compress, ErrorPages, Retry};
+use crate::config::typed::{
+    Buffering, Coding, Compress, ErrorPages, NamePart, PassClientCert, Retry,
+};
 use serde_json::{Value, json};
 
 pub(super) fn retry(retry: &Retry) -> Value {
@@ -74,6 +76,34 @@ pub(super) fn compress(settings: &Compress) -> Value {
     for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         value[key] = json!(list);
     }
+    value
+}
+
+/// Of flags only those that are set, as Traefik shows them.
+pub(super) fn client_cert(pass: &PassClientCert) -> Value {
+    let mut value = json!({});
+    if pass.pem {
+        value["pem"] = json!(true);
+    }
+    let Some(facts) = &pass.facts else { return value };
+    let mut info = json!({});
+    for (key, wanted) in [
+        ("notAfter", facts.not_after),
+        ("notBefore", facts.not_before),
+        ("sans", facts.sans),
+        ("serialNumber", facts.serial_number),
+    ] {
+        if wanted {
+            info[key] = json!(true);
+        }
+    }
+    for (key, parts) in [("subject", &facts.subject), ("issuer", &facts.issuer)] {
+        let flags = parts.iter().map(|part| (NamePart::key(*part).to_owned(), json!(true)));
+        if !parts.is_empty() {
+            info[key] = Value::Object(flags.collect());
+        }
+    }
+    value["info"] = info;
     value
 }
 
@@ -154,5 +184,17 @@ mod tests {
                 "excludedContentTypes": ["text/css"],
             }),
         );
+    }
+
+    #[test]
+    fn certificates() {
+        check("passTLSClientCert: {pem: true}", "passTLSClientCert", json!({ "pem": true }));
+        check(
+            "passTLSClientCert: {info: {sans: true, issuer: {country: true}}}",
+            "passTLSClientCert",
+            json!({ "info": { "sans": true, "issuer": { "country": true } } }),
+        );
+        check("contentType: {}", "contentType", json!({}));
+        check("grpcWeb: {allowOrigins: ['*']}", "grpcWeb", json!({ "allowOrigins": ["*"] }));
     }
 }

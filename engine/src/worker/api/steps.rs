@@ -121,6 +121,12 @@ pub(in crate::worker) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str,
         }
         MiddlewareKind::AddPrefix { prefix } => ("addPrefix", json!({ "prefix": prefix })),
         MiddlewareKind::Compress(settings) => ("compress", bodies::compress(settings)),
+        MiddlewareKind::ContentType { detects } => {
+            let value = detects.map_or_else(|| json!({}), |it| json!({ "autoDetect": it }));
+            ("contentType", value)
+        }
+        MiddlewareKind::GrpcWeb(web) => ("grpcWeb", json!({ "allowOrigins": web.origins })),
+        MiddlewareKind::PassClientCert(pass) => ("passTLSClientCert", bodies::client_cert(pass)),
         MiddlewareKind::Errors(pages) => ("errors", bodies::errors(pages)),
         MiddlewareKind::Buffering(limits) => ("buffering", bodies::buffering(limits)),
         MiddlewareKind::Retry(policy) => ("retry", bodies::retry(policy)),

@@ -32,7 +32,7 @@ impl Changed {
         let noted = &mut self.noted;
         let note = |name: &'static str, value: &str| put_field(noted, name, value.as_bytes());
         path::rewrite(steps, &mut self.path, &mut self.memory, note).ok()?;
-        let way = Way { steps, grants: &[], path: &self.path, noted: &self.noted };
+        let way = Way { steps, grants: &[], path: &self.path, noted: &self.noted, chain: None };
         write_changed(&mut self.head, asked.head, asked.target, &way);
         let mut scratch = Scratch::new();
         let bounds = parse::Bounds::again(Aliases::KEPT);

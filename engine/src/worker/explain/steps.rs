@@ -35,6 +35,9 @@ fn nature(step: &Step) -> (&'static str, Option<&'static str>) {
         Step::Retry(_) => ("retry", None),
         Step::Errors(_) => ("errors", None),
         Step::Compress(_) => ("compress", None),
+        Step::GrpcWeb(_) => ("grpcWeb", None),
+        Step::ContentType => ("contentType", None),
+        Step::ClientCert(_) => ("passTLSClientCert", None),
         Step::Buffering(_) => {
             ("buffering", Some("lets it pass once its body is here, unless too large"))
         }

@@ -2,7 +2,10 @@
 
 use super::middlewares::middleware;
 use crate::base::time::Span;
-use crate::config::typed::{Buffering, Coding, Compress, ErrorPages, MiddlewareKind, Retry};
+use crate::config::typed::{
+    Buffering, CertificateFacts, Coding, Compress, ErrorPages, GrpcWeb, MiddlewareKind, NamePart,
+    PassClientCert, Retry,
+};
 use crate::rule::Repeat;
 
 #[test]
@@ -193,4 +196,65 @@ fn what_is_compressed() {
     ] {
         middleware(&format!("compress: {{{lines}}}"), &format!("error: compress.{expected}"));
     }
+}
+
+#[test]
+fn what_is_told_of_certificates_and_content() {
+    let check = |lines: &str, expected: PassClientCert| {
+        assert_eq!(middleware(lines, ""), MiddlewareKind::PassClientCert(expected), "{lines}");
+    };
+    check("passTLSClientCert: {pem: true}", PassClientCert { pem: true, facts: None });
+    let facts = CertificateFacts {
+        not_after: true,
+        not_before: true,
+        sans: true,
+        serial_number: true,
+        subject: NamePart::ALL.to_vec(),
+        issuer: vec![NamePart::Country],
+    };
+    check(
+        "passTLSClientCert: {info: {notAfter: true, notBefore: true, sans: true, serialNumber: \
+            true, subject: {country: true, province: true, locality: true, organization: true, \
+            organizationalUnit: true, commonName: true, serialNumber: true, domainComponent: \
+            true}, issuer: {country: true, locality: false}}}",
+        PassClientCert { pem: false, facts: Some(facts) },
+    );
+    for lines in ["{}", "{pem: false}", "{info: {sans: false}}"] {
+        middleware(
+            &format!("passTLSClientCert: {lines}"),
+            "warning: passTLSClientCert.pem: nothing of the certificate is passed on",
+        );
+    }
+    for (lines, expected) in [
+        ("pem: 3", "pem: `3`: expected true or false"),
+        (
+            "info: {issuer: {organizationalUnit: true}}",
+            "info.issuer.organizationalUnit: unknown key `organizationalUnit` (did you mean \
+                organization?)",
+        ),
+    ] {
+        let lines = format!("passTLSClientCert: {{{lines}}}");
+        middleware(&lines, &format!("error: passTLSClientCert.{expected}"));
+    }
+    let detects = |detects| MiddlewareKind::ContentType { detects };
+    assert_eq!(middleware("contentType: {}", ""), detects(None));
+    let warning = "warning: contentType.autoDetect: that the middleware is there says it already";
+    assert_eq!(middleware("contentType: {autoDetect: true}", warning), detects(Some(true)));
+}
+
+#[test]
+fn which_scripts_speak_grpc() {
+    let origins = |list: &[&str]| {
+        MiddlewareKind::GrpcWeb(GrpcWeb { origins: list.iter().map(|it| (*it).into()).collect() })
+    };
+    assert_eq!(middleware("grpcWeb: {}", ""), origins(&[]));
+    let both = ["https://a.example", "*"];
+    assert_eq!(
+        middleware("grpcWeb: {allowOrigins: ['https://a.example', '*']}", ""),
+        origins(&both)
+    );
+    middleware(
+        "grpcWeb: {allowOrigins: ['']}",
+        "error: grpcWeb.allowOrigins: ``: expected an origin such as https://app.example.com, or *",
+    );
 }
