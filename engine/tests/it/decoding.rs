@@ -88,10 +88,9 @@ fn balancer(lines: &str) -> Balancer {
         "http: {{services: {{s: {{loadBalancer: {{servers: [{{url: 'http://a'}}], {lines}}}}}}}}}"
     );
     let reading = check("a.yml", &text, &[]);
-    match &reading.dynamic.services[0].kind {
-        ServiceKind::Balancer(balancer) => balancer.clone(),
-        other => panic!("{other:?}"),
-    }
+    let kind = &reading.dynamic.services[0].kind;
+    let ServiceKind::Balancer(balancer) = kind else { panic!("{kind:?}") };
+    balancer.clone()
 }
 
 #[test]
