@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod level2;
 pub mod life;
 pub mod model;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod net;
 pub mod oracle;
 pub mod pairs;

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod line;
 pub mod mark;
 pub mod md5;
+pub mod mutant;
 pub mod name;
 pub mod nearest;
 pub mod page;

@@ -12,6 +12,7 @@ use super::journal::Journal;
 use crate::base::diag::{Diagnostic, Severity};
 use crate::base::id::ChildId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::prng::Prng;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
@@ -195,7 +196,8 @@ impl Child {
             ChildPhase::Pending => self.enter(ChildPhase::Unseen, now),
             ChildPhase::Stale | ChildPhase::Overdue | ChildPhase::Unseen => false,
         };
-        News { adverts: None, status: turned || changed }
+        let adverts = planted(Mutant::AdvertsForgotten).then(Vec::new);
+        News { adverts, status: turned || changed }
     }
 
     /// Looks at the age of the last good answer; true if the child counts differently now.

@@ -7,6 +7,7 @@ use super::conns::Speaks;
 use super::failure::Failure;
 use super::grpc;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::prng::Prng;
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
@@ -194,6 +195,7 @@ impl Probe {
                 stats.control.marks.hit(Mark::ProbeRedirected);
                 return Next::Redirected;
             }
+            Ok(Some(_)) if planted(Mutant::AnyStatusIsUp) => Ok(()),
             Ok(Some(status)) => status.map_or(Ok(()), |status| self.judge(status)),
             // That this process is out of means says nothing about the server.
             Err(Failure::Overloaded) => {
@@ -207,7 +209,9 @@ impl Probe {
         if flipped {
             stats.control.marks.hit(Mark::HealthFlipped);
         }
-        self.turn = Turn::Resting { until: (self.attempt.began + self.pause()).max(now) };
+        let times = if planted(Mutant::ProbesSeldom) { 2 } else { 1 };
+        let until = self.attempt.began + self.pause().times(times);
+        self.turn = Turn::Resting { until: until.max(now) };
         Next::Judged { flipped }
     }
 

@@ -8,6 +8,7 @@ use crate::base::diag::Diagnostic;
 use crate::base::id::{ChildId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
+use crate::base::mutant::{Mutant, planted};
 use crate::base::prng::Prng;
 use crate::base::secret::Secret;
 use crate::base::time::Time;
@@ -315,7 +316,9 @@ impl Control {
             return;
         }
         let mut problems = self.publisher.documents.clone();
-        problems.extend_from_slice(&self.publisher.compiled);
+        if !planted(Mutant::DiagnosticLost) {
+            problems.extend_from_slice(&self.publisher.compiled);
+        }
         self.checks.diagnose(&mut problems);
         let old: BTreeSet<&Diagnostic> = self.publisher.status.diagnostics.iter().collect();
         for problem in problems.iter().filter(|problem| !old.contains(problem)) {

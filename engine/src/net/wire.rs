@@ -6,6 +6,7 @@ use super::inbox::Inbox;
 use super::outbox::{NoPage, Outbox};
 use super::secure::Secure;
 use crate::base::id::ConnId;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::Pool;
 use crate::base::time::Time;
 use crate::boundary::{Batch, Close, Effect, Lent, OpKind};
@@ -312,8 +313,10 @@ impl Wire {
         let conn = self.id;
         if let Link::Ending(how) = self.link {
             self.link = Link::Gone;
-            self.start(OpKind::Close);
-            effects.push(Effect::Close { conn, how });
+            if !planted(Mutant::SocketLeft) || conn.slot % 4 != 3 {
+                self.start(OpKind::Close);
+                effects.push(Effect::Close { conn, how });
+            }
         }
         if !self.is_open() {
             return;
@@ -335,6 +338,9 @@ impl Wire {
         if read && !self.eof && !self.is_under_way(OpKind::Recv) {
             self.start(OpKind::Recv);
             effects.push(Effect::Recv { conn });
+            if planted(Mutant::ReadsTwice) {
+                effects.push(Effect::Recv { conn });
+            }
         }
     }
 

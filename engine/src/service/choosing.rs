@@ -10,6 +10,7 @@ use super::sticky::Sticky;
 use super::ticket::Ticket;
 use crate::base::digest::Fnv1a;
 use crate::base::id::ServiceId;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::prng::Prng;
 use crate::base::time::Time;
 use crate::config::typed::Strategy;
@@ -185,6 +186,7 @@ impl Choosing {
         let out = |position| Kept::is_out(kept, position);
         let times = |position| tried.map_or(0, |tried| tried.times(position));
         if let Some(sticking) = &self.sticky
+            && !planted(Mutant::StickyForgotten)
             && let Some(named) = sticking.cookie.find(asker.fields)
             && sticking.stays.get(usize::from(named.member)) == Some(&true)
             && times(named.member) == 0

@@ -1,6 +1,7 @@
 //! Which side of a failover serves: the better known one, the main side when they are alike.
 
 use super::standing::Standing;
+use crate::base::mutant::{Mutant, planted};
 
 /// Which side of a failover takes requests now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +15,7 @@ impl Side {
     pub fn of(main: Standing, fallback: Standing) -> Self {
         match () {
             () if !main.max(fallback).serves() => Self::Neither,
-            () if main >= fallback => Self::Main,
+            () if main >= fallback || planted(Mutant::FailoverStays) => Self::Main,
             () => Self::Fallback,
         }
     }

@@ -18,6 +18,7 @@ pub mod sniff;
 pub mod squeeze;
 pub mod words;
 
+use crate::base::mutant::{Mutant, planted};
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{
@@ -195,7 +196,11 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
         Step::AllowList(list) => {
             let ip = passing.client_ip(&list.strategy);
             let allowed = ip.is_some_and(|ip| list.ranges.iter().any(|range| range.contains(ip)));
-            if allowed { Verdict::Pass } else { Verdict::Refuse(list.status) }
+            if allowed || planted(Mutant::AllowListOpen) {
+                Verdict::Pass
+            } else {
+                Verdict::Refuse(list.status)
+            }
         }
         Step::RateLimit(limiter) => match limiter.draw(passing) {
             Grant::Now => Verdict::Pass,

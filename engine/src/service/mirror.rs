@@ -1,10 +1,12 @@
 //! Which requests are mirrored: Traefik's counter in closed form, so that any number of cores
 //! agree from the ticket alone.
+use crate::base::mutant::{Mutant, planted};
 
 /// Whether the request with this ticket goes to a mirror that takes `percent` of all. The first
 /// request is mirrored, and of every hundred exactly `percent` are.
 #[inline]
 pub fn is_mirrored(ticket: u64, percent: u8) -> bool {
+    let percent = if planted(Mutant::MirrorsMore) { percent.saturating_add(10) } else { percent };
     let percent = u64::from(percent.min(100));
     let t = ticket % 100;
     ((t + 1) * percent).div_ceil(100) != (t * percent).div_ceil(100)

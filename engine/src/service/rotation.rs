@@ -6,6 +6,7 @@
 //! `(k + 1 − 1/(2n−2)) / λ`; each `t` goes to the turn that is due first among those that may be
 //! given.
 
+use crate::base::mutant::{Mutant, planted};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
@@ -28,7 +29,11 @@ impl Rotation {
             .filter(|(_, weight)| **weight > 0)
             .map(|(index, weight)| Member { index, weight: u64::from(*weight) })
             .collect();
-        Self { turns: chairmen(&reduced(members)) }
+        let mut turns = chairmen(&reduced(members));
+        if planted(Mutant::TurnsInARow) {
+            turns.sort_unstable();
+        }
+        Self { turns }
     }
 
     pub fn of_turns(turns: Box<[u16]>) -> Self {

@@ -2,6 +2,7 @@
 //! about a choice follows from the ticket and a table, so that any number of cores together share
 //! exactly.
 
+use crate::base::mutant::{Mutant, planted};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counter of one balancer, alone on its cache lines.
@@ -13,7 +14,14 @@ impl Ticket {
     /// The next number: 0, 1, 2, … over all cores, without gap or repeat.
     #[inline]
     pub fn draw(&self) -> u64 {
-        self.0.fetch_add(1, Relaxed)
+        let drawn = self.0.fetch_add(1, Relaxed);
+        if planted(Mutant::SkipsTicket) && drawn % 8 == 7 {
+            self.0.fetch_add(1, Relaxed);
+        }
+        if planted(Mutant::RepeatsTicket) && drawn % 8 == 7 {
+            self.0.fetch_sub(1, Relaxed);
+        }
+        drawn
     }
 
     /// How many were drawn.

@@ -4,6 +4,7 @@ use super::Route;
 use super::index::{Index, Seat};
 use super::map::{Map, Stay};
 use super::table::Table;
+use crate::base::mutant::{Mutant, planted};
 use crate::http::request::RequestInfo;
 use crate::rule::Rule;
 use std::cmp::Reverse;
@@ -77,8 +78,13 @@ impl RouteTable {
     /// The number of the first route in order whose rule matches: what a request in flight
     /// keeps, because counting references would be shared by all cores.
     pub fn find_at(&self, request: &RequestInfo<'_>) -> Option<u32> {
-        let matches =
-            |at: u32| self.entries.get(at).is_some_and(|entry| entry.rule.matches(request));
+        let matches = |at: u32| {
+            self.entries.get(at).is_some_and(|entry| {
+                let skipped = planted(Mutant::BrokenFallsThrough)
+                    && matches!(entry.route.to, super::Destination::Broken(_));
+                !skipped && entry.rule.matches(request)
+            })
+        };
         self.index.first(request, matches).map(|seat| seat.at)
     }
 
@@ -109,7 +115,9 @@ impl RouteTable {
 }
 
 fn seat(route: &Route, at: u32) -> Seat {
-    let (priority, rank) = (Reverse(route.priority), route.rank);
+    let ignored = planted(Mutant::PriorityIgnored);
+    let priority = if ignored { route.priority.saturating_neg() } else { route.priority };
+    let (priority, rank) = (Reverse(priority), route.rank);
     Seat { priority, rank, name: Arc::clone(&route.name), at }
 }
 

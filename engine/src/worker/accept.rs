@@ -4,6 +4,7 @@ use super::conn::{Client, Conn, Partial, Role, Talk};
 use super::{Worker, id_of, key_of};
 use crate::base::id::{ConnId, EntryId, ListenerId};
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, OpKind};
 use crate::net::wire::{Cover, Due, Link, Wire};
@@ -57,7 +58,9 @@ impl Worker {
 
     pub(super) fn on_accepted(&mut self, id: ConnId, peer: SocketAddr) {
         let now = self.now;
-        let full = self.clients >= self.limits.clients_max && !self.shed_idle_client();
+        let full = self.clients >= self.limits.clients_max
+            && !planted(Mutant::ClientsUnbounded)
+            && !self.shed_idle_client();
         let conn = self.conns.get_mut(key_of(id)).expect("its accept was under way");
         let Role::Accepting(entry) = conn.role else { unreachable!("only listeners accept") };
         conn.role = Role::Client(Client {
@@ -127,7 +130,8 @@ impl Worker {
             Span::ZERO => PAUSE_MIN,
             pause => pause.times(2).min(PAUSE_MAX),
         };
-        listener.resume = now + listener.pause;
+        let never = planted(Mutant::AcceptsNoMore);
+        listener.resume = if never { Time::NEVER } else { now + listener.pause };
         self.mark(Mark::AcceptPaused);
         if fault == Fault::NoDescriptors {
             let _ = self.shed_idle_upstream() || self.shed_idle_client();

@@ -4,6 +4,7 @@ use super::conn::Role;
 use super::{Worker, id_of};
 use crate::base::id::{ConnId, ListenerId};
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::time::Time;
 use crate::boundary::{Close, Deadline, Effect};
 
@@ -64,6 +65,9 @@ impl Worker {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.stopped && listener.stop_at.is_some_and(|at| at <= now) {
                 listener.stopped = true;
+                if planted(Mutant::ListensOn) {
+                    continue;
+                }
                 let index = u16::try_from(index).expect("entry points are few");
                 self.effects.push(Effect::StopListening { listener: ListenerId(index) });
             }

@@ -1,5 +1,6 @@
 //! What a request head becomes on its way to a server, and a response head on its way to a client.
 
+use crate::base::mutant::{Mutant, planted};
 use crate::base::text::number;
 use crate::config::fixed::{AppendFor, EntryPoint};
 use crate::http::fields::{self, Field, Known};
@@ -225,11 +226,18 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
             put_line(out, "Content-Type", |out| form.write_asked(field.value, out));
             continue;
         }
+        if planted(Mutant::LosesField) && field.name.eq_ignore_ascii_case("x-list") {
+            continue;
+        }
         let keyed = request.key.is_some() && field.name.eq_ignore_ascii_case(websocket::KEY);
         if keyed || is_nominated_managed(request, field) {
             continue;
         }
         lines.pass(out, field);
+        if planted(Mutant::DoubleHeader) && field.name.eq_ignore_ascii_case("accept") {
+            lines.flush(out);
+            put_field(out, field.name, field.value);
+        }
     }
     lines.flush(out);
     present
@@ -589,6 +597,7 @@ pub(super) fn write_persist(out: &mut Vec<u8>, persist: Persist) {
 }
 
 pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
+    let status = if planted(Mutant::StatusChanged) && status == 201 { 200 } else { status };
     out.extend_from_slice(b"HTTP/1.1 ");
     number(u64::from(status), out);
     out.push(b' ');
@@ -609,6 +618,9 @@ pub(super) fn framing_for(client: Version, framing: Framing) -> Framing {
 pub(super) fn is_loop(all: &[Field<'_>], instance: &str, hops_max: u32) -> bool {
     let lines = all.iter().filter(|field| Managed::of(field.name) == Some(Managed::Hops));
     let mut hops = 0;
+    if planted(Mutant::HopsUnchecked) {
+        return false;
+    }
     for hop in lines.flat_map(|line| fields::list(line.value)) {
         hops += 1;
         if hops > hops_max || (!instance.is_empty() && hop == instance.as_bytes()) {

@@ -3,11 +3,12 @@
 use super::Worker;
 use super::conn::{Talk, Usage};
 use super::consult::Concluded;
-use super::exchange::{Exchange, Phase};
+use super::exchange::{Exchange, HeadBytes, Phase};
 use super::key_of;
 use super::record::AccessRecord;
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::boundary::{Close, Effect};
 use crate::http::head::Version;
@@ -35,6 +36,12 @@ impl Worker {
         }
         if exchange.mirrored && exchange.client.is_some() {
             self.start_mirrors(&exchange);
+        }
+        if planted(Mutant::LeaksPage)
+            && exchange.serial.is_multiple_of(8)
+            && let HeadBytes::Page(page) = &exchange.asking.head
+        {
+            std::mem::forget(page.clone());
         }
         let mut exchange = exchange;
         self.forget_kept(&mut exchange);
@@ -189,7 +196,8 @@ impl Worker {
             return;
         }
         self.accounts.finished(&record);
-        if let Some(access) = &self.access {
+        let lost = planted(Mutant::LogLineLost) && exchange.serial % 8 == 3;
+        if let Some(access) = self.access.as_ref().filter(|_| !lost) {
             access.write(&record, &mut self.lines.bytes);
         }
         self.scratch.judging.decoded = decoded;

@@ -5,6 +5,7 @@ use super::Worker;
 use super::exchange::{Choices, Exchange, Kept, Multiplex, service_of};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
 use crate::http::framing::{Asked, Framing};
@@ -84,7 +85,9 @@ impl Worker {
 
     fn put_kept_back(&mut self, mut shared: Rc<Kept>) {
         let Some(kept) = Rc::get_mut(&mut shared) else { return };
-        self.kept_bytes -= kept.bytes;
+        if !planted(Mutant::BudgetNotGivenBack) {
+            self.kept_bytes -= kept.bytes;
+        }
         kept.clear();
         if self.spare_kept.len() < SPARE_KEPT && kept.chunks.capacity() <= SPARE_CHUNKS {
             self.spare_kept.push(shared);
@@ -128,6 +131,9 @@ impl Worker {
         service: ServiceId,
         body: Option<Option<u64>>,
     ) {
+        if planted(Mutant::MirrorLost) && main.serial.is_multiple_of(8) {
+            return;
+        }
         if let Some(why) = self.reason_to_skip(main, body) {
             self.skip_mirror(why);
             return;

@@ -61,6 +61,7 @@ mod websocket;
 use crate::base::id::{ConnId, JobId, ServiceId};
 use crate::base::limits::Limits;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::{Page, Pool};
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Time, Wall};
@@ -277,7 +278,9 @@ impl Worker {
     }
 
     fn on_view(&mut self, view: Arc<View>) {
-        if view.epoch <= self.view.epoch {
+        let ignored = planted(Mutant::ViewIgnored) && view.epoch.is_multiple_of(3);
+        let older = view.epoch <= self.view.epoch && !planted(Mutant::EpochGoesBack);
+        if older || ignored {
             return;
         }
         self.counts().epoch.set(view.epoch);

@@ -8,6 +8,7 @@ use super::key_of;
 use super::retry::Cause;
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, Report};
@@ -25,7 +26,10 @@ impl Worker {
         let Role::Upstream(upstream) = &conn.role else { return };
         match upstream.usage {
             Usage::Busy(key) => self.forward(key),
-            Usage::Idle | Usage::Flushing if conn.wire.eof || !conn.wire.inbox.is_empty() => {
+            Usage::Idle | Usage::Flushing
+                if conn.wire.eof
+                    || !(conn.wire.inbox.is_empty() || planted(Mutant::ReusesHalfRead)) =>
+            {
                 if !conn.wire.eof {
                     self.mark(Mark::AnswerUnasked);
                 }
@@ -199,6 +203,7 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("a busy connection has its exchange");
         let awaiting = exchange.phase == Phase::AwaitingHead;
         let harmless = exchange.reused && exchange.asking.idempotent;
+        let harmless = harmless || planted(Mutant::RetriesPost);
         self.release_upstream(key);
         if again && harmless {
             self.mark(Mark::RetryOnReused);

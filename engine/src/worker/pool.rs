@@ -8,6 +8,7 @@ use super::key_of;
 use super::secure::HANDSHAKE_MAX;
 use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, OpKind};
@@ -258,9 +259,11 @@ impl Worker {
     pub(super) fn release_upstream(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let waiting = exchange.phase == Phase::Waiting;
+        let relaying = exchange.phase == Phase::Relaying;
         let target = exchange.target_id();
         let upstream = exchange.upstream.take();
         match (upstream, target) {
+            (Some(id), _) if relaying && planted(Mutant::ReusesHalfRead) => self.keep_upstream(id),
             (Some(id), _) => {
                 if let Some(upstream) = self.conn_mut(id).and_then(|conn| conn.upstream_mut()) {
                     upstream.usage = Usage::Over;

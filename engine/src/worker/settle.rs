@@ -6,6 +6,7 @@ use super::session::Side;
 use super::{Worker, key_of};
 use crate::base::id::{ConnId, TargetId};
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::{Page, PageSize};
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Fault, Lent};
@@ -288,7 +289,8 @@ impl Worker {
         let limit = self.limits.outbox_bytes as usize;
         let conn = self.conns.get_mut(key_of(id)).expect("its write was under way");
         if conn.wire.half != Half::Broken {
-            conn.wire.sent(count);
+            let lost = planted(Mutant::UnsentLost) && count > 0;
+            conn.wire.sent(if lost { conn.wire.unsent() } else { count });
         }
         let left = conn.wire.outbox.bytes();
         if conn.wire.unsent() > 0 && count > 0 {

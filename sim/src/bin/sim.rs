@@ -2,9 +2,11 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a command is for")]
 
+use engine::base::mutant::Mutant;
 use sim::entropy::{Crew, RunId};
 use sim::level2;
 use sim::life::{Report, play};
+use sim::mutants::{Hunt, hunt_all};
 use sim::shrink::shrink;
 use sim::swarm::{Tally, swarm};
 use sim::trace::Text;
@@ -19,7 +21,9 @@ usage: sim run    --seed N [--size N] [--mask N] [--crew N] [--trace]   one run,
        sim meta   [--seeds N] [--from N] [--level 2]         two processes, one trace
        sim marks  [--seeds N]                                what a swarm reaches
        sim level2 --seeds N [--from N] [--jobs N]            hosts, links and crashes
-       sim level2 --seed N [--trace]                         one of these runs";
+       sim level2 --seed N [--trace]                         one of these runs
+       sim mutants [--seeds N] [--from N] [--jobs N]         planted faults, and who finds them
+       sim mutants --of NAME                                 one of them, told in full";
 
 struct Options {
     run: RunId,
@@ -27,10 +31,13 @@ struct Options {
     seed: Option<u64>,
     level: u64,
     seeds: u64,
+    seeds_said: bool,
     from: u64,
     jobs: usize,
     trace: bool,
     anyway: bool,
+    /// The one fault to plant.
+    mutant: Option<Mutant>,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         "shrink" => run_shrink(&options),
         "meta" => run_meta(&options),
         "level2" => run_level2(&options),
+        "mutants" => run_mutants(&options),
         _ => {
             println!("no command {command}\n{USAGE}");
             ExitCode::from(2)
@@ -73,16 +81,23 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         seed: None,
         level: 1,
         seeds: 1_000,
+        seeds_said: false,
         from: 0,
         jobs,
         trace: false,
         anyway: false,
+        mutant: None,
     };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         match name.as_str() {
             "--trace" => options.trace = true,
             "--anyway" => options.anyway = true,
+            "--of" => {
+                let value = rest.next().ok_or("--of needs the name of a fault")?;
+                let found = Mutant::ALL.iter().find(|mutant| mutant.name() == value);
+                options.mutant = Some(*found.ok_or_else(|| format!("no fault {value}"))?);
+            }
             _ => {
                 let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
                 set(&mut options, name, number(value)?)?;
@@ -103,7 +118,7 @@ fn set(options: &mut Options, name: &str, value: u64) -> Result<(), String> {
         "--size" => options.run.size = small(value)?,
         "--mask" => options.run.mask = value,
         "--crew" => options.run.crew = Crew(small(value)?),
-        "--seeds" => options.seeds = value,
+        "--seeds" => (options.seeds, options.seeds_said) = (value, true),
         "--from" => options.from = value,
         "--jobs" => options.jobs = small(value)?.max(1) as usize,
         _ => return Err(format!("no option {name}")),
@@ -191,6 +206,42 @@ fn run_shrink(options: &Options) -> ExitCode {
     println!("after {} runs:", smallest.runs);
     print_report(&smallest.report);
     ExitCode::FAILURE
+}
+
+/// Plants each fault in turn. Fails if one is not found within its bound.
+fn run_mutants(options: &Options) -> ExitCode {
+    // A machine that panics is caught, and counts as found.
+    std::panic::set_hook(Box::new(|_| {}));
+    let began = Instant::now();
+    let one: Option<&[Mutant]> = options.mutant.as_ref().map(std::slice::from_ref);
+    let most = options.seeds_said.then_some(options.seeds);
+    let hunts = hunt_all(one.unwrap_or(Mutant::ALL), options.from, most, options.jobs);
+    println!(
+        "{:<22} {:<6} {:>6} {:>6} {:>6}  what the engine does wrong",
+        "fault", "by", "seed", "seeds", "bound"
+    );
+    for Hunt { mutant, bound, runs, found } in &hunts {
+        let (by, seed) = match found {
+            Some(found) => (format!("{:?}", found.oracle), format!("{:#x}", found.seed)),
+            None => ("NOBODY".to_owned(), "-".to_owned()),
+        };
+        let (name, about) = (mutant.name(), mutant.about());
+        println!("{name:<22} {by:<6} {seed:>6} {runs:>6} {bound:>6}  {about}");
+    }
+    let missing = hunts.iter().filter(|hunt| hunt.found.is_none()).count();
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} faults in {seconds:.1} s on {} threads, {missing} not found",
+        hunts.len(),
+        options.jobs
+    );
+    if options.mutant.is_some() {
+        hunts
+            .iter()
+            .filter_map(|hunt| hunt.found.as_ref())
+            .for_each(|found| println!("{}", found.text));
+    }
+    if missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run_level2(options: &Options) -> ExitCode {

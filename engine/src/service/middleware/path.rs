@@ -1,6 +1,7 @@
 //! What middlewares make of a path. The query stays as it is.
 
 use super::Step;
+use crate::base::mutant::{Mutant, planted};
 use crate::config::typed::Rewrite;
 use crate::http::target::{is_escaped, routing_path};
 use crate::rule::{Captures, Pattern};
@@ -42,6 +43,9 @@ pub fn apply(
 ) -> Result<(), Unclean> {
     match step {
         Step::StripPrefix(prefixes) => {
+            if planted(Mutant::PrefixKept) {
+                return Ok(());
+            }
             if let Some(taken) = strip(prefixes, target)? {
                 note(FORWARDED_PREFIX, taken);
             }

@@ -4,6 +4,7 @@ use super::Compiler;
 use super::slots::{Part, Seat, Shape};
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::service::failover::Side;
 use crate::service::rest::Rest;
 use crate::service::rotation::{self, Rotation};
@@ -66,7 +67,9 @@ impl Compiler {
             self.pending.changed = true;
         }
         if was != standing || was_condition != condition || explained_anew || met_anew {
-            self.slots.touch_parents(id);
+            if !planted(Mutant::NewsStaysBelow) {
+                self.slots.touch_parents(id);
+            }
             self.note_child(id);
         }
         if was_condition != condition || explained_anew {
@@ -170,7 +173,10 @@ impl Compiler {
 
     /// Who takes turns, and how many: the members of the best standing.
     fn weights(&self, id: ServiceId, best: Standing) -> Option<Vec<u32>> {
-        let serving = |standing, weight| if standing == best && best.serves() { weight } else { 0 };
+        let best_of = |standing| standing == best || planted(Mutant::PicksDown);
+        let serving = |standing, weight| {
+            if best_of(standing) && best.serves() { weight } else { 0 }
+        };
         match &self.slots.get(id).shape {
             Shape::Balancer { seats, .. } => {
                 let weight = |seat: &Seat| serving(self.seat_standing(seat), seat.weight);
@@ -207,7 +213,11 @@ impl Compiler {
         if rotation::is_scaled(&weights) {
             marks.hit(Mark::PeriodScaled);
         }
-        let ticket = Arc::clone(&self.slots.get(id).ticket);
+        let ticket = if planted(Mutant::PositionForgotten) {
+            Arc::default()
+        } else {
+            Arc::clone(&self.slots.get(id).ticket)
+        };
         // Uplinks of the same children tend to have the same weights.
         if let Some(rotation) = self.rotations.get(&weights) {
             return Turns { rotation: Arc::clone(rotation), ticket };
@@ -215,7 +225,9 @@ impl Compiler {
         let rotation = Rotation::new(&weights);
         let old = self.view.services.get(id.0).and_then(|node| turns_of(&node.kind));
         let rotation = match old {
-            Some(old) if *old.rotation == rotation => Arc::clone(&old.rotation),
+            Some(old) if *old.rotation == rotation || planted(Mutant::RemembersFirstWeights) => {
+                Arc::clone(&old.rotation)
+            }
             _ => Arc::new(rotation),
         };
         self.rotations.insert(weights, Arc::clone(&rotation));

@@ -7,6 +7,7 @@ use super::slots::Shape;
 use super::uplinks::UplinkState;
 use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::name::{normalised, split};
 use crate::config::fixed::{EntryPoint, Fixed};
 use crate::config::layers::Layers;
@@ -106,9 +107,10 @@ impl Compiler {
         if let Some(clash) = clash {
             found.clashes(clash, router);
         }
+        let anywhere = planted(Mutant::UplinkAnywhere);
         let mounts = if !router.parents.is_empty() {
             Vec::new()
-        } else if router.uplinks.is_empty() {
+        } else if router.uplinks.is_empty() || anywhere {
             self.ordinary_mounts(router, &mut found)
         } else {
             offered_mounts(router, &self.routing.uplinks, &mut found)

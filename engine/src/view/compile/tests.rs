@@ -1,6 +1,7 @@
 //! Tests of the compiler, through documents and a text that shows a whole view.
 
 mod changes;
+mod machine;
 mod offers;
 mod reloads;
 mod services;

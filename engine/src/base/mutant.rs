@@ -1,0 +1,94 @@
+//! Small faults planted on purpose: the simulator must find each of them, or an oracle is missing.
+//! Only a build with the feature `mutants` can be told to commit one; in every other build
+//! [`planted`] is a constant, and nothing of them is left.
+
+#[cfg(feature = "mutants")]
+use std::cell::Cell;
+
+macro_rules! mutants {
+    ($($name:ident $doc:literal,)*) => {
+        /// A fault, named by what the engine does wrong.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Mutant { $(#[doc = $doc] $name,)* }
+
+        impl Mutant {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
+            }
+        }
+    };
+}
+
+mutants! {
+    AcceptsNoMore "a listener that failed once is not listened to again",
+    AdvertsForgotten "a failed poll takes away what the child offered",
+    AllowListOpen "an address that is not on the list passes",
+    AnyStatusIsUp "a probe that is answered at all finds the server up",
+    BrokenFallsThrough "a request for a broken router is taken by the next one",
+    BudgetNotGivenBack "what a body took of the budget stays taken",
+    ClientsUnbounded "clients come in above the bound",
+    DiagnosticLost "what is wrong with a configuration is not told",
+    DoubleHeader "a field of a request is written twice",
+    EmptyChunkedLost "an empty body in chunks is sent without its end",
+    EpochGoesBack "a worker takes an older view after a newer one",
+    FailoverStays "a failover stays with its main side",
+    HopsUnchecked "a request may come again and again",
+    LeaksPage "a page of a request's head is never given back",
+    ListensOn "a drain does not stop listening",
+    LogLineLost "some requests are not logged",
+    LosesField "a field of a request is left out",
+    LosesTrailers "trailers are left out",
+    MirrorsMore "ten in a hundred more are mirrored",
+    MirrorLost "some mirrors are not begun, nor skipped",
+    NewsStaysBelow "services above one that changed are not looked at again",
+    PicksDown "members that are down take turns",
+    PositionForgotten "the turns of a service begin anew when it changes",
+    PrefixKept "a prefix that is to be stripped stays",
+    PriorityIgnored "of several routers the one with the lowest priority is taken",
+    ProbesSeldom "probes come at half their pace",
+    ReadsTwice "a second read is asked for while one is under way",
+    RemembersFirstWeights "shares stay what they first were",
+    RepeatsTicket "some tickets are drawn twice",
+    RetriesPost "a request that cannot be repeated is sent again",
+    ReusesHalfRead "a connection is kept with a part of a response to come",
+    SkipsTicket "some tickets are drawn for nobody",
+    SocketLeft "a socket is not closed",
+    StatusChanged "a status is relayed as another",
+    StickyForgotten "a session's cookie is not looked at",
+    TurnsInARow "members have their turns one after another",
+    UnsentLost "a short write is taken for a whole one",
+    UplinkAnywhere "routers of uplinks serve on ordinary entry points",
+    ViewIgnored "some views are not taken",
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    /// What the machines of this thread do wrong.
+    static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
+}
+
+/// Has the machines of this thread commit a fault from now on, or none.
+#[cfg(feature = "mutants")]
+pub fn plant(mutant: Option<Mutant>) {
+    PLANTED.set(mutant);
+}
+
+/// Whether the machines of this thread are to commit this fault.
+#[cfg(feature = "mutants")]
+#[inline]
+pub fn planted(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
+
+/// Never: this build plants nothing.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub const fn planted(_mutant: Mutant) -> bool {
+    false
+}
