@@ -7,7 +7,7 @@ use crate::oracle::Verdict;
 use crate::proactor::Port;
 use crate::secure::cloak::Cloak;
 use crate::secure::wardrobe::Wardrobe;
-use crate::terrain::Terrain;
+use crate::terrain::{Terrain, Way};
 use crate::trace::Trace;
 use crate::wire::{End, EndId, Flight, Link, Owner, Pipe, Read, Temper};
 use engine::base::time::{Span, Time};
@@ -280,9 +280,11 @@ impl Net {
         let link = self.links[end.link as usize].as_ref().expect("an open link");
         let addrs = [link.ends[0].addr.ip(), link.ends[1].addr.ip()];
         let held = self.held_until(addrs).max(self.terrain.cut_until(addrs[0], addrs[1]));
+        let lost = self.terrain.way(addrs[0], addrs[1]) == Way::Lost;
         let link = self.link(end).expect("an open link");
         let pipe = link.outgoing(end.side);
         pipe.flights.push_back(flight);
+        pipe.stalled |= lost;
         if pipe.stalled {
             return;
         }
@@ -360,6 +362,24 @@ impl Net {
     pub(crate) fn break_off(&mut self, end: EndId) {
         if self.link(end).is_some() {
             self.reset(end);
+        }
+    }
+
+    /// Every connection into a zone or out of it dies: both of its ends learn that now.
+    pub(crate) fn sever(&mut self, zone: usize) {
+        for number in 0..self.links.len() {
+            let Some(link) = &self.links[number] else { continue };
+            let [near, far] = [0, 1].map(|side: usize| link.ends[side].addr.ip());
+            if !self.terrain.crosses(zone, near, far) {
+                continue;
+            }
+            for side in 0..2 {
+                let end = EndId { link: index(number), side };
+                let Some(link) = self.link(end) else { continue };
+                link.incoming(side).reset = true;
+                self.readable(end);
+                self.writable(end);
+            }
         }
     }
 

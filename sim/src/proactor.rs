@@ -5,6 +5,7 @@ use crate::fault::Kind;
 use crate::net::{Accepts, Event, Net};
 use crate::oracle::Oracle;
 use crate::oracle::health::Heard;
+use crate::terrain::Way;
 use crate::wire::{EndId, Owner, Read};
 use engine::base::id::{ConnId, ListenerId};
 use engine::base::page::{Chunk, Page};
@@ -436,7 +437,8 @@ impl Net {
     fn answer_dial(&mut self, host: u16, conn: ConnId, to: SocketAddr) {
         let from = self.ports[host as usize].ip;
         let there = self.terrain.real(from, to).ip();
-        if self.terrain.cut_until(from, there) <= self.now {
+        let lost = self.terrain.way(from, there) == Way::Lost;
+        if self.terrain.cut_until(from, there) <= self.now && !lost {
             let way = self.terrain.latency(from, there).unwrap_or(Span::ZERO);
             self.due_after(way.times(2), host, conn, OpKind::Connect);
         }
@@ -485,6 +487,9 @@ impl Net {
         }
         let ip = self.ports[host as usize].ip;
         let to = self.terrain.real(ip, to);
+        if self.terrain.way(ip, to.ip()) == Way::Refused {
+            return self.end_op(host, op, Outcome::Failed(Fault::Refused));
+        }
         match self.connect(ip, Owner::Machine { host, conn: op.conn }, to) {
             Ok(end) => {
                 self.sock(host, op.conn).end = Some(end);

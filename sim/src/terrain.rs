@@ -11,6 +11,8 @@ pub struct Terrain {
     zones: BTreeMap<IpAddr, usize>,
     all: Vec<Zone>,
     meant: BTreeMap<(IpAddr, SocketAddr), SocketAddr>,
+    /// Some zone is not open.
+    troubled: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +20,18 @@ struct Zone {
     /// One way from here to the middle.
     away: Span,
     cut_until: Time,
+    way: Way,
+}
+
+/// What becomes of what leaves a zone, or is sent to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Way {
+    #[default]
+    Open,
+    /// It is lost, and so are the connections that it was for.
+    Lost,
+    /// Whoever dials is refused.
+    Refused,
 }
 
 /// One way between two hosts of one zone.
@@ -26,7 +40,7 @@ const NEAR: Span = Span::micros(100);
 impl Terrain {
     /// A new zone; its number.
     pub fn zone(&mut self, away: Span) -> usize {
-        self.all.push(Zone { away, cut_until: Time::ZERO });
+        self.all.push(Zone { away, ..Zone::default() });
         self.all.len() - 1
     }
 
@@ -50,6 +64,33 @@ impl Terrain {
     /// Nothing passes between this zone and others before `until`.
     pub fn cut(&mut self, zone: usize, until: Time) {
         self.all[zone].cut_until = until;
+    }
+
+    /// What passes between this zone and others, from now on.
+    pub fn set_way(&mut self, zone: usize, way: Way) {
+        self.all[zone].way = way;
+        self.troubled = self.all.iter().any(|zone| zone.way != Way::Open);
+    }
+
+    /// The worse of both ends.
+    pub fn way(&self, a: IpAddr, b: IpAddr) -> Way {
+        if !self.troubled {
+            return Way::Open;
+        }
+        match (self.zones.get(&a), self.zones.get(&b)) {
+            (Some(a), Some(b)) if a != b => match (self.all[*a].way, self.all[*b].way) {
+                (Way::Lost, _) | (_, Way::Lost) => Way::Lost,
+                (Way::Refused, _) | (_, Way::Refused) => Way::Refused,
+                (Way::Open, Way::Open) => Way::Open,
+            },
+            _ => Way::Open,
+        }
+    }
+
+    /// Whether one of these is in the zone, and the other is not.
+    pub fn crosses(&self, zone: usize, a: IpAddr, b: IpAddr) -> bool {
+        let inside = |ip| self.zones.get(&ip) == Some(&zone);
+        inside(a) != inside(b)
     }
 
     pub fn latency(&self, a: IpAddr, b: IpAddr) -> Option<Span> {

@@ -1,10 +1,12 @@
 //! Subcommands, and what a command line without one means: `run`.
 
+mod bounds;
 mod check;
 mod demo;
 mod diff;
 mod explain;
 mod fetch;
+mod rehearse;
 mod run;
 mod schema;
 mod settings;
@@ -21,7 +23,9 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
                      [--danger-write-secrets-of-all-tls-sessions-to=FILE]
        tieline check [--json] FILE...
        tieline simulate DIR|FILE... [--scenario FILE] [--seed N] [--rps R] [--for 10m]
-                        [--json] [--html FILE] [--seeds N]
+                        [--json] [--html FILE] [--seeds N] [--speed]
+       tieline bounds DIR|FILE... [--max-failover=10s] [--rps=R] [--json]
+       tieline rehearse --for 90d DIR|FILE... [--at=2026-11-21T00:00:00Z] [--json]
        tieline diff OLD NEW [--max-change=5%] [--seed=N] [--json]
        tieline explain [DIR|FILE... | --url=URL] --request='GET https://host/path'
                        [-H 'Name: value'] [--from=IP] [--entryPoint=NAME] [--json]
@@ -37,6 +41,11 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   check        Report every problem of configuration files. Exits 1 if one is an error.
   simulate     Run the documents of a parent and its children forward in virtual time under
                clients and a script of faults: who serves, what fails, what flips, and when.
+  bounds       Prove how long it takes at most, by the settings of the documents, to find out that a
+               server is in trouble, to move its requests, and to come back. Exits 1 beyond
+               --max-failover.
+  rehearse     Tell what runs out in the days to come, certificates and identities above all, in
+               which order, and what stops serving then. Exits 1 if something does.
   diff         Ask two configurations, each a folder or file, about every combination of what
                their rules name, and show what changes for whom. Exits 1 beyond --max-change.
   explain      Tell where a request would go and why, of documents or of a running instance: routes
@@ -65,11 +74,13 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "version" => version(),
         "" if asks("--version", "-V") => version(),
         "" | "run" => run::run(rest),
+        "bounds" => bounds::run(rest),
         "check" => check::run(rest),
         "demo" => demo::run(rest),
         "diff" => diff::run(rest),
         "explain" => explain::run(rest),
         "schema" => schema::run(rest),
+        "rehearse" => rehearse::run(rest),
         "simulate" => simulate::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),

@@ -13,12 +13,15 @@ use sim::foresight::{Options, simulate, spread};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 struct Wish {
     options: Options,
     scenario: Option<String>,
     seeds: Option<u64>,
     json: bool,
+    /// Tell on the side how fast it was.
+    speed: bool,
     html: Option<String>,
     paths: Vec<String>,
 }
@@ -49,6 +52,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
 fn read_wish(arguments: &[String]) -> Result<Wish, String> {
     let mut words = arguments.to_vec();
     let json = take_switch(&mut words, "--json");
+    let speed = take_switch(&mut words, "--speed");
     let scenario = take_option(&mut words, "--scenario")?;
     let html = take_option(&mut words, "--html")?;
     let mut number = |name: &str, most: u64| -> Result<Option<u64>, String> {
@@ -74,11 +78,14 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
     if rate == 0 || seeds == Some(0) {
         return Err("--rps and --seeds begin at 1".to_owned());
     }
+    if speed && seeds.is_some() {
+        return Err("--speed is of one run, so it goes without --seeds".to_owned());
+    }
     if html.is_some() && seeds.is_some() {
         return Err("--html shows one run, so it goes without --seeds".to_owned());
     }
     let options = Options { seed, rate, length };
-    Ok(Wish { options, scenario, seeds, json, html, paths: words })
+    Ok(Wish { options, scenario, seeds, json, speed, html, paths: words })
 }
 
 /// Everything below the paths; complains of every problem.
@@ -110,6 +117,7 @@ fn read_scenario(wish: &Wish, documents: &Documents) -> Option<Scenario> {
     let all = places(documents);
     let names: Vec<String> = all.iter().map(|place| place.name.clone()).collect();
     let written: Vec<bool> = all.iter().map(|place| place.process.is_some()).collect();
+    let secure: Vec<bool> = all.iter().map(|place| place.secure).collect();
     // Files that a script names lie beside it, or where it is run.
     let load = |name: &str| {
         let beside = Path::new(path).parent().unwrap_or_else(|| Path::new("")).join(name);
@@ -118,7 +126,8 @@ fn read_scenario(wish: &Wish, documents: &Documents) -> Option<Scenario> {
         Ok(Document { path: at.display().to_string(), text: Ok(text) })
     };
     let length = wish.options.length;
-    let known = Known { places: &names, written: &written, length, load: &load };
+    let (places, written, secure) = (&names[..], &written[..], &secure[..]);
+    let known = Known { places, written, secure, length, load: &load };
     match scenario::parse(&text, &known) {
         Ok(scenario) => Some(scenario),
         Err(problems) => {
@@ -129,7 +138,13 @@ fn read_scenario(wish: &Wish, documents: &Documents) -> Option<Scenario> {
 }
 
 fn tell_one(wish: &Wish, documents: &Documents, scenario: &Scenario) -> ExitCode {
+    let begun = Instant::now();
     let report = simulate(documents, scenario, wish.options);
+    if wish.speed {
+        let millis = begun.elapsed().as_millis().max(1);
+        let per_second = u128::from(report.steps) * 1_000 / millis;
+        complain(&format!("{} steps in {millis} ms: {per_second} a second", report.steps));
+    }
     if let Some(path) = &wish.html
         && let Err(error) = fs::write(path, report.html())
     {

@@ -28,10 +28,10 @@ fn refused(arguments: &[&str]) -> (String, Option<i32>) {
     (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
 }
 
-/// Every transcript of the page, command by command, is what is printed.
-#[test]
-fn transcripts_of_the_page_are_what_is_printed() {
-    let path = Path::new(ROOT).join("docs/foresight.md");
+/// Every transcript of a page, command by command, is what is printed.
+#[track_caller]
+fn check_page(name: &str) {
+    let path = Path::new(ROOT).join("docs/foresight").join(name);
     let page = fs::read_to_string(&path).expect("the page exists");
     let mut new = String::new();
     let mut commands = 0;
@@ -41,7 +41,10 @@ fn transcripts_of_the_page_are_what_is_printed() {
         let end = 8 + block[8..].find("```").expect("the block ends");
         let command = block[8..end].lines().next().expect("a block has its command");
         let words: Vec<&str> = command.split(' ').skip(2).collect();
-        let printed = said(&words);
+        // What ends with 1 because of what it found has said so, and complains of nothing.
+        let output = tieline(&words);
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).expect("it is text");
         new.push_str(&format!("{before}```text\n{command}\n{printed}"));
         rest = &block[end..];
         commands += 1;
@@ -50,8 +53,90 @@ fn transcripts_of_the_page_are_what_is_printed() {
     if std::env::var_os("REGENERATE").is_some() {
         fs::write(&path, &new).expect("the page is writable");
     }
-    assert!(commands >= 2, "{commands} transcripts");
+    assert!(commands >= 1, "{name} has no transcript");
     assert_eq!(page, new, "run it again with REGENERATE=1 and look at the difference");
+}
+
+#[test]
+fn the_page_of_simulate_shows_what_is_printed() {
+    check_page("simulate.md");
+}
+
+#[test]
+fn the_page_of_bounds_shows_what_is_printed() {
+    check_page("bounds.md");
+}
+
+#[test]
+fn the_page_of_rehearse_shows_what_is_printed() {
+    check_page("rehearse.md");
+}
+
+#[test]
+fn rehearse_ends_with_whether_something_stops() {
+    let example = |at: &'static str| ["rehearse", "--at", at, "--for", "10d", "examples/rehearse"];
+    let quiet = said(&example("2026-12-01"));
+    assert!(quiet.contains("nothing runs out"), "{quiet}");
+    let output = tieline(&example("2027-01-15"));
+    let text = String::from_utf8(output.stdout).expect("it is text");
+    let falls = "2027-01-20T09:30:01Z  parent -> eu: STOPS, no handshake: ";
+    assert!(output.status.code() == Some(1) && text.contains(falls), "{text}");
+    assert!(!text.contains("answers 503"), "the other child takes over: {text}");
+    let document = std::env::temp_dir().join(format!("tieline-unread-{}.yml", std::process::id()));
+    let text = "entryPoints: {web: {address: ':8000'}}\nserversTransport: {rootCAs: [none.crt]}\n";
+    fs::write(&document, text).expect("written");
+    let path = document.to_str().expect("it is text");
+    let missing = format!("{path}: none.crt: No such file or directory (os error 2)\n");
+    assert_eq!(refused(&["rehearse", path]), (missing, Some(1)));
+    fs::remove_file(document).expect("it is ours");
+    for (arguments, complaint) in [
+        (&["rehearse"][..], "rehearse needs configuration files, or folders with them\n"),
+        (&["rehearse", "x", "--soon"], "rehearse knows no flag --soon\n"),
+        (
+            &["rehearse", "x", "--at", "2027-02-30"],
+            "--at: 2027-02-30 is no instant: write 2026-11-21T00:00:00Z\n",
+        ),
+        (
+            &["rehearse", "x", "--for", "9999d"],
+            "--for: 9999d is no length from 1s to 3660d: write 90d or 12h\n",
+        ),
+    ] {
+        assert_eq!(refused(arguments), (complaint.to_owned(), Some(64)));
+    }
+}
+
+#[test]
+fn the_page_of_explain_shows_what_is_printed() {
+    check_page("explain.md");
+}
+
+#[test]
+fn the_page_of_diff_shows_what_is_printed() {
+    check_page("diff.md");
+}
+
+#[test]
+fn bounds_are_a_gate_and_refuse_what_they_do_not_know() {
+    let document = std::env::temp_dir().join(format!("tieline-lone-{}.yml", std::process::id()));
+    let text = "entryPoints: {web: {address: ':8000'}}\nproviders: {file: {filename: none.yml}}\n";
+    fs::write(&document, text).expect("written");
+    let path = document.to_str().expect("it is text");
+    let missing = format!(
+        "{path}: providers.file: none.yml: no such file, neither here nor beside the static \
+         document\n"
+    );
+    assert_eq!(refused(&["bounds", path]), (missing, Some(1)));
+    fs::remove_file(document).expect("it is ours");
+    for (arguments, complaint) in [
+        (&["bounds"][..], "bounds needs configuration files, or folders with them\n"),
+        (&["bounds", "x", "--horizon"], "bounds knows no flag --horizon\n"),
+        (&["bounds", "x", "--rps", "0"], "--rps: 0 is no rate from 1 to 1000000000\n"),
+        (&["bounds", "x", "--rps"], "--rps needs a value\n"),
+    ] {
+        assert_eq!(refused(arguments), (complaint.to_owned(), Some(64)));
+    }
+    let (complaint, code) = refused(&["bounds", "x", "--max-failover", "soon"]);
+    assert!(complaint.starts_with("--max-failover: soon: ") && code == Some(64), "{complaint}");
 }
 
 const EXAMPLE: [&str; 4] =

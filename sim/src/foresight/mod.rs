@@ -7,6 +7,7 @@
 //! `explain` asks once everybody has found one another, and `diff` asks two; `figures` counts;
 //! `watch` sees what views change; `report` tells.
 
+pub mod bounds;
 mod crowd;
 pub mod diff;
 pub mod documents;
@@ -14,6 +15,7 @@ pub mod explain;
 pub mod figures;
 mod html;
 mod process;
+pub mod rehearse;
 pub mod report;
 mod sample;
 pub mod scenario;

@@ -23,6 +23,8 @@ pub struct Report {
     pub reached: Vec<Reached>,
     pub allowed_ppm: u64,
     pub figures: Figures,
+    /// Calls of machines, from the beginning of the world.
+    pub steps: u64,
 }
 
 /// What a place was taken for.
@@ -272,7 +274,7 @@ impl Report {
     }
 }
 
-fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("writing to a string");
 }
 

@@ -62,6 +62,7 @@ pub enum What {
     Error { status: u16 },
     Flap { every: Span },
     PollGarbage,
+    CertExpires,
     ClockJump { by: Span },
     Reload(Document),
 }
@@ -84,12 +85,14 @@ pub struct Known<'a> {
     pub places: &'a [String],
     /// Whether documents describe the place; otherwise it is played.
     pub written: &'a [bool],
+    /// Whether its parent comes to the place over TLS.
+    pub secure: &'a [bool],
     pub length: Span,
     /// Reads a file that a line names.
     pub load: &'a dyn Fn(&str) -> Result<Document, String>,
 }
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "partition",
     "blackhole",
     "crash",
@@ -98,6 +101,7 @@ const VERBS: [&str; 17] = [
     "flap",
     "poll-garbage",
     "clock-jump",
+    "cert-expires",
     "reload",
     "load",
     "latency",
@@ -285,7 +289,7 @@ impl<'a> Line<'a> {
             return self.reload();
         }
         let place = self.place()?;
-        if matches!(verb, "partition" | "poll-garbage") && place == 0 {
+        if matches!(verb, "partition" | "poll-garbage" | "cert-expires") && place == 0 {
             return Err(format!("{verb} is for children"));
         }
         let written = self.known.written[place];
@@ -299,8 +303,13 @@ impl<'a> Line<'a> {
                 "{name} has documents and answers polls as they say; leave them out to play it"
             ));
         }
+        if verb == "cert-expires" && !self.known.secure[place] {
+            let name = &self.known.places[place];
+            return Err(format!("{name} is reached in the clear, and shows no certificate"));
+        }
         let window = self.window()?;
         let what = match verb {
+            "cert-expires" => What::CertExpires,
             "partition" => What::Partition,
             "blackhole" => What::Blackhole,
             "crash" => What::Crash,
@@ -394,6 +403,7 @@ mod tests {
         let known = Known {
             places: &places,
             written: &[true, true, false],
+            secure: &[false, true, false],
             length: Span::secs(600),
             load: &load,
         };
@@ -415,6 +425,7 @@ mod tests {
         check("clock-jump parent at 20s by 1h\nreload new.yml at 60s", &[]);
         check("reload child-eu new.yml at 60s\nload 2000/s 10s..20s\nload 10/s\nslo 99.95%", &[]);
         check("latency child-eu 40ms\ncapacity child-eu 800/s\nservice parent 3ms", &[]);
+        check("cert-expires child-eu at 30s", &[]);
         check("weight child-us 3\nhealth child-us every 5s timeout 1s\nrequest http://a/b x3", &[]);
         check("crash child-us 1s..2s\ncrash child-us 2s..3s\nslow child-us 1s..3s by 1s", &[]);
     }
@@ -434,6 +445,9 @@ mod tests {
         line("error child-eu 1s..2s with 999", "999 is no status");
         line("partition parent 1s..2s", "partition is for children");
         line("clock-jump child-us at 1s by 1s", "child-us has no documents, so no clock");
+        line("cert-expires parent at 1s", "cert-expires is for children");
+        let clear = "child-us is reached in the clear, and shows no certificate";
+        line("cert-expires child-us at 1s", clear);
         line("weight child-eu 3", "the weight of child-eu is in its own documents");
         line("reload old.yml at 1s", "old.yml: no such file");
         line("slo 100%", "100% is no objective: write 99.9%");
@@ -442,8 +456,8 @@ mod tests {
         let told = [
             "line 2: child-eu cannot be struck so while line 1 lasts",
             "line 3: there is no verb foo; there are partition, blackhole, crash, slow, error, flap, \
-             poll-garbage, clock-jump, reload, load, latency, capacity, service, weight, health, \
-             slo, request",
+             poll-garbage, clock-jump, cert-expires, reload, load, latency, capacity, service, \
+             weight, health, slo, request",
         ];
         check(twice, &told);
     }

@@ -6,7 +6,7 @@ use super::figures::Figures;
 use super::report::{Reached, Report};
 use super::sample::{Ask, samples};
 use super::scenario::Scenario;
-use super::stage::{CLIENT_IP, Stage};
+use super::stage::{CLIENT_IP, SETTLING, Stage};
 use engine::base::time::{Span, Time};
 
 /// How a run is made.
@@ -18,8 +18,6 @@ pub struct Options {
     pub length: Span,
 }
 
-/// How long everything may take to find one another before clients come.
-const SETTLING: Span = Span::secs(120);
 /// After everybody is settled, for what was lately dialled.
 const CALM: Span = Span::secs(5);
 const INTERVALS: u64 = 60;
@@ -60,6 +58,7 @@ pub fn simulate(documents: &Documents, scenario: &Scenario, options: Options) ->
         start,
         reached,
         allowed_ppm: scenario.allowed_ppm.unwrap_or(ALLOWED_PPM),
+        steps: stage.steps,
         figures: stage.crowd.figures,
     }
 }

@@ -10,11 +10,13 @@ use crate::driver::{Errands, step};
 use crate::entropy::{Entropy, RunId};
 use crate::fault::{Faults, Plan};
 use crate::net::{Event, Net};
+use crate::terrain::Way;
 use crate::trace::{Text, Trace};
 use engine::base::id::JobId;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time};
 use engine::boundary::{Effect, Input, Job, Report};
+use engine::config::fixed::Scheme;
 use engine::view::View;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +28,8 @@ pub struct Place {
     pub name: String,
     /// Which process it is; none for a played child.
     pub process: Option<usize>,
+    /// Its parent comes to it over TLS.
+    pub secure: bool,
     pub latency: Span,
     pub service: Span,
     /// Requests per second.
@@ -92,6 +96,8 @@ pub struct Stage {
     parcels: BTreeMap<u64, Parcel>,
     parcels_sent: u64,
     errands: Errands,
+    /// Calls of machines.
+    pub(super) steps: u64,
     /// Lines of access logs, kept if asked for.
     pub(super) logs: Option<Vec<String>>,
     pub(super) start: Time,
@@ -116,8 +122,10 @@ pub fn places(documents: &Documents) -> Vec<Place> {
 fn add_children(documents: &Documents, process: usize, above: &str, all: &mut Vec<Place>) {
     let written = &documents.processes[process];
     for (at, child) in written.children.iter().enumerate() {
-        let name = format!("{above}{}", child_of(&written.fixed, at).0);
-        all.push(place(name.clone(), *child));
+        let (name, address) = child_of(&written.fixed, at);
+        let name = format!("{above}{name}");
+        let secure = address.scheme == Scheme::Https;
+        all.push(Place { secure, ..place(name.clone(), *child) });
         // One that is its own parent has been refused before.
         if let Some(child) = child {
             add_children(documents, *child, &format!("{name}/"), all);
@@ -130,6 +138,7 @@ fn place(name: String, process: Option<usize>) -> Place {
     Place {
         name,
         process,
+        secure: false,
         latency: if root { Span::ZERO } else { LATENCY },
         service: SERVICE,
         capacity: None,
@@ -148,6 +157,21 @@ fn place(name: String, process: Option<usize>) -> Place {
 impl Stage {
     pub fn new(documents: &Documents, scenario: &Scenario, seed: u64, rate: u64) -> Self {
         let run = RunId { size: u32::MAX, mask: 0, ..RunId::new(seed) };
+        Self::with(documents, scenario, run, rate)
+    }
+
+    /// One in which nothing takes time but what the documents say.
+    pub(super) fn instant(documents: &Documents, seed: u64) -> Self {
+        let at_once =
+            |place| [Trait::Latency(Span::ZERO), Trait::Service(Span::ZERO)].map(|it| (place, it));
+        let traits = (0..places(documents).len()).flat_map(at_once).collect();
+        let scenario = Scenario { traits, ..Scenario::default() };
+        let run = RunId { size: 0, mask: 0, ..RunId::new(seed) };
+        Self::with(documents, &scenario, run, 0)
+    }
+
+    fn with(documents: &Documents, scenario: &Scenario, run: RunId, rate: u64) -> Self {
+        let seed = run.seed;
         let entropy = Entropy::new(run);
         let faults = Faults::new(Plan::QUIET, entropy.faults);
         let mut chance = Prng::new(seed).split(7);
@@ -167,6 +191,7 @@ impl Stage {
             parcels: BTreeMap::new(),
             parcels_sent: 0,
             errands: Errands::default(),
+            steps: 0,
             logs: None,
             start: Time::ZERO,
         };
@@ -184,6 +209,12 @@ impl Stage {
         let mut stage = Self::new(documents, &Scenario::default(), 1, 0);
         stage.found(documents);
         stage.settle();
+        // A poll may have found a child that had not read its documents yet.
+        let polls = documents.processes.iter().filter_map(|it| it.fixed.multicluster.as_ref());
+        let longest = polls.map(|it| it.poll_interval + it.poll_timeout).max();
+        let more = longest.map_or(Span::ZERO, |longest| longest.times(2) + Span::secs(1));
+        stage.run_until(stage.net.now + more, |_| false);
+        stage.run_until(stage.net.now + SETTLING, Self::is_settled);
         stage
     }
 
@@ -243,7 +274,7 @@ impl Stage {
         }
     }
 
-    fn dispatch(&mut self, event: Event) {
+    pub(super) fn dispatch(&mut self, event: Event) {
         match event {
             Event::Arrive(end) => self.net.arrive(end),
             Event::Complete { host, op } => self.net.complete(host, op),
@@ -273,6 +304,7 @@ impl Stage {
 
     fn step(&mut self, number: u16) {
         let Some(machine) = &mut self.hosts[number as usize].machine else { return };
+        self.steps += 1;
         step(&mut self.net, number, machine.as_mut(), BATCH, &mut self.errands);
         if !self.errands.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.errands.effects);
@@ -357,6 +389,11 @@ impl Stage {
             What::Crash => self.fall_or_rise(place, begins),
             What::Slow { by } => self.places[place].slow = if begins { by } else { Span::ZERO },
             What::Error { status } => self.places[place].error = begins.then_some(status),
+            What::CertExpires => {
+                // No handshake stands from now on; whoever is connected stays so.
+                let way = if begins { Way::Refused } else { Way::Open };
+                self.net.terrain.set_way(self.places[place].zone, way);
+            }
             What::PollGarbage => self.places[place].garbled = begins,
             What::Flap { .. } if begins => self.flap(at, true),
             What::Flap { .. } => self.fall_or_rise(place, false),
@@ -404,6 +441,9 @@ impl Stage {
         }
     }
 }
+
+/// How long everybody may take to find one another.
+pub(super) const SETTLING: Span = Span::secs(120);
 
 /// Inputs that a machine handles in one call.
 const BATCH: usize = 64;

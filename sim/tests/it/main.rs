@@ -1,5 +1,6 @@
 //! Runs of simulated worlds.
 
+mod bounds;
 mod conformance;
 mod diff;
 #[cfg(feature = "level2")]

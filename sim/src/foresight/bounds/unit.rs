@@ -1,0 +1,160 @@
+//! Who is judged by whom: every offer of a child, and the servers of every service that has checks.
+
+use super::form::{Check, Poll, Timing};
+use crate::foresight::documents::{Documents, Written};
+use crate::foresight::stage::Stage;
+use engine::config::typed::{ExpectedStatus, HealthCheck, PassiveCheck, ServiceKind};
+use engine::view::model::Definition;
+use engine::view::{NodeKind, ServerNode, View};
+use std::sync::Arc;
+
+/// One server as one process judges it.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The process that judges: `parent`, or the path of a child.
+    pub process: String,
+    pub(super) number: usize,
+    /// Qualified.
+    pub service: String,
+    pub url: String,
+    /// The child whose offer it is, and its number among the children.
+    pub child: Option<(String, usize)>,
+    /// Servers of the service with the same settings.
+    pub alike: usize,
+    pub timing: Timing,
+    /// What the check takes for an error.
+    pub(super) bad_status: u16,
+}
+
+/// Every unit of every process, in the order of processes and services.
+pub(super) fn units(documents: &Documents, stage: &Stage) -> Vec<Unit> {
+    let mut all = Vec::new();
+    for (number, process) in stage.processes.iter().enumerate() {
+        let Some(view) = &process.view else { continue };
+        let name = &stage.places[process.place].name;
+        for id in view.model.services_by_name.iter() {
+            let Some(info) = view.model.services.get(id.0) else { continue };
+            let of = Of { documents, number, process: name, view, service: &info.name };
+            all.extend(of.unit(&info.definition));
+        }
+    }
+    all
+}
+
+struct Of<'a> {
+    documents: &'a Documents,
+    number: usize,
+    process: &'a str,
+    view: &'a View,
+    service: &'a str,
+}
+
+impl Of<'_> {
+    fn unit(&self, definition: &Definition) -> Option<Unit> {
+        match definition {
+            Definition::Child { child, advert, .. } => {
+                let at = usize::from(child.0);
+                let fixed = &self.documents.processes[self.number].fixed;
+                let multicluster = fixed.multicluster.as_ref()?;
+                let poll = Poll {
+                    interval: multicluster.poll_interval,
+                    timeout: multicluster.poll_timeout,
+                    on_stale: multicluster.children.get(at)?.on_stale,
+                };
+                let name = multicluster.children[at].name.clone();
+                let check = advert.health_check.as_ref();
+                self.of(check, advert.passive.as_ref(), Some(poll), Some((name, at)))
+            }
+            Definition::Written(written) => {
+                let ServiceKind::Balancer(balancer) = &written.kind else { return None };
+                let check = balancer.health_check.as_ref();
+                self.of(check, balancer.passive.as_ref(), None, None)
+            }
+            Definition::Aggregate { .. } | Definition::Internal(_) => None,
+        }
+    }
+
+    fn of(
+        &self,
+        check: Option<&HealthCheck>,
+        passive: Option<&PassiveCheck>,
+        poll: Option<Poll>,
+        child: Option<(String, usize)>,
+    ) -> Option<Unit> {
+        let servers = self.servers()?;
+        let server = servers.first()?;
+        let transport = &self.view.targets.get(server.target.0)?.transport;
+        let timing = Timing {
+            check: check.map(|check| Check {
+                interval: check.interval,
+                unhealthy_interval: check.unhealthy_interval,
+                timeout: check.timeout,
+            }),
+            poll,
+            passive: passive.cloned(),
+            dial_timeout: transport.dial_timeout,
+            header_timeout: transport.response_header_timeout,
+        };
+        let expected = check.map(|check| check.status);
+        let bad = if expected == Some(ExpectedStatus::Exactly(503)) { 500 } else { 503 };
+        Some(Unit {
+            process: self.process.to_owned(),
+            number: self.number,
+            service: self.service.to_owned(),
+            url: server.url.to_string(),
+            child,
+            alike: servers.len(),
+            timing,
+            bad_status: bad,
+        })
+    }
+
+    fn servers(&self) -> Option<&[Arc<ServerNode>]> {
+        let node = self.view.services.iter().find(|node| *node.name == *self.service)?;
+        match &node.kind {
+            NodeKind::Balancer { servers, .. } => Some(servers),
+            NodeKind::Weighted { .. }
+            | NodeKind::Failover { .. }
+            | NodeKind::Mirroring(_)
+            | NodeKind::Internal(_)
+            | NodeKind::Unavailable(_) => None,
+        }
+    }
+}
+
+impl Unit {
+    /// Only the process that judges, and the child that is judged with everybody below it.
+    pub(super) fn alone(&self, documents: &Documents) -> Documents {
+        let mut processes = Vec::new();
+        let child = self.child.as_ref().map(|(_, at)| *at);
+        take(documents, self.number, child, &mut processes);
+        "parent".clone_into(&mut processes[0].name);
+        Documents { processes }
+    }
+}
+
+/// Adds a process with its children, or with only one of them; returns its number.
+fn take(all: &Documents, number: usize, only: Option<usize>, into: &mut Vec<Written>) -> usize {
+    let at = into.len();
+    let root = at == 0;
+    let mut written = all.processes[number].clone();
+    let kept: Vec<usize> = match only {
+        Some(child) => vec![child],
+        None if root => Vec::new(),
+        None => (0..written.children.len()).collect(),
+    };
+    if let Some(multicluster) = &mut written.fixed.multicluster {
+        let children = std::mem::take(&mut multicluster.children);
+        multicluster.children = kept.iter().map(|child| children[*child].clone()).collect();
+    }
+    written.children = vec![None; kept.len()];
+    let processes = kept.iter().map(|child| all.processes[number].children[*child]);
+    let processes: Vec<Option<usize>> = processes.collect();
+    into.push(written);
+    for (child, process) in processes.into_iter().enumerate() {
+        let Some(process) = process else { continue };
+        let taken = take(all, process, None, into);
+        into[at].children[child] = Some(taken);
+    }
+    at
+}
