@@ -234,22 +234,7 @@ impl Worker {
                 self.mark(Mark::MiddlewareRefused);
                 self.answer(key, &Answer::empty(status));
             }
-            Verdict::Preflight => {
-                self.mark(Mark::PreflightAnswered);
-                if let Step::GrpcWeb(_) = step {
-                    self.answer_web_preflight(key);
-                    return;
-                }
-                let exchange = exchange_of(&mut self.exchanges, key);
-                let asking = exchange.asking.head.clone();
-                let origin =
-                    exchange.asking.origin.start as usize..exchange.asking.origin.end as usize;
-                let origin = std::str::from_utf8(&asking.bytes()[origin]).unwrap_or_default();
-                let Step::Headers(headers) = step else { return };
-                let mut fields = headers.preflight(origin);
-                let told = sorted(&mut fields);
-                self.answer(key, &Answer { fields: told, ..Answer::empty(200) });
-            }
+            Verdict::Preflight => self.answer_preflight(key, step),
             Verdict::Redirect(status) => {
                 self.mark(Mark::Redirected);
                 let location = std::mem::take(&mut self.scratch.judging.location);
@@ -290,6 +275,22 @@ impl Worker {
     pub(super) fn pass_on(&mut self, key: Key) {
         exchange_of(&mut self.exchanges, key).phase = Phase::Waiting;
         self.with_head(key, |worker, head, target| worker.pass(key, head, target));
+    }
+
+    fn answer_preflight(&mut self, key: Key, step: &Step) {
+        self.mark(Mark::PreflightAnswered);
+        if let Step::GrpcWeb(_) = step {
+            self.answer_web_preflight(key);
+            return;
+        }
+        let exchange = exchange_of(&mut self.exchanges, key);
+        let asking = exchange.asking.head.clone();
+        let origin = exchange.asking.origin.start as usize..exchange.asking.origin.end as usize;
+        let origin = std::str::from_utf8(&asking.bytes()[origin]).unwrap_or_default();
+        let Step::Headers(headers) = step else { return };
+        let mut fields = headers.preflight(origin);
+        let told = sorted(&mut fields);
+        self.answer(key, &Answer { fields: told, ..Answer::empty(200) });
     }
 
     fn answer_too_many(&mut self, key: Key, wait: Span) {
