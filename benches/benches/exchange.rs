@@ -9,6 +9,7 @@ fn exchange(c: &mut Criterion) {
     let rigs = [
         ("1 connection", kits::PLAIN, 1),
         ("64 connections", kits::PLAIN, 64),
+        ("64 connections, unrecorded", kits::UNRECORDED, 64),
         ("64 connections, logged and counted", kits::LOGGED, 64),
         ("16 connections, HTTP/2 clients", kits::STREAMS, 16),
         ("16 connections, HTTP/2 on both sides", kits::BOTH, 16),

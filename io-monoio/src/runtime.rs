@@ -59,7 +59,25 @@ impl fmt::Display for NoRing {
     }
 }
 
-fn locked_memory() -> String {
+/// How many files a process here may have open.
+pub fn open_files() -> String {
+    let most = getrlimit(Resource::Nofile).current;
+    most.map_or_else(|| "unlimited".to_owned(), |most| most.to_string())
+}
+
+/// Whether a thread here gets what it needs to carry out operations.
+///
+/// # Errors
+/// Why it does not, and what helps.
+pub fn try_out(runtime: Runtime) -> Result<(), String> {
+    let tried = std::thread::spawn(move || block_on(runtime, 256, async {}));
+    match tried.join() {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("making a ring panicked".to_owned()),
+    }
+}
+
+pub fn locked_memory() -> String {
     match getrlimit(Resource::Memlock).current {
         Some(bytes) => format!("{} KiB", bytes / 1024),
         None => "unlimited".to_owned(),

@@ -73,7 +73,11 @@ impl Start {
             count => count as usize,
         };
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
-        let stats = Arc::new(Stats::new(counted(count), counted(entries), clock.wall()));
+        let stats = Stats::new(counted(count), counted(entries), clock.wall());
+        let stats = Arc::new(match fixed.tieline.recording {
+            true => stats.recording(&options.limits),
+            false => stats,
+        });
         let sinks = options.sinks.clone().unwrap_or_else(|| Sinks::of(&fixed));
         let style = Style::new(clock, &fixed.log);
         let (helper, helpers) = Helper::start(&sinks.access, &sinks.event, style, stats.clone())?;

@@ -190,7 +190,8 @@ impl World {
         gateway.draining = false;
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let entries = u16::try_from(entries).expect("an instance has few entry points");
-        gateway.stats = Arc::new(Stats::new(instance.workers, entries, Wall(0)));
+        let stats = Stats::new(instance.workers, entries, Wall(0));
+        gateway.stats = Arc::new(stats.recording(&self.site.limits));
         gateway.uplinks = Uplinks::default();
         gateway.probes = Probes::default();
         gateway.shed = 0;
@@ -268,6 +269,7 @@ impl World {
     /// An instance dies with everything it had.
     pub(crate) fn crash(&mut self, number: usize) {
         let marks = self.gateways[number].marks_now();
+        self.judge_recorded(number);
         let gateway = &mut self.gateways[number];
         gateway.marks = marks;
         gateway.up = false;

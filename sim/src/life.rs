@@ -33,6 +33,8 @@ pub struct Report {
     pub requests: u64,
     pub answered: u64,
     pub records: u64,
+    /// Decisions about requests that were recorded, and taken again alike.
+    pub replayed: u64,
     pub polls: u64,
     pub bytes: u64,
     pub faults: Counts,
@@ -227,8 +229,20 @@ impl World {
             world.hosts.iter().all(|host| host.finished || host.machine.is_none())
         });
         self.judge_rest();
+        for gateway in 0..self.gateways.len() {
+            self.judge_recorded(gateway);
+        }
         oracle::http::judge_arrivals(&mut scene!(self));
         self.judge_choices();
+    }
+
+    /// T2: what an instance recorded is decided again alike.
+    pub(crate) fn judge_recorded(&mut self, gateway: usize) {
+        if self.gateways[gateway].up {
+            let now = self.net.now;
+            let gateway = &self.gateways[gateway];
+            self.replayed += oracle::capsule::judge(gateway, now, &mut self.net.verdict);
+        }
     }
 
     /// R1: nothing is left of a drained instance.
@@ -336,6 +350,7 @@ impl World {
             requests: self.ledger.probes.len() as u64,
             answered: self.ledger.probes.iter().filter(answered).count() as u64,
             records: self.choices.lines,
+            replayed: self.replayed,
             polls: self.ledger.polls,
             bytes: self.net.bytes,
             faults: self.net.faults.counts.clone(),

@@ -18,6 +18,7 @@ pub struct Tally {
     pub requests: u64,
     pub answered: u64,
     pub records: u64,
+    pub replayed: u64,
     pub bytes: u64,
     pub faults: Counts,
     pub marks: Vec<u64>,
@@ -77,6 +78,7 @@ impl Tally {
         self.requests += report.requests;
         self.answered += report.answered;
         self.records += report.records;
+        self.replayed += report.replayed;
         self.bytes += report.bytes;
         self.faults.add(&report.faults);
         excuse(&mut self.excused, &report.excused);
@@ -94,6 +96,7 @@ impl Tally {
         self.requests += other.requests;
         self.answered += other.answered;
         self.records += other.records;
+        self.replayed += other.replayed;
         self.bytes += other.bytes;
         self.faults.add(&other.faults);
         excuse(&mut self.excused, &other.excused);

@@ -68,6 +68,7 @@ pub struct World {
     pub calm: bool,
     /// Calls of [`Machine::check`].
     checks: u64,
+    pub(crate) replayed: u64,
 }
 
 /// A machine and what the world knows of it.
@@ -163,6 +164,7 @@ impl World {
             errands: Errands::default(),
             calm: false,
             checks: 0,
+            replayed: 0,
             site,
         };
         world.populate();

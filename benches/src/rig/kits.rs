@@ -6,6 +6,11 @@ const STATIC: &str = "
 entryPoints: {web: {address: '127.0.0.1:80'}}
 providers: {file: {filename: 'd.yml'}}
 ";
+const UNRECORDED_STATIC: &str = "
+entryPoints: {web: {address: '127.0.0.1:80'}}
+providers: {file: {filename: 'd.yml'}}
+tieline: {recording: false}
+";
 const OBSERVED: &str = "
 entryPoints: {web: {address: '127.0.0.1:80'}}
 providers: {file: {filename: 'd.yml'}}
@@ -106,6 +111,8 @@ http:
     banking: {loadBalancer: {servers: [{url: 'http://127.0.0.1:9001'}]}}
 ";
 
+/// What recording costs is the difference to [`PLAIN`].
+pub const UNRECORDED: Kit = Kit { name: "unrecorded", fixed: UNRECORDED_STATIC, ..PLAIN };
 pub const PLAIN: Kit = Kit {
     name: "plain",
     fixed: STATIC,

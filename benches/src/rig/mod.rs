@@ -213,7 +213,11 @@ fn worker(kit: &Kit) -> (Worker, ListenerId) {
     let reading = config::dynamic(&[("d.yml", kit.dynamic)]);
     assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
     let fixed = Arc::new(fixed);
-    let stats = Arc::new(Stats::new(1, 1, Wall(0)));
+    let stats = Stats::new(1, 1, Wall(0));
+    let stats = Arc::new(match fixed.tieline.recording {
+        true => stats.recording(&Limits::default()),
+        false => stats,
+    });
     let mut compiler = Compiler::new(
         Arc::clone(&fixed),
         ControlLimits::default(),

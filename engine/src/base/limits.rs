@@ -100,6 +100,14 @@ pub struct Limits {
     /// Chains of middlewares of a route and of services behind it, put together once: more ways
     /// through them than this are put together again now and then.
     pub chains_max: u32,
+    /// Bytes in which a worker records what it decides, the newest over the oldest: some thousand
+    /// requests.
+    pub tape_bytes: u32,
+    /// Bytes of one request's record; fields beyond are left out of it.
+    pub record_bytes: u32,
+    /// Bytes of all tapes together that a capsule tells, the newest: writing it down takes a core
+    /// some ten milliseconds.
+    pub capsule_bytes: u32,
 }
 
 impl Limits {
@@ -122,6 +130,7 @@ impl Limits {
             + compressors
             + (connections + exchanges + streams) * 1024
             + 2 * u64::from(self.log_bytes)
+            + u64::from(self.tape_bytes)
     }
 
     /// Small pages per worker: one that waits to be read and one that is written per connection,
@@ -178,6 +187,9 @@ impl Default for Limits {
             retries_per_second: 10,
             consult_bytes: 1024 * 1024,
             chains_max: 4_096,
+            tape_bytes: 1024 * 1024,
+            record_bytes: 2 * 1024,
+            capsule_bytes: 4 * 1024 * 1024,
         }
     }
 }
@@ -243,6 +255,12 @@ pub struct ControlLimits {
     pub proof_words: u32,
     /// Levels of nested services; a service above more than these is refused.
     pub services_deep: u32,
+    /// Views that are kept for capsules, the newest.
+    pub moments_kept: u32,
+    /// Configurations that the views kept for capsules may be of.
+    pub written_kept: u32,
+    /// Bytes of dynamic configuration that is kept for capsules; a larger one is not.
+    pub written_bytes: u32,
 }
 
 impl Default for ControlLimits {
@@ -276,6 +294,9 @@ impl Default for ControlLimits {
             source_words: 65_536,
             proof_words: 4_096,
             services_deep: 16,
+            moments_kept: 64,
+            written_kept: 4,
+            written_bytes: 4 * 1024 * 1024,
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod secret;
 pub mod sip;
 pub mod slab;
 pub mod spiffe;
+pub mod tape;
 pub mod text;
 pub mod time;
 pub mod timers;

@@ -35,7 +35,15 @@ pub struct Sip {
 }
 
 impl Sip {
-    pub fn write(mut self, bytes: &[u8]) -> Self {
+    pub fn write(mut self, mut bytes: &[u8]) -> Self {
+        while self.length.is_multiple_of(8)
+            && let Some((word, rest)) = bytes.split_first_chunk()
+        {
+            self.word = u64::from_le_bytes(*word);
+            self.length = self.length.wrapping_add(8);
+            self.compress();
+            bytes = rest;
+        }
         for byte in bytes {
             let place = self.length % 8 * 8;
             self.word |= u64::from(*byte) << place;

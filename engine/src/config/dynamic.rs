@@ -108,7 +108,12 @@ pub fn dynamic_in(files: &[(&str, &str)], setting: &Setting) -> Reading {
 }
 
 /// A document as a tree. Files have templates; what came otherwise is YAML, or JSON, which is YAML.
-fn tree(path: &str, text: &str, setting: &Setting, report: &mut Report) -> Option<Value> {
+pub(super) fn tree(
+    path: &str,
+    text: &str,
+    setting: &Setting,
+    report: &mut Report,
+) -> Option<Value> {
     if setting.provider != Provider::File {
         return document::read_as(Some(Language::Yaml), text, report);
     }

@@ -45,6 +45,8 @@ pub struct Fixed {
     pub tieline: Settings,
     /// For templates in dynamic documents.
     pub environment: Environment,
+    /// What all this was read from, without secrets, as a document.
+    pub written: Written,
 }
 
 impl Default for Fixed {
@@ -68,17 +70,42 @@ impl Default for Fixed {
             rule_syntax: Syntax::V3,
             tieline: Settings::default(),
             environment: Environment::default(),
+            written: Written::default(),
         }
     }
 }
 
+/// The text of a document. Two settings that say the same are the same, however they are written.
+#[derive(Clone, Default)]
+pub struct Written(pub Arc<str>);
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Written")
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// Our own process-wide settings.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
     /// Worker threads; 0 means one per core.
     pub workers: u32,
     /// This instance's name in the hop header; empty means drawn at start.
     pub instance: String,
+    /// Whether decisions are recorded (`recording`, default yes).
+    pub recording: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { workers: 0, instance: String::new(), recording: true }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

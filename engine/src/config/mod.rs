@@ -16,6 +16,7 @@ mod fields;
 pub mod fixed;
 pub mod layers;
 mod outline;
+pub mod redact;
 pub mod references;
 mod report;
 mod schema;

@@ -10,10 +10,10 @@ pub(super) use entry_points::ranges;
 use super::document::{self, Value};
 use super::dynamic::{DYNAMIC_ROOTS, STATIC_ROOTS, SYNTAXES, warn_of_unknown_roots};
 use super::fields::Fields;
-use super::fixed::{EntryPoint, Fixed, Settings};
+use super::fixed::{EntryPoint, Fixed, Settings, Written};
 use super::report::Report;
 use super::template::Environment;
-use super::{sources, spiffe};
+use super::{redact, sources, spiffe};
 use crate::base::diag::Diagnostic;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -82,6 +82,10 @@ fn finish(report: Report, root: Option<&Value>, is_file: bool) -> Startup {
         } else {
             root.close();
         }
+    }
+    if let Some(root) = root {
+        let text = redact::document(root, &redact::Cover::NoKey, fixed.rule_syntax);
+        fixed.written = Written(text.into());
     }
     (fixed, report.into_sorted())
 }
@@ -170,8 +174,9 @@ fn settings(fields: Fields<'_>) -> Settings {
             Err("expected at most 64 letters, digits, dots, dashes and underscores".to_owned())
         }
     });
+    let recording = fields.flag("recording").unwrap_or(true);
     fields.close();
-    Settings { workers: workers.unwrap_or(0), instance: instance.unwrap_or_default() }
+    Settings { workers: workers.unwrap_or(0), instance: instance.unwrap_or_default(), recording }
 }
 
 /// Nothing configured: one entry point on port 80. Own pages without a place of their own: one on

@@ -19,6 +19,7 @@ use crate::service::standing::Health;
 use crate::tls::Crypto;
 use crate::uplink::advert::Advert;
 use crate::view::compile::{Build, Compiler, NameChanges};
+use crate::view::past::{Known, Moment, Past, Written};
 use crate::view::stats::{ChildStats, Stats};
 use crate::view::status::{ChildStatus, ServerStatus, Status};
 use crate::view::{Cover, ServerNode, View};
@@ -47,6 +48,9 @@ pub(super) struct Publisher {
     documents: Vec<Diagnostic>,
     /// What is wrong with what they mean together.
     compiled: Arc<[Diagnostic]>,
+    /// What the newest view is made of.
+    known: Known,
+    past: Past,
 }
 
 impl Publisher {
@@ -70,6 +74,8 @@ impl Publisher {
             open_at: Time::ZERO,
             documents: Vec::new(),
             compiled: Arc::default(),
+            known: Known { documents: Some(Arc::default()), ..Known::default() },
+            past: Past::default(),
         }
     }
 
@@ -107,9 +113,11 @@ impl Publisher {
         self.dirty.then_some(self.open_at)
     }
 
-    pub(super) fn set_dynamic(&mut self, dynamic: Dynamic) {
+    /// `written` is what it was read from, if that is to be kept.
+    pub(super) fn set_dynamic(&mut self, dynamic: Dynamic, written: Option<Arc<[Written]>>) {
         self.dirty = true;
         self.report_wanted = true;
+        self.known.documents = written;
         self.compiler.set_dynamic(dynamic);
     }
 
@@ -157,11 +165,13 @@ impl Publisher {
 
     pub(super) fn set_adverts(&mut self, child: ChildId, adverts: Vec<Advert>) {
         self.dirty = true;
+        *place(&mut self.known.adverts, child) = adverts.as_slice().into();
         self.compiler.set_adverts(child, adverts);
     }
 
     pub(super) fn set_freshness(&mut self, child: ChildId, freshness: Freshness) {
         self.dirty = true;
+        *place(&mut self.known.freshness, child) = freshness;
         self.compiler.set_freshness(child, freshness);
     }
 
@@ -248,6 +258,15 @@ impl Publisher {
     }
 }
 
+/// Where something is kept for a child.
+fn place<T: Default + Clone>(all: &mut Vec<T>, child: ChildId) -> &mut T {
+    let at = usize::from(child.0);
+    if all.len() <= at {
+        all.resize(at + 1, T::default());
+    }
+    &mut all[at]
+}
+
 impl Control {
     /// Publishes what has changed, unless the last view is too young.
     pub(super) fn publish(&mut self, now: Time) {
@@ -263,7 +282,12 @@ impl Control {
         self.publisher.status.reloads.awaited = self.awaits_providers();
         let publisher = &mut self.publisher;
         let status = Arc::new(publisher.status.clone());
-        publisher.view = Arc::new(View { status, ..view });
+        let view = View { status, ..view };
+        if self.fixed.tieline.recording {
+            let moment = Moment { at: now, known: publisher.known.clone(), view: view.clone() };
+            publisher.past.add(moment, self.limits.moments_kept, self.limits.written_kept);
+        }
+        publisher.view = Arc::new(View { past: publisher.past.clone(), ..view });
         publisher.fresh = true;
         publisher.open_at = now + self.limits.publish_gap;
     }

@@ -10,7 +10,8 @@ use crate::base::time::Time;
 use crate::boundary::Document;
 use crate::config::fixed::{Fixed, Provider};
 use crate::config::typed::Dynamic;
-use crate::config::{Reading, Setting, dynamic_in, merged, tls};
+use crate::config::{Reading, Setting, dynamic_in, merged, redact, tls};
+use crate::view::past::Written;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(super) struct Staged {
     files: BTreeSet<Arc<str>>,
     problems: Vec<Diagnostic>,
     complete: Complete,
+    /// What it was read from, without secrets.
+    written: Option<Arc<[Written]>>,
 }
 
 /// What one provider says.
@@ -38,6 +41,8 @@ pub(super) struct Layers {
     http: Option<Layer>,
     /// Why the last reading of the files did not take effect.
     refused: Vec<Diagnostic>,
+    /// What the files say, without secrets.
+    written: Option<Arc<[Written]>>,
 }
 
 impl Layers {
@@ -75,7 +80,9 @@ impl Control {
         }
         let Layer { dynamic, problems, complete } = layer;
         let files = tls::files(&self.fixed, &dynamic);
-        let staged = Staged { dynamic, files, problems, complete };
+        // What several providers say together is no document.
+        let written = self.layers.written.clone().filter(|_| self.remote.is_none());
+        let staged = Staged { dynamic, files, problems, complete, written };
         let mut wanted = tls::files(&self.fixed, &Dynamic::default());
         wanted.extend(self.publisher.files().iter().cloned());
         wanted.extend(staged.files.iter().cloned());
@@ -125,6 +132,7 @@ impl Control {
             return self.refused(problems, now);
         }
         file.judged(&usable, complete, now);
+        self.layers.written = self.written(&usable);
         let layer = Layer { dynamic: reading.dynamic, problems, complete };
         self.take_over(Provider::File, layer, now);
     }
@@ -163,11 +171,28 @@ impl Control {
         }
         let Some(staged) = self.staged.take() else { return };
         self.want_files(staged.files);
-        self.publisher.set_dynamic(staged.dynamic);
+        self.publisher.set_dynamic(staged.dynamic, staged.written);
         let refused = self.remote.as_ref().is_some_and(Remote::is_refused);
         let complete = if refused { Complete::No } else { staged.complete };
         self.publisher.applied(staged.problems, complete, now);
         self.say_reloaded(complete, now);
+    }
+
+    /// Documents as they may be told, if they are to be and are not too large for it.
+    fn written(&self, documents: &[Document]) -> Option<Arc<[Written]>> {
+        let texts = || documents.iter().filter_map(|it| Some((&it.path, it.text.as_ref().ok()?)));
+        let bytes: usize = texts().map(|(_, text)| text.len()).sum();
+        if !self.fixed.tieline.recording || bytes > self.limits.written_bytes as usize {
+            return None;
+        }
+        let key = self.publisher.view().key;
+        let environment = self.fixed.environment.clone();
+        let syntax = self.fixed.rule_syntax;
+        let setting = Setting { syntax, environment, ..Setting::default() };
+        let written = texts().filter_map(|(path, text)| {
+            Some((path.clone(), redact::text(path, text, key, &setting)?))
+        });
+        Some(written.collect())
     }
 
     /// Nothing took effect.

@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod blame;
+pub mod discreet;
 pub mod fields;
 pub mod framing;
 pub mod head;

@@ -38,6 +38,17 @@ impl Load {
         (average > 0).then(|| average.checked_shr(narrow(age)).unwrap_or(0).max(1))
     }
 
+    /// Everything that a choice reads of it.
+    pub fn words(&self) -> (u32, u64) {
+        (self.in_flight.load(Relaxed), self.pace.load(Relaxed))
+    }
+
+    /// Makes it what [`Load::words`] said of another.
+    pub fn become_as(&self, (in_flight, pace): (u32, u64)) {
+        self.in_flight.store(in_flight, Relaxed);
+        self.pace.store(pace, Relaxed);
+    }
+
     /// A response began this long after its request was sent.
     pub fn answered(&self, after: Span, now: Time) {
         self.measured(after.nanos() / 1_000, now);

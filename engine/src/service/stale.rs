@@ -3,9 +3,11 @@
 
 use crate::base::time::Span;
 use crate::config::fixed::OnStale;
+use serde::{Deserialize, Serialize};
 
 /// How a child counts now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Freshness {
     #[default]
     Fresh,

@@ -1,7 +1,12 @@
 //! How well something is known to serve, from a server's probe up through the tree of services.
 
+use serde::{Deserialize, Serialize};
+
 /// The verdict of an active check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum Health {
     /// No probe has ended yet, or the check cannot be carried out.
     #[default]

@@ -69,6 +69,12 @@ impl Sticky {
         Some(Named { member, old })
     }
 
+    /// What a cookie of an earlier form says that names a member.
+    pub fn earlier(&self, member: u16) -> Option<String> {
+        let found = self.values.iter().find(|value| value.old && value.member == member);
+        found.map(|value| format!("{}={}", self.name, value.text))
+    }
+
     /// The value of the `Set-Cookie` that names a member.
     pub fn line(&self, member: u16) -> Option<&str> {
         self.lines.get(usize::from(member)).map(|line| &**line)

@@ -28,4 +28,9 @@ impl Ticket {
     pub fn drawn(&self) -> u64 {
         self.0.load(Relaxed)
     }
+
+    /// The next number will be this one: for whoever asks what was decided with it.
+    pub fn rewind(&self, to: u64) {
+        self.0.store(to, Relaxed);
+    }
 }

@@ -5,6 +5,7 @@ mod index;
 pub mod latency;
 mod map;
 pub mod model;
+pub mod past;
 pub mod registry;
 mod routes;
 pub mod series;
@@ -28,6 +29,7 @@ use crate::service::signed::Claims;
 use crate::service::ticket::Ticket;
 use crate::tls::{Clock, Connector, Door, Listed};
 use model::Model;
+use past::Past;
 use stats::{ChildStats, Scope};
 use status::Status;
 use std::net::SocketAddr;
@@ -54,6 +56,8 @@ pub struct View {
     pub clock: Arc<Clock>,
     /// Of what is to look like chance to strangers.
     pub key: SipKey,
+    /// Views before this one, and this one; empty unless they are kept.
+    pub past: Past,
 }
 
 /// What one entry point offers.
@@ -278,6 +282,18 @@ pub enum Internal {
     Ping,
     Prometheus,
     Noop,
+}
+
+impl Internal {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Dashboard => "dashboard",
+            Self::Ping => "ping",
+            Self::Prometheus => "prometheus",
+            Self::Noop => "noop",
+        }
+    }
 }
 
 /// An address to send to.

@@ -1,7 +1,9 @@
 //! Figures that move without a new view: words with one writer that anybody may read. Every worker
 //! and the control machine hold the same [`Stats`]; whoever answers a scrape adds up.
 
+use crate::base::limits::Limits;
 use crate::base::mark::Marks;
+use crate::base::tape::Tape;
 use crate::base::time::Wall;
 use crate::config::tls::Suite;
 use crate::tls::Refusal;
@@ -73,6 +75,13 @@ impl Stats {
             log_lines_dropped: AtomicU64::new(0),
         }
     }
+
+    /// With room for each worker to record what it decides.
+    #[must_use]
+    pub fn recording(mut self, limits: &Limits) -> Self {
+        self.workers.iter_mut().for_each(|worker| worker.tape = Tape::new(limits.tape_bytes));
+        self
+    }
 }
 
 /// Written by one worker only, and aligned so that no two workers share a cache line.
@@ -105,6 +114,8 @@ pub struct WorkerStats {
     pub refused_clients: [Count; Refusal::ALL.len()],
     /// Handshakes with servers that came to nothing.
     pub refused_servers: [Count; Refusal::ALL.len()],
+    /// What was decided last, and by what.
+    pub tape: Tape,
 }
 
 impl WorkerStats {

@@ -57,6 +57,7 @@ impl Worker {
         match target::read_as(head, &mut rewritten, self.reading_of(id)) {
             Ok(target) => {
                 let key = self.open_exchange(id, head, &target, bytes);
+                self.record_asked(key, head);
                 self.direct(key, head, &target);
             }
             Err(what) => {
@@ -187,7 +188,7 @@ impl Worker {
         wanted.is_some() && self.options_of(key) != wanted
     }
 
-    fn options_of(&self, key: Key) -> Option<&str> {
+    pub(super) fn options_of(&self, key: Key) -> Option<&str> {
         let client = self.exchanges.get(key)?.client?;
         let policy = self.secure_of(client)?.session.policy()?;
         Some(&policy.name)
@@ -246,6 +247,8 @@ impl Worker {
         if walk.passed_by {
             self.accounts.mine().marks.hit(Mark::BreakerPassedBy);
         }
+        self.record_sent(key, service, &walk);
+        let exchange = self.exchanges.get_mut(key).expect("as just now");
         if let Pick::Server(server) = walk.pick {
             exchange.server = Some(server);
             exchange.load = choose::load_of(&exchange.view, server).map(InFlight::at);

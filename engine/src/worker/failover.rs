@@ -29,6 +29,7 @@ impl Worker {
         }
         self.mark(Mark::SwitchedSide);
         let guards = exchange.guards.down_to(other.at);
+        self.record_again(key, None, status);
         self.drop_response(key);
         self.retreat(key, guards, status);
         let exchange = self.exchanges.get_mut(key).expect("just seen");

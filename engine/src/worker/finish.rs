@@ -110,6 +110,7 @@ impl Worker {
         self.forget_held(&mut exchange);
         self.forget_squeezing(&mut exchange);
         self.count_answer(&exchange);
+        self.record_done(&exchange);
         self.record(&exchange);
         Some(exchange)
     }

@@ -68,6 +68,7 @@ pub(super) fn view() -> View {
         clock: Arc::default(),
         key: SipKey::new(&mut Prng::new(1)),
         layers: Arc::default(),
+        past: crate::view::past::Past::default(),
     };
     let children = Box::new([ServiceId(1), ServiceId(2)]);
     let weighted = NodeKind::Weighted { turns: turns(), services: children };

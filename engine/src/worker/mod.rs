@@ -13,6 +13,7 @@ mod announced;
 mod answer;
 mod api;
 mod body;
+pub mod capsule;
 mod choose;
 mod client;
 mod collect;
@@ -44,6 +45,8 @@ mod pool;
 mod prove;
 mod question;
 pub mod record;
+pub mod recording;
+pub mod replay;
 mod response;
 mod retry;
 mod secure;
@@ -86,6 +89,7 @@ use exchange::{CoreView, Exchange, Kept};
 use guards::Chains;
 use log::AccessLines;
 use prove::Proofs;
+use recording::Draft;
 use retry::Budget;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -199,6 +203,8 @@ struct Scratch {
     rewritten: Rewritten,
     /// Heads and trailers on their way from and to HTTP/2.
     gather: Gather,
+    /// The record that is being made.
+    draft: Draft,
 }
 
 impl Worker {
@@ -257,6 +263,9 @@ impl Worker {
             spare: Vec::new(),
         };
         worker.counts().epoch.set(worker.view.epoch);
+        if worker.counts().tape.is_on() {
+            worker.scratch.draft = Draft::new(worker.limits.record_bytes);
+        }
         worker.run();
         worker
     }

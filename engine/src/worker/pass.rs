@@ -70,6 +70,7 @@ impl Worker {
                 self.answer(key, &Answer::empty(400));
             }
             Came::To(at, verdict, claim) => {
+                self.record_judged(key, verdict);
                 self.conclude(key, &steps[usize::from(at)], verdict, claim);
             }
         }

@@ -10,7 +10,7 @@ use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::net::wire::Due;
 use crate::rule::Attempt;
-use crate::view::Destination;
+use crate::view::{Destination, Step};
 
 /// How often an expression may have a request sent again.
 const REPEATS_MAX: u32 = 10;
@@ -74,6 +74,7 @@ impl Worker {
             self.mark(Mark::RetriesExhausted);
             return false;
         }
+        self.record_again(key, Some(cause), status);
         let choices = met.map_or(0, |met| usize::from(met.choices));
         let guards = met.map_or(0, |met| self.guards_down_to(key, usize::from(met.choices)));
         self.retreat(key, guards, status);
@@ -148,8 +149,8 @@ impl Worker {
 
 /// What the middlewares say of an attempt that failed.
 #[derive(Clone, Copy, Default)]
-struct Wanted {
-    again: bool,
+pub(super) struct Wanted {
+    pub(super) again: bool,
     /// Even if the method cannot be repeated.
     non_idempotent: bool,
     pause: Span,
@@ -158,8 +159,22 @@ struct Wanted {
 
 /// Nothing if no middleware sends requests again.
 fn asked(exchange: &Exchange, cause: Cause, status: u16, failures: u32) -> Option<Wanted> {
-    let retry = exchange.retry();
-    let repeat = exchange.buffering().and_then(|limits| limits.repeat.as_ref());
+    wanted(exchange.steps(), exchange.asking.method(), cause, status, failures)
+}
+
+/// What these middlewares say of a request that failed so often.
+pub(super) fn wanted(
+    steps: &[Step],
+    method: &str,
+    cause: Cause,
+    status: u16,
+    failures: u32,
+) -> Option<Wanted> {
+    let inner = || steps.iter().rev();
+    let retry = inner().find_map(|step| if let Step::Retry(it) = step { Some(it) } else { None });
+    let limits =
+        inner().find_map(|step| if let Step::Buffering(it) = step { Some(it) } else { None });
+    let repeat = limits.and_then(|limits| limits.repeat.as_ref());
     if let Some(retry) = retry.filter(|retry| failures < retry.attempts) {
         let listed = retry.status.iter().any(|range| range.contains(&status));
         let unanswered = matches!(cause, Cause::Unreached | Cause::Lost);
@@ -174,7 +189,7 @@ fn asked(exchange: &Exchange, cause: Cause, status: u16, failures: u32) -> Optio
         }
     }
     if let Some(repeat) = repeat.filter(|_| failures <= REPEATS_MAX) {
-        let attempt = Attempt { number: failures, status, method: exchange.asking.method() };
+        let attempt = Attempt { number: failures, status, method };
         return Some(Wanted { again: repeat.holds(&attempt), ..Wanted::default() });
     }
     (retry.is_some() || repeat.is_some()).then(Wanted::default)

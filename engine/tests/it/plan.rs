@@ -198,6 +198,7 @@ impl Plan {
             clock: Arc::default(),
             key: SipKey::new(&mut Prng::new(1)),
             layers: Arc::default(),
+            past: engine::view::past::Past::default(),
         };
         for service in &self.services {
             view.services.set(service.id.0, Some(Arc::clone(service)));

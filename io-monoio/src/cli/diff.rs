@@ -1,9 +1,11 @@
 //! `tieline diff`: what a change of the documents changes, and for whom.
 
+use super::capsule::load;
 use super::simulate::read_documents;
 use super::{USAGE, complain, say, take_option, take_switch};
+use engine::worker::replay::{Request, requests};
 use serde_json::{Value, json};
-use sim::foresight::diff::{Change, Diff, diff};
+use sim::foresight::diff::{Change, Diff, diff, diff_of};
 use std::process::ExitCode;
 
 struct Wish {
@@ -13,6 +15,7 @@ struct Wish {
     change_max: Option<u64>,
     seed: u64,
     json: bool,
+    capsule: Option<String>,
 }
 
 pub(super) fn run(arguments: &[String]) -> ExitCode {
@@ -26,7 +29,21 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
     let old = read_documents(std::slice::from_ref(&wish.old));
     let new = read_documents(std::slice::from_ref(&wish.new));
     let (Some(old), Some(new)) = (old, new) else { return ExitCode::FAILURE };
-    let found = match diff(&old, &new, wish.seed) {
+    let capsule = match wish.capsule.as_deref().map(load).transpose() {
+        Ok(capsule) => capsule,
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::FAILURE;
+        }
+    };
+    let found = match &capsule {
+        Some(capsule) => {
+            let asks = requests(capsule).0;
+            diff_of(&old, &new, asks.iter().map(Request::ask))
+        }
+        None => diff(&old, &new, wish.seed),
+    };
+    let found = match found {
         Ok(found) => found,
         Err(problem) => {
             complain(&problem);
@@ -60,12 +77,13 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
         Some(word) => word.parse().map_err(|_| format!("--seed: {word} is no number"))?,
         None => 1,
     };
+    let capsule = take_option(&mut words, "--capsule")?;
     if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
         return Err(format!("diff knows no flag {flag}"));
     }
     let [old, new] = <[String; 2]>::try_from(words)
         .map_err(|_| "diff needs two configurations: the old and the new".to_owned())?;
-    Ok(Wish { old, new, change_max, seed, json })
+    Ok(Wish { old, new, change_max, seed, json, capsule })
 }
 
 /// `5%` and `0.25%` as parts per million.
@@ -92,7 +110,11 @@ fn text(found: &Diff) -> String {
     let mut out = format!(
         "{} requests asked about, {}: {} change what they meet\n",
         found.asked,
-        if found.whole { "every combination" } else { "drawn at random" },
+        match found {
+            Diff { recorded: true, .. } => "as they were recorded",
+            Diff { whole: true, .. } => "every combination",
+            Diff { .. } => "drawn at random",
+        },
         percent(found.moved()),
     );
     for change in &found.changes {
@@ -117,6 +139,7 @@ fn as_json(found: &Diff) -> Value {
     json!({
         "asked": found.asked,
         "everyCombination": found.whole,
+        "recorded": found.recorded,
         "movedPerMillion": found.moved(),
         "changes": changes.collect::<Value>(),
         "unseen": found.unseen,

@@ -1,12 +1,15 @@
 //! Subcommands, and what a command line without one means: `run`.
 
 mod bounds;
+mod capsule;
 mod check;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod fetch;
 mod rehearse;
+mod replayed;
 mod run;
 mod schema;
 mod settings;
@@ -26,10 +29,13 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
                         [--json] [--html FILE] [--seeds N] [--speed]
        tieline bounds DIR|FILE... [--max-failover=10s] [--rps=R] [--json]
        tieline rehearse --for 90d DIR|FILE... [--at=2026-11-21T00:00:00Z] [--json]
-       tieline diff OLD NEW [--max-change=5%] [--seed=N] [--json]
+       tieline diff OLD NEW [--capsule=FILE] [--max-change=5%] [--seed=N] [--json]
        tieline explain [DIR|FILE... | --url=URL] --request='GET https://host/path'
                        [-H 'Name: value'] [--from=IP] [--entryPoint=NAME] [--json]
        tieline schema static|dynamic
+       tieline record FILE [--url=URL]
+       tieline replay CAPSULE [--with=DIR|FILE] [--json]
+       tieline doctor [--capsule=FILE] [--url=URL] [FILE...]
        tieline status [--json] [--url=URL]
        tieline healthcheck [--url=URL | the flags of run]
        tieline demo [--once]
@@ -47,11 +53,16 @@ Usage: tieline [run] [--configFile=FILE | --section.key=value ...] [--runtime=ur
   rehearse     Tell what runs out in the days to come, certificates and identities above all, in
                which order, and what stops serving then. Exits 1 if something does.
   diff         Ask two configurations, each a folder or file, about every combination of what
-               their rules name, and show what changes for whom. Exits 1 beyond --max-change.
+               their rules name, or about the requests of a capsule, and show what changes for whom.
+               Exits 1 beyond --max-change.
   explain      Tell where a request would go and why, of documents or of a running instance: routes
                that match or do not, middlewares, services, health, whose turn it is, and what
                would have to change.
   schema       Print the JSON Schema of a kind of documents, for editors.
+  record       Write what a running instance decided lately, and by what, into a capsule.
+  replay       Decide again what a capsule tells, and say whether it comes out alike; or by
+               another configuration, and show what it would have decided otherwise.
+  doctor       Check this machine and configuration files; write what a bug report needs.
   status       Show the children of a running parent, from its API (http://127.0.0.1:8080).
   healthcheck  Ask a running instance whether it is well. Exits 1 if it is not.
   demo         A parent, two children and their origins in one process, to play with. With --once:
@@ -78,9 +89,12 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         "check" => check::run(rest),
         "demo" => demo::run(rest),
         "diff" => diff::run(rest),
+        "doctor" => doctor::run(rest),
         "explain" => explain::run(rest),
         "schema" => schema::run(rest),
         "rehearse" => rehearse::run(rest),
+        "record" => capsule::record(rest),
+        "replay" => capsule::replayed(rest),
         "simulate" => simulate::run(rest),
         "status" => status::run(rest),
         "healthcheck" => status::healthcheck(rest),

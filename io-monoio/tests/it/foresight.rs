@@ -111,6 +111,11 @@ fn the_page_of_explain_shows_what_is_printed() {
 }
 
 #[test]
+fn the_page_of_capsules_shows_what_is_printed() {
+    check_page("../capsules.md");
+}
+
+#[test]
 fn the_page_of_diff_shows_what_is_printed() {
     check_page("diff.md");
 }

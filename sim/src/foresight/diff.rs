@@ -34,6 +34,8 @@ pub struct Diff {
     pub asked: u64,
     /// Whether every combination was asked about.
     pub whole: bool,
+    /// What was asked about came, and was recorded.
+    pub recorded: bool,
     /// The largest first.
     pub changes: Vec<Change>,
     /// Parts of rules that no request was made for.
@@ -48,32 +50,73 @@ pub fn diff(old: &Documents, new: &Documents, seed: u64) -> Result<Diff, String>
     let (old, new) = (Side::of(old)?, Side::of(new)?);
     let atoms = Atoms::of([&old.view, &new.view]);
     let mut diff = Diff { unseen: atoms.unseen.clone(), ..Diff::default() };
-    let mut found: BTreeMap<(Outcome, Outcome), (u64, String)> = BTreeMap::new();
     let all = atoms.combinations();
     diff.whole = all <= ASKED_MAX;
     let mut chance = Prng::new(seed);
+    let mut changes = Changes::default();
     for number in 0..all.min(ASKED_MAX) {
         let ask = atoms.ask(if diff.whole { number } else { chance.below(all) });
         diff.asked += 1;
-        let (mut before, mut after) = (old.outcome(&ask)?, new.outcome(&ask)?);
+        changes.compare(&old, &new, &ask, 1)?;
+    }
+    diff.changes = changes.into_list();
+    Ok(diff)
+}
+
+/// Compares what they do with requests that came, each as often as it did.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_of(
+    old: &Documents,
+    new: &Documents,
+    requests: impl IntoIterator<Item = Ask>,
+) -> Result<Diff, String> {
+    let (old, new) = (Side::of(old)?, Side::of(new)?);
+    let mut often: BTreeMap<String, (Ask, u64)> = BTreeMap::new();
+    for ask in requests {
+        often.entry(format!("{ask:?}")).or_insert_with(|| (ask, 0)).1 += 1;
+    }
+    let mut diff = Diff { recorded: true, ..Diff::default() };
+    let mut changes = Changes::default();
+    for (ask, times) in often.into_values() {
+        diff.asked += times;
+        changes.compare(&old, &new, &ask, times)?;
+    }
+    diff.changes = changes.into_list();
+    Ok(diff)
+}
+
+/// Pairs of outcomes that differ, how often each was met, and an example.
+#[derive(Debug, Default)]
+struct Changes(BTreeMap<(Outcome, Outcome), (u64, String)>);
+
+impl Changes {
+    fn compare(&mut self, old: &Side, new: &Side, ask: &Ask, times: u64) -> Result<(), String> {
+        let (mut before, mut after) = (old.outcome(ask)?, new.outcome(ask)?);
         if before != after {
             // A path alone is told where both sides have one and they differ.
             if before.path == after.path || before.path.is_empty() || after.path.is_empty() {
                 (before.path, after.path) = (String::new(), String::new());
             }
-            let place = found.entry((before, after)).or_insert_with(|| (0, told(&ask)));
-            place.0 += 1;
+            let place = self.0.entry((before, after)).or_insert_with(|| (0, told(ask)));
+            place.0 += times;
         }
+        Ok(())
     }
-    diff.changes = found
-        .into_iter()
-        .map(|((before, after), (requests, example))| {
-            let moved = moved(&before, &after);
-            Change { before, after, requests, example, moved }
-        })
-        .collect();
-    diff.changes.sort_by_key(|change| std::cmp::Reverse((change.requests, change.moved)));
-    Ok(diff)
+
+    fn into_list(self) -> Vec<Change> {
+        let mut list: Vec<Change> = self
+            .0
+            .into_iter()
+            .map(|((before, after), (requests, example))| {
+                let moved = moved(&before, &after);
+                Change { before, after, requests, example, moved }
+            })
+            .collect();
+        list.sort_by_key(|change| std::cmp::Reverse((change.requests, change.moved)));
+        list
+    }
 }
 
 impl Diff {
@@ -163,8 +206,11 @@ impl Side {
     /// # Errors
     /// What cannot be asked.
     pub fn outcome(&self, ask: &Ask) -> Result<Outcome, String> {
-        let there = self.view.entries.iter().any(|entry| entry.settings.name == ask.entry);
-        if there { outcome(&self.view, self.now, ask) } else { Ok(Outcome::default()) }
+        let entry = self.view.entries.iter().find(|entry| entry.settings.name == ask.entry);
+        let Some(entry) = entry else { return Ok(Outcome::default()) };
+        // Handshakes are not foreseen: where nothing is encrypted, everybody comes in the clear.
+        let secure = ask.secure && entry.secure.is_some();
+        outcome(&self.view, self.now, &Ask { secure, ..ask.clone() })
     }
 }
 

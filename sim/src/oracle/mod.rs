@@ -1,6 +1,7 @@
 //! What must hold, judged from outside the engine. Violations are collected, so that one run
 //! reports everything it found.
 
+pub mod capsule;
 pub mod choice;
 pub mod health;
 pub mod http;
@@ -48,6 +49,8 @@ pub enum Oracle {
     R1,
     /// One seed, one trace.
     T1,
+    /// What was recorded is decided again alike.
+    T2,
     /// Services are what documents and adverts make.
     U1,
     /// Diagnostics for what is left out, and none without reason.

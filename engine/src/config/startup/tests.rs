@@ -529,7 +529,7 @@ tieline: {workers: 2, instance: edge-1}
     assert_eq!(fixed.access_log, Some(log));
     assert_eq!(fixed.log, Log { level: "debug".into(), json: true, file: Some("/l".into()) });
     assert_eq!(fixed.servers_transport.idle, IdleConns::UpTo(3));
-    assert_eq!(fixed.tieline, Settings { workers: 2, instance: "edge-1".into() });
+    assert_eq!(fixed.tieline, Settings { workers: 2, instance: "edge-1".into(), recording: true });
 }
 
 #[test]

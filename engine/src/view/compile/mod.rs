@@ -37,6 +37,7 @@ mod users;
 pub use changes::{Build, NameChanges, PassiveChanges, Probe, ProbeChanges};
 
 use super::model::Definition;
+use super::past::Past;
 use super::registry::Registry;
 use super::stats::{ChildStats, Scope, Stats};
 use super::table::Table;
@@ -351,6 +352,7 @@ impl View {
             clock,
             key,
             layers: Arc::default(),
+            past: Past::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(super) mod steps;
 #[cfg(test)]
 mod tests;
 
+use super::capsule;
 use super::dashboard;
 use super::explain::{self, explain};
 use super::internal::{Answer, Ask, Sight};
@@ -40,11 +41,23 @@ pub(super) fn answer(ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
         ["http", "services", name] => one("service", name, services::named(sight, name)),
         ["http", "middlewares"] => steps::list(sight, &query).page(&query),
         ["http", "middlewares", name] => one("middleware", name, steps::named(sight, name)),
+        ["tieline", "capsule"] => recorded(sight),
         ["tieline", "certificates"] => found(&certificates::certificates(sight)),
         ["tieline", "children"] => found(&children::children(sight)),
         ["tieline", "diagnostics"] => found(&children::diagnostics(sight)),
         ["tieline", "explain"] => explained(ask.query, sight),
         _ => not_found(),
+    }
+}
+
+/// What was decided lately, as a file.
+fn recorded(sight: &Sight<'_>) -> Answer {
+    match capsule::write(sight.view, sight.stats, sight.now) {
+        Some(text) => Answer::text(200, text),
+        None => {
+            let message = "nothing is recorded here: set `tieline.recording: true`";
+            with(409, &json!({ "message": message }))
+        }
     }
 }
 

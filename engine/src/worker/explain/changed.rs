@@ -12,7 +12,7 @@ use crate::worker::pass::write_target;
 
 /// Memory for what the middlewares made.
 #[derive(Default)]
-pub(super) struct Changed {
+pub(in crate::worker) struct Changed {
     path: String,
     noted: Vec<u8>,
     head: Vec<u8>,
@@ -22,7 +22,7 @@ pub(super) struct Changed {
 
 impl Changed {
     /// Nothing if it is no request any more.
-    pub(super) fn read<T>(
+    pub(in crate::worker) fn read<T>(
         &mut self,
         asked: &Asked<'_>,
         steps: &[Step],

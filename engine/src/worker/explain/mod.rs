@@ -2,7 +2,7 @@
 //! drawing a ticket, and told with what they rest on and what would have to change.
 
 mod ask;
-mod changed;
+pub(super) mod changed;
 mod descent;
 mod outcome;
 mod rules;
@@ -63,7 +63,7 @@ pub fn outcome(view: &View, now: Time, ask: &Ask) -> Result<Outcome, String> {
 }
 
 /// Reads the request as a worker does.
-fn asked<T>(
+pub(super) fn asked<T>(
     view: &View,
     now: Time,
     ask: &Ask,
@@ -126,17 +126,17 @@ fn request(view: &View, ask: &Ask, entry: EntryId) -> Value {
 
 /// A request that HTTP allows, and who is asked about it.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    view: &'a View,
-    now: Time,
-    ask: &'a Ask,
-    entry: EntryId,
-    head: &'a RequestHead<'a>,
-    target: &'a Target<'a>,
+pub(super) struct Asked<'a> {
+    pub(super) view: &'a View,
+    pub(super) now: Time,
+    pub(super) ask: &'a Ask,
+    pub(super) entry: EntryId,
+    pub(super) head: &'a RequestHead<'a>,
+    pub(super) target: &'a Target<'a>,
 }
 
 impl Asked<'_> {
-    fn peer(&self) -> IpAddr {
+    pub(super) fn peer(&self) -> IpAddr {
         self.ask.from
     }
 

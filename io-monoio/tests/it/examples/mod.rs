@@ -2,6 +2,7 @@
 //! the origins.
 
 mod browser;
+mod recorded;
 mod stage;
 
 use crate::authority::Authority;

@@ -1,0 +1,410 @@
+//! One request, decided again by a view.
+
+use super::Request;
+use crate::base::id::{EntryId, ServiceId};
+use crate::base::limits::Limits;
+use crate::base::time::Time;
+use crate::http::method::Method;
+use crate::http::request::RequestInfo;
+use crate::service::choosing::{Asker, Session};
+use crate::service::middleware::passing::Passing;
+use crate::service::middleware::{Memory, Step, Verdict, judge, path};
+use crate::view::{Destination, NodeKind, Route, ServiceNode, Turns, View};
+use crate::worker::choose::{self, Pick, Sight, Start, Walk};
+use crate::worker::dispatch::{self, Routed};
+use crate::worker::exchange::{Again as Before, Choices, route_of, server_of, service_of};
+use crate::worker::explain::changed::Changed;
+use crate::worker::explain::{self, Ask, Asked};
+use crate::worker::fields;
+use crate::worker::pass::write_target;
+use crate::worker::record::Choice;
+use crate::worker::recording::event::{Chosen, Sent, To, What, Why};
+use crate::worker::retry::{Cause, wanted};
+
+/// What was decided about a request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Decision {
+    /// Empty if none took it.
+    pub router: String,
+    /// Given by us, without a server being asked.
+    pub end: Option<End>,
+    /// Each time it was sent.
+    pub ways: Vec<Sent>,
+}
+
+/// An answer of our own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct End {
+    /// The middleware that gave it; none if nobody takes the request.
+    pub step: Option<u16>,
+    pub status: u16,
+}
+
+impl Eq for Sent {}
+
+impl Decision {
+    /// As it was recorded.
+    pub(super) fn recorded(request: &Request) -> Self {
+        let done = request.done.as_ref();
+        let router = match (done, request.sent.last()) {
+            (Some(done), _) => done.router.clone(),
+            (None, Some(sent)) => sent.router.clone(),
+            (None, None) => String::new(),
+        };
+        let ended = done.filter(|_| request.sent.is_empty());
+        let end = ended.map(|done| End {
+            step: request.judged.last().map(|judged| judged.step),
+            status: done.status,
+        });
+        // What the middlewares of a service do is not followed.
+        let guarded = request.sent.iter().position(|it| matches!(it.to, To::Guarded(_)));
+        let followed = guarded.map_or(request.sent.len(), |at| at + 1);
+        let ways = request.sent[..followed].iter().map(plain).collect();
+        Self { router, end, ways }
+    }
+}
+
+/// A way without what was only an input.
+fn plain(sent: &Sent) -> Sent {
+    let mut sent = sent.clone();
+    sent.choices.iter_mut().for_each(|choice| choice.loads.clear());
+    sent
+}
+
+/// Decides about one request.
+pub(super) struct Judge<'a> {
+    pub(super) view: &'a View,
+    pub(super) request: &'a Request,
+    /// Whether it is decided by the view that it was decided by.
+    pub(super) same: bool,
+}
+
+impl Judge<'_> {
+    pub(super) fn decide(&self) -> Result<Decision, String> {
+        let mut ask = self.request.ask();
+        self.restore_cookies(&mut ask);
+        let now = Time::from_nanos(self.request.at);
+        explain::asked(self.view, now, &ask, |asked| match asked {
+            Ok(asked) => self.direct(asked),
+            Err((_, wrong)) => answered(wrong.status()),
+        })
+    }
+
+    /// What a cookie said is known by whom it led to.
+    fn restore_cookies(&self, ask: &mut Ask) {
+        let choices = self.request.sent.iter().take(1).flat_map(|sent| &sent.choices);
+        for choice in choices.filter(|choice| choice.session.follows_cookie()) {
+            let sticking = self.service(&choice.service).and_then(|node| {
+                node.choosing.as_ref().and_then(|choosing| choosing.sticky.as_ref())
+            });
+            let line = sticking.and_then(|it| match choice.session {
+                Session::Renewed => it.cookie.earlier(choice.turn),
+                Session::None | Session::Kept | Session::Begun => {
+                    it.cookie.line(choice.turn).map(str::to_owned)
+                }
+            });
+            if let Some(line) = line {
+                let pair = line.split(';').next().unwrap_or_default().to_owned();
+                ask.fields.push(("Cookie".to_owned(), pair));
+            }
+        }
+    }
+
+    fn service(&self, name: &str) -> Option<&ServiceNode> {
+        let names = &self.view.model.services_by_name;
+        let of = |id: &ServiceId| service_of(self.view, *id).map_or("", |node| &*node.name);
+        let at = names.binary_search_by(|id| of(id).cmp(name)).ok();
+        let found =
+            at.map(|at| names[at]).or_else(|| names.iter().copied().find(|id| of(id) == name));
+        service_of(self.view, found?)
+    }
+
+    fn direct(&self, asked: &Asked<'_>) -> Decision {
+        if asked.head.method == Method::Connect {
+            return answered(501);
+        }
+        let instance = &self.view.fixed.tieline.instance;
+        if fields::is_loop(asked.head.fields, instance, Limits::default().hops_max) {
+            return answered(508);
+        }
+        let info = RequestInfo::new(asked.head, asked.target, asked.peer());
+        let routed = dispatch::route(self.view, asked.entry, asked.ask.secure, &info, asked.head);
+        match routed {
+            Routed::To(route) => match route_of(self.view, asked.entry, route) {
+                Some(route) if self.is_misdirected(&route.options) => answered(421),
+                Some(route) => self.follow(asked, route),
+                None => Decision::default(),
+            },
+            Routed::Advert(_) if self.is_misplaced(asked.entry) => answered(421),
+            Routed::Advert(advert) => {
+                let fields = asked.head.fields;
+                let tags = crate::http::fields::all(fields, "if-none-match");
+                // Its tags were hidden; what was answered says whether one was ours.
+                let status = self.request.done.as_ref().map_or(200, |done| done.status);
+                let told = tags.count() > 0 && status == 304 && !advert.etag.is_empty();
+                answered(if told { 304 } else { 200 })
+            }
+            Routed::Undiscovered => answered(503),
+            Routed::Nowhere => answered(404),
+        }
+    }
+
+    fn is_misdirected(&self, wanted: &str) -> bool {
+        !wanted.is_empty() && self.request.asked.options != wanted
+    }
+
+    fn is_misplaced(&self, entry: EntryId) -> bool {
+        let wanted = self.view.entries[usize::from(entry.0)].settings.tls.as_deref();
+        wanted.is_some_and(|wanted| wanted != self.request.asked.options)
+    }
+
+    fn follow(&self, asked: &Asked<'_>, route: &Route) -> Decision {
+        let mut decision = Decision { router: route.name.to_string(), ..Decision::default() };
+        if let Destination::Broken(_) = route.to {
+            decision.end = Some(End { step: None, status: 503 });
+            return decision;
+        }
+        decision.end = self.pass(asked, route);
+        if decision.end.is_some() {
+            return decision;
+        }
+        match route.to {
+            Destination::Service(service) => {
+                self.send(asked, route, service, &mut decision);
+                decision
+            }
+            Destination::Layer(layer) => {
+                let table = self.view.layers.get(layer as usize);
+                let mut changed = Changed::default();
+                let below = table.and_then(|table| {
+                    let found = changed.read(asked, &route.steps, |info| table.find_at(info));
+                    found.map(|position| position.and_then(|position| table.at(position)))
+                });
+                let status = match below {
+                    Some(Some(route)) => return self.follow(asked, route),
+                    Some(None) => 404,
+                    None => 400,
+                };
+                decision.end = Some(End { step: None, status });
+                decision
+            }
+            Destination::Broken(_) => decision,
+        }
+    }
+
+    /// The answer of the first middleware that gives one.
+    fn pass(&self, asked: &Asked<'_>, route: &Route) -> Option<End> {
+        if !route.steps.iter().any(Step::may_answer) {
+            return None;
+        }
+        let settings = &self.view.entries[usize::from(asked.entry.0)].settings;
+        let (mut memory, mut captures) = (Memory::default(), path::Memory::default());
+        let mut way = String::new();
+        write_target(&mut way, asked.target);
+        for (at, step) in (0..).zip(route.steps.iter()) {
+            let passing = Passing {
+                head: asked.head,
+                target: asked.target,
+                peer: asked.peer(),
+                trusted: fields::is_trusted(settings, asked.peer()),
+                secure: asked.ask.secure,
+                passed: &route.steps[..usize::from(at)],
+                path: &way,
+                route: &route.name,
+                now: asked.now,
+                user: "",
+                grants: &[],
+            };
+            let end = match counts(step) {
+                true => self.remembered(at, step, &passing, &mut memory),
+                false => status_of(judge(step, &passing, &mut memory)),
+            };
+            if let Some(status) = end {
+                return Some(End { step: Some(at), status });
+            }
+            if path::apply(step, &mut way, &mut captures, &mut |_, _| {}).is_err() {
+                return Some(End { step: None, status: 400 });
+            }
+        }
+        None
+    }
+
+    /// What a step says that counts, remembers or asks: what it said then; with another
+    /// configuration, a limit of rates counts anew, and whatever else lets the request pass.
+    fn remembered(
+        &self,
+        at: u16,
+        step: &Step,
+        passing: &Passing<'_>,
+        memory: &mut Memory,
+    ) -> Option<u16> {
+        if !self.same {
+            let anew = matches!(step, Step::RateLimit(_));
+            return anew.then(|| judge(step, passing, memory)).and_then(status_of);
+        }
+        let judged = self.request.judged.iter().rev().find(|judged| judged.step == at)?;
+        let ended = self.request.done.as_ref().filter(|_| self.request.sent.is_empty());
+        let last = self.request.judged.last().is_some_and(|last| last.step == at);
+        match judged.what {
+            What::Answered | What::Refused => Some(judged.status),
+            What::Held => ended.filter(|done| last && done.passed <= at).map(|done| done.status),
+        }
+    }
+
+    fn send(&self, asked: &Asked<'_>, route: &Route, service: ServiceId, decision: &mut Decision) {
+        let mut choices = Choices::default();
+        let mut before: Option<Before> = None;
+        let mut from = service;
+        let times = if self.same { self.request.sent.len() } else { 1 };
+        for at in 0..times {
+            if at > 0 {
+                let Some(next) = self.once_more(route, service, at, &mut choices, &mut before)
+                else {
+                    return;
+                };
+                from = next;
+            }
+            let known = self.request.sent.get(at).filter(|_| self.same);
+            known.iter().for_each(|sent| self.rewind(&sent.choices));
+            let peeks = known.is_some();
+            let asker =
+                Asker { fields: asked.head.fields, ip: asked.peer(), now: asked.now, peeks };
+            let depth_max = Limits::default().service_depth;
+            let start =
+                Start { from, behind: false, anew: None, again: before.as_ref(), depth_max };
+            let sight = Sight { view: self.view, now: asked.now, shut: &[] };
+            let walk = choose::walk(&sight, &start, &mut choices, &asker);
+            decision.ways.push(self.way(route, from, &choices, &walk));
+            if let Pick::Guarded(_) = walk.pick {
+                // What the middlewares of a service do is not followed.
+                return;
+            }
+        }
+    }
+
+    /// Where a request goes that is sent again; nothing if it would not be.
+    fn once_more(
+        &self,
+        route: &Route,
+        service: ServiceId,
+        at: usize,
+        choices: &mut Choices,
+        before: &mut Option<Before>,
+    ) -> Option<ServiceId> {
+        let again = self.request.again.get(at - 1)?;
+        let cause = match again.why {
+            Why::OtherSide => {
+                let other = choose::other_side(self.view, choices, again.status)?;
+                choices.truncate(other.at);
+                let side = Choice {
+                    service: other.failover,
+                    ticket: 0,
+                    turn: 1,
+                    session: Session::None,
+                    instead: false,
+                };
+                choices.push(side, u32::MAX);
+                return Some(other.fallback);
+            }
+            Why::Unreached => Cause::Unreached,
+            Why::Lost => Cause::Lost,
+            Why::Answered => Cause::Answered,
+            Why::Barred => Cause::Barred,
+        };
+        let failures = before.as_ref().map_or(0, |before| before.failures) + 1;
+        let method = &self.request.asked.method;
+        if !wanted(&route.steps, method, cause, again.status, failures)?.again {
+            return None;
+        }
+        let mut tried = before.take().map(|before| before.tried).unwrap_or_default();
+        tried.extend(choices.as_slice().iter().map(|choice| (choice.service, choice.turn)));
+        *before = Some(Before { tried, before: *choices, failures, since: Time::ZERO });
+        choices.truncate(0);
+        Some(service)
+    }
+
+    /// Shared words are what they were.
+    fn rewind(&self, choices: &[Chosen]) {
+        for choice in choices {
+            let Some(node) = self.service(&choice.service) else { continue };
+            match &node.kind {
+                NodeKind::Balancer { turns: Turns { ticket, .. }, .. }
+                | NodeKind::Weighted { turns: Turns { ticket, .. }, .. } => {
+                    ticket.rewind(choice.ticket);
+                }
+                NodeKind::Mirroring(mirroring) => mirroring.ticket.rewind(choice.ticket),
+                NodeKind::Failover { .. } | NodeKind::Internal(_) | NodeKind::Unavailable(_) => {}
+            }
+            if let Some(choosing) = &node.choosing {
+                let known = choosing.loads.iter().zip(&choice.loads);
+                known.for_each(|(load, words)| load.become_as(*words));
+            }
+        }
+    }
+
+    fn way(&self, route: &Route, from: ServiceId, choices: &Choices, walk: &Walk) -> Sent {
+        let name = |id| service_of(self.view, id).map_or("", |node| &node.name).to_owned();
+        let to = match walk.pick {
+            Pick::Server(at) => {
+                let server = server_of(self.view, at.service, at.position);
+                To::Server(server.map_or_else(String::new, |server| server.url.to_string()))
+            }
+            Pick::Internal(internal) => To::Internal(internal.name().to_owned()),
+            Pick::Guarded(service) => To::Guarded(name(service)),
+            Pick::Nobody(_) => To::Nobody,
+        };
+        let choices = choices.as_slice().iter().map(|choice| Chosen {
+            service: name(choice.service),
+            ticket: choice.ticket,
+            turn: choice.turn,
+            session: choice.session,
+            instead: choice.instead,
+            loads: Vec::new(),
+        });
+        Sent {
+            router: route.name.to_string(),
+            service: name(from),
+            choices: choices.collect(),
+            to,
+            mirrored: walk.mirrored,
+            passed_by: walk.passed_by,
+        }
+    }
+}
+
+fn answered(status: u16) -> Decision {
+    Decision { end: Some(End { step: None, status }), ..Decision::default() }
+}
+
+/// Whether what a step says depends on more than the request.
+fn counts(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::RateLimit(_)
+            | Step::InFlight(_)
+            | Step::BasicAuth(_)
+            | Step::DigestAuth(_)
+            | Step::ForwardAuth(_)
+            | Step::Breaker(_)
+            | Step::Buffering(_)
+    )
+}
+
+/// The status, where a verdict is an answer.
+fn status_of(verdict: Verdict) -> Option<u16> {
+    match verdict {
+        Verdict::Refuse(status)
+        | Verdict::Bare(status)
+        | Verdict::Redirect(status)
+        | Verdict::Open(status) => Some(status),
+        Verdict::Preflight => Some(200),
+        Verdict::TooMany(_) | Verdict::Full => Some(429),
+        Verdict::Unauthorized | Verdict::Stale => Some(401),
+        Verdict::Pass
+        | Verdict::Hold(_)
+        | Verdict::Entered(_)
+        | Verdict::Verify
+        | Verdict::Collect
+        | Verdict::Consult => None,
+    }
+}
