@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a writer beside a reader is what is tested")]
     fn a_reader_beside_the_writer_sees_no_torn_record() {
         let tape = Arc::new(Tape::new(512));
         let over = Arc::new(AtomicBool::new(false));

@@ -225,7 +225,10 @@ impl<'a> Search<'a> {
 
     /// How long to wait for what a form promises, or for what nothing promises.
     fn horizon(&self, form: Option<&Sum>) -> Span {
-        let horizon = form.map_or(self.cycle().times(3), |sum| sum.total() + self.cycle());
+        let horizon = match form {
+            Some(sum) => sum.total() + self.cycle(),
+            None => self.cycle().times(3),
+        };
         let horizon = horizon + Span::secs(1);
         self.count(|effort| effort.horizon = effort.horizon.max(horizon));
         horizon
@@ -246,7 +249,7 @@ impl<'a> Search<'a> {
             if !trial.advance_to(at + horizon, |trial| !trial.is_serving()) {
                 return Some((Worst::Never, Worst::Never));
             }
-            let sight = trial.sights.last().expect("it has just been looked at");
+            let sight = trial.sights.last()?;
             // A verdict is told with its instant; that something is old is published at once.
             let known = if sight.since > at { sight.since } else { sight.at };
             found = found.longer(Worst::After(known.since(at)));
@@ -292,7 +295,7 @@ impl<'a> Search<'a> {
             if !trial.advance_to(at + horizon, Trial::is_serving) {
                 return Some(Worst::Never);
             }
-            let sight = trial.sights.last().expect("it has just been looked at");
+            let sight = trial.sights.last()?;
             back = back.longer(Worst::After(sight.at.since(at) + Self::crossing()));
         }
         Some(back)

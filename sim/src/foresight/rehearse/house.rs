@@ -116,7 +116,7 @@ impl House {
 fn read(by: &str, path: &str) -> Result<Secret, String> {
     let beside = Path::new(by).parent().unwrap_or_else(|| Path::new("")).join(path);
     let at = if beside.exists() { beside.as_path() } else { Path::new(path) };
-    fs::read(at).map(|bytes| Secret::new(bytes)).map_err(|error| error.to_string())
+    fs::read(at).map(Secret::new).map_err(|error| error.to_string())
 }
 
 /// One handshake from beginning to end, in memory.
