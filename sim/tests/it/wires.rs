@@ -87,9 +87,12 @@ fn whoever_does_cheap_work_is_sent_away_and_nobody_else_notices() {
     ] {
         let plan = Plan::QUIET.with(kind, 1);
         for client in [CLEAR, TLS] {
-            let report = clean(3, &plan, &Wiring::of(client, Leg::default()));
-            assert!(report.marks[mark as usize] > 0, "{kind:?} over {}", client.name());
-            assert!(report.faults.seen(kind) > 0, "{kind:?} ends");
+            // Not every world has somebody who attacks.
+            let mut reports =
+                (3..12).map(|seed| clean(seed, &plan, &Wiring::of(client, Leg::default())));
+            let ended = reports
+                .any(|report| report.marks[mark as usize] > 0 && report.faults.seen(kind) > 0);
+            assert!(ended, "{kind:?} over {} ends", client.name());
         }
     }
 }

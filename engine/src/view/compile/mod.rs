@@ -172,6 +172,12 @@ impl Compiler {
         compiler
     }
 
+    /// Servers that cannot be reached for want of a certificate or a key count as if they could:
+    /// for views that are made where those are not, of what was recorded where they are.
+    pub fn assume_keys(&mut self) {
+        self.servers.assumes_keys = true;
+    }
+
     /// Replaces the dynamic configuration.
     pub fn set_dynamic(&mut self, dynamic: Dynamic) {
         let old = &self.dynamic;

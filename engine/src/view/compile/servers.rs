@@ -24,6 +24,8 @@ pub(super) struct Servers {
     touched: BTreeMap<String, bool>,
     /// Targets that cannot be reached as they were configured.
     unusable: BTreeSet<TargetId>,
+    /// See [`Compiler::assume_keys`].
+    pub(super) assumes_keys: bool,
 }
 
 #[derive(Debug)]
@@ -116,9 +118,7 @@ impl Servers {
     pub(super) fn standing(&self, id: ServerId) -> Standing {
         match self.get(id) {
             None => Standing::Down,
-            Some(server) if server.ejected || self.unusable.contains(&server.target) => {
-                Standing::Down
-            }
+            Some(server) if server.ejected || self.is_unusable(server.target) => Standing::Down,
             Some(server) if server.wanted.check.is_some() => Standing::of(server.health),
             Some(_) => Standing::Up,
         }
@@ -150,6 +150,10 @@ impl Servers {
         }
         entry.addresses = addresses;
         true
+    }
+
+    fn is_unusable(&self, target: TargetId) -> bool {
+        !self.assumes_keys && self.unusable.contains(&target)
     }
 
     /// The services to look at again if that is news.

@@ -101,7 +101,7 @@ fn what_no_line_may_say_is_told_with_its_column() {
         &[header, "{\"end\":{\"linse\":7}}"],
         "line 2: column 32: unknown field `linse`, expected `lines`",
     );
-    check_lines(&[header, "nonsense"], ": expected ident");
+    check_lines(&[header, "nonsense"], ": expected value");
     check_lines(
         &[header, "{\"moment\":{\"epoch\":-1}}"],
         ": invalid value: integer `-1`, expected u64",

@@ -64,7 +64,8 @@ impl Stage {
         let fixed = Arc::new(fixed);
         let stats = Arc::new(Stats::new(1, 0, Wall(capsule.header.started)));
         let limits = ControlLimits::default();
-        let compiler = Compiler::new(Arc::clone(&fixed), limits, stats, &mut Prng::new(1));
+        let mut compiler = Compiler::new(Arc::clone(&fixed), limits, stats, &mut Prng::new(1));
+        compiler.assume_keys();
         let mut builder = Builder {
             compiler,
             fixed,

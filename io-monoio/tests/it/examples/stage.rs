@@ -6,8 +6,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Longer than any step of an example takes on a busy machine.
@@ -242,20 +244,28 @@ fn request(port: u16, path: &str, fields: &[&str]) -> Option<Response> {
 
 /// A tiny HTTP server that counts, if it is ours.
 #[derive(Default)]
-pub(super) struct Origin(Arc<Mutex<Vec<String>>>);
+pub(super) struct Origin {
+    heads: Arc<Mutex<Vec<String>>>,
+    over: Arc<AtomicBool>,
+    /// Its port, and who accepts there.
+    accepts: Option<(u16, JoinHandle<()>)>,
+}
 
 impl Origin {
     fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&heads);
-        thread::spawn(move || {
+        let (heads, over) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
+        let (shared, ended) = (Arc::clone(&heads), Arc::clone(&over));
+        let accepts = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if ended.load(Relaxed) {
+                    return;
+                }
                 let heads = Arc::clone(&shared);
                 thread::spawn(move || serve(stream, &heads));
             }
         });
-        Self(heads)
+        Self { heads, over, accepts: Some((port, accepts)) }
     }
 
     /// Requests of clients; probes are not among them, they carry no `X-Forwarded-For`.
@@ -268,12 +278,24 @@ impl Origin {
     }
 
     fn heads(&self) -> Vec<String> {
-        let heads = self.0.lock().expect("no origin panics");
+        let heads = self.heads.lock().expect("no origin panics");
         heads
             .iter()
             .filter(|head| head.to_lowercase().contains("x-forwarded-for:"))
             .cloned()
             .collect()
+    }
+}
+
+/// The next run of an example wants the port.
+impl Drop for Origin {
+    fn drop(&mut self) {
+        let Some((port, accepts)) = self.accepts.take() else { return };
+        self.over.store(true, Relaxed);
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            // One that panicked has left the port as well.
+            let _ = accepts.join();
+        }
     }
 }
 

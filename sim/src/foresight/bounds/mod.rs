@@ -1,7 +1,7 @@
 //! Worst cases: how long it takes at most until a server that is in trouble is found out, until
-//! nobody is sent there any more, and until it serves again. Once as a sum of settings (`form`), and
-//! once as the longest that any order of events gave when the machines ran (`search`, of `trial`s
-//! with one `unit` each). The second never exceeds the first.
+//! nobody is sent there any more, and until it serves again. Once as a sum of settings (`form`),
+//! and once as the longest that any order of events gave when the machines ran (`search`, of
+//! `trial`s with one `unit` each). The second never exceeds the first.
 
 mod form;
 mod report;
