@@ -20,6 +20,7 @@ use crate::worker::pass::write_target;
 use crate::worker::record::Choice;
 use crate::worker::recording::event::{Chosen, Sent, To, What, Why};
 use crate::worker::retry::{Cause, wanted};
+use std::collections::BTreeSet;
 
 /// What was decided about a request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -90,10 +91,12 @@ impl Judge<'_> {
         })
     }
 
-    /// What a cookie said is known by whom it led to.
+    /// What a cookie said is known by whom it led to, the first time that its service was met.
     fn restore_cookies(&self, ask: &mut Ask) {
-        let choices = self.request.sent.iter().take(1).flat_map(|sent| &sent.choices);
-        for choice in choices.filter(|choice| choice.session.follows_cookie()) {
+        let mut met = BTreeSet::new();
+        let choices = self.request.sent.iter().flat_map(|sent| &sent.choices);
+        let first = choices.filter(|choice| met.insert(&choice.service));
+        for choice in first.filter(|choice| choice.session.follows_cookie()) {
             let sticking = self.service(&choice.service).and_then(|node| {
                 node.choosing.as_ref().and_then(|choosing| choosing.sticky.as_ref())
             });
