@@ -185,6 +185,9 @@ impl Net {
 
     fn open_record(&mut self, end: EndId, cloak: &mut Cloak, mut bytes: &[u8]) {
         self.clock.set(self.now.nanos() / 1_000_000_000);
+        // Whoever took leave before both sides agreed waits for nothing any more.
+        let left = cloak.shut || cloak.silent || cloak.closing;
+        cloak.failed |= left && cloak.tls.is_handshaking();
         while !bytes.is_empty() && !cloak.failed {
             let taken = cloak.tls.read_tls(&mut bytes);
             cloak.failed |= taken.is_err() || cloak.tls.process_new_packets().is_err();
