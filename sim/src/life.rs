@@ -71,6 +71,9 @@ pub fn play(run: RunId, text: Text) -> Report {
     world.report()
 }
 
+/// Of so many runs one records and is replayed from that, which takes as long as the run itself.
+pub const RECORDED_ONE_IN: u64 = 8;
+
 impl World {
     pub fn live(&mut self) {
         self.storm();

@@ -26,7 +26,8 @@ fn a_sweep_of_seeds_breaks_no_property() {
     }
     assert!(tally.requests > 500, "{}", tally.requests);
     let replayed = tally.replayed;
-    assert!(replayed * 2 > tally.requests, "{replayed} of {} replayed", tally.requests);
+    let most = tally.requests / sim::life::RECORDED_ONE_IN;
+    assert!(replayed * 4 > most, "{replayed} of {} replayed", tally.requests);
     assert!(tally.answered * 10 > tally.requests * 7, "most requests are answered");
     let injected = sim::fault::Kind::ALL.iter().filter(|kind| tally.faults.injected(**kind) > 0);
     assert!(injected.count() > 20, "many kinds of fault struck");
