@@ -21,7 +21,7 @@ pub(super) use tls::router_tls;
 
 use super::document::{self, Kind, Language, Value};
 use super::fields::{Fields, Named, suggestion};
-use super::fixed::Provider;
+use super::fixed::{Fixed, Provider};
 use super::report::Report;
 use super::template::{self, Environment};
 use super::typed::{Dynamic, Place, Router};
@@ -85,6 +85,18 @@ pub struct Setting {
     pub provider: Provider,
     /// Of its routers among those of equal priority: lower is asked first.
     pub rank: u8,
+}
+
+impl Setting {
+    /// Of what this provider says in a process with these settings.
+    pub fn of(fixed: &Fixed, provider: Provider) -> Self {
+        Self {
+            syntax: fixed.rule_syntax,
+            environment: fixed.environment.clone(),
+            provider,
+            rank: fixed.rank(provider),
+        }
+    }
 }
 
 /// As [`dynamic`], in a setting.

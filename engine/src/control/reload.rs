@@ -186,9 +186,7 @@ impl Control {
             return None;
         }
         let key = self.publisher.view().key;
-        let environment = self.fixed.environment.clone();
-        let syntax = self.fixed.rule_syntax;
-        let setting = Setting { syntax, environment, ..Setting::default() };
+        let setting = Setting::of(&self.fixed, Provider::File);
         let written = texts().filter_map(|(path, text)| {
             Some((path.clone(), redact::text(path, text, key, &setting)?))
         });
@@ -221,12 +219,7 @@ fn parse(documents: &[Document], fixed: &Fixed) -> Reading {
     let texts = documents.iter().filter_map(|document| {
         document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
     });
-    let setting = Setting {
-        syntax: fixed.rule_syntax,
-        environment: fixed.environment.clone(),
-        provider: Provider::File,
-        rank: fixed.rank(Provider::File),
-    };
+    let setting = Setting::of(fixed, Provider::File);
     dynamic_in(&texts.collect::<Vec<_>>(), &setting)
 }
 

@@ -3,6 +3,7 @@
 //! nobody without the key can tell what they were.
 
 use super::fields::Field;
+use super::target::put_decoded;
 use crate::base::sip::SipKey;
 use std::io::Write as _;
 
@@ -120,7 +121,8 @@ impl Veil {
             };
             out.extend_from_slice(name.as_bytes());
             out.push(b'=');
-            decode(value.as_bytes(), decoded);
+            decoded.clear();
+            put_decoded(value.as_bytes(), decoded, |byte| if byte == b'+' { b' ' } else { byte });
             self.put(out, decoded);
         }
     }
@@ -128,25 +130,6 @@ impl Veil {
 
 fn is_word(text: &str) -> bool {
     text.len() <= WORD_MAX && text.bytes().all(|b| b.is_ascii_alphabetic() || b"-_".contains(&b))
-}
-
-fn decode(value: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    let mut rest = value;
-    while let Some((byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|it| char::from(*it).to_digit(16));
-        let triplet = digit(0).zip(digit(1)).filter(|_| *byte == b'%');
-        match triplet.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = after;
-            }
-        }
-    }
 }
 
 /// A URL without what it may hold of secrets: user and password, and the values of its query.

@@ -295,6 +295,24 @@ fn is_reserved(byte: u8) -> bool {
     b":/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
+/// Triplets become bytes, and every other byte what `plain` makes of it. What only looks like a
+/// triplet stays.
+pub fn put_decoded(text: &[u8], out: &mut Vec<u8>, plain: impl Fn(u8) -> u8) {
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        match triplet(after).filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(plain(*byte));
+                rest = after;
+            }
+        }
+    }
+}
+
 fn triplet(digits: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()

@@ -1,7 +1,7 @@
 //! `tieline bounds`: worst cases of the user's documents, proved, and a gate for them.
 
 use super::simulate::read_documents;
-use super::{USAGE, complain, say, take_option, take_switch};
+use super::{complain, say, take_option, take_paths, take_switch, usage};
 use engine::base::time::Span;
 use engine::config::duration::span;
 use sim::foresight::bounds::bounds;
@@ -19,10 +19,7 @@ const RATE_MAX: u64 = 1_000_000_000;
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let wish = match read_wish(arguments) {
         Ok(wish) => wish,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let Some(documents) = read_documents(&wish.paths) else { return ExitCode::FAILURE };
     let found = bounds(&documents);
@@ -50,11 +47,6 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
         }
         None => None,
     };
-    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
-        return Err(format!("bounds knows no flag {flag}"));
-    }
-    if words.is_empty() {
-        return Err("bounds needs configuration files, or folders with them".to_owned());
-    }
-    Ok(Wish { failover_max, rate, json, paths: words })
+    let paths = take_paths(words, "bounds")?;
+    Ok(Wish { failover_max, rate, json, paths })
 }

@@ -3,7 +3,7 @@
 
 use super::replayed::{as_json, text};
 use super::status::API;
-use super::{USAGE, complain, fetch, say, take_option, take_switch};
+use super::{complain, fail, fetch, say, take_option, take_switch, usage};
 use engine::config::{Part, part};
 use engine::worker::capsule::{Capsule, read};
 use engine::worker::replay::{Change, Stage, replay};
@@ -171,14 +171,4 @@ fn gather(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> std::io::Result
         files.push(path.to_owned());
     }
     Ok(())
-}
-
-fn usage(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::from(USAGE)
-}
-
-fn fail(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::FAILURE
 }

@@ -2,7 +2,7 @@
 
 use super::capsule::load;
 use super::simulate::read_documents;
-use super::{USAGE, complain, say, take_option, take_switch};
+use super::{complain, fail, say, take_option, take_switch, usage};
 use engine::worker::replay::{Request, requests};
 use serde_json::{Value, json};
 use sim::foresight::diff::{Change, Diff, diff, diff_of};
@@ -21,20 +21,14 @@ struct Wish {
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let wish = match read_wish(arguments) {
         Ok(wish) => wish,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let old = read_documents(std::slice::from_ref(&wish.old));
     let new = read_documents(std::slice::from_ref(&wish.new));
     let (Some(old), Some(new)) = (old, new) else { return ExitCode::FAILURE };
     let capsule = match wish.capsule.as_deref().map(load).transpose() {
         Ok(capsule) => capsule,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::FAILURE;
-        }
+        Err(problem) => return fail(&problem),
     };
     let found = match &capsule {
         Some(capsule) => {
@@ -45,10 +39,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
     };
     let found = match found {
         Ok(found) => found,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::FAILURE;
-        }
+        Err(problem) => return fail(&problem),
     };
     if wish.json {
         say(&as_json(&found).to_string());

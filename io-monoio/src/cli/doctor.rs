@@ -2,10 +2,10 @@
 //! decided lately, without secrets.
 
 use super::status::API;
-use super::{USAGE, capsule, complain, say, take_option};
+use super::{capsule, complain, fail, say, take_option, usage};
 use engine::base::prng::Prng;
 use engine::base::sip::SipKey;
-use engine::config::fixed::Fixed;
+use engine::config::fixed::{Fixed, Provider};
 use engine::config::{Part, Setting, check, fixed_from_file, part, redact};
 use engine::worker::capsule::{Capsule, Header, Moment, VERSION, read, text};
 use io_monoio::runtime::{self, Runtime};
@@ -91,11 +91,7 @@ fn of_files(files: &[(String, String)]) -> Capsule {
     let key = SipKey::new(&mut Prng::new(random));
     let fixed = files.iter().find(|(path, text)| part(path, text) != Part::Dynamic);
     let fixed = fixed.map_or_else(Fixed::default, |(path, text)| fixed_from_file(path, text).0);
-    let setting = Setting {
-        syntax: fixed.rule_syntax,
-        environment: fixed.environment.clone(),
-        ..Setting::default()
-    };
+    let setting = Setting::of(&fixed, Provider::File);
     let documents = files.iter().filter(|(path, text)| part(path, text) == Part::Dynamic);
     let documents = documents
         .filter_map(|(path, text)| Some((path.clone(), redact::text(path, text, key, &setting)?)));
@@ -120,14 +116,4 @@ fn of_files(files: &[(String, String)]) -> Capsule {
         fixed: fixed.written.0.to_string(),
     };
     Capsule { header, moments: vec![moment], records: Vec::new() }
-}
-
-fn usage(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::from(USAGE)
-}
-
-fn fail(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::FAILURE
 }

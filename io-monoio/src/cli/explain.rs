@@ -2,7 +2,7 @@
 
 use super::simulate::read_documents;
 use super::status::API;
-use super::{USAGE, complain, fetch, say, take_option, take_switch};
+use super::{fail, fetch, say, take_option, take_switch, usage};
 use engine::worker::explain::Ask;
 use serde_json::{Value, json};
 use sim::foresight::explain::{Stop, stops};
@@ -21,10 +21,7 @@ struct Wish {
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let wish = match read_wish(arguments) {
         Ok(wish) => wish,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let told = match wish.paths.as_slice() {
         [] => ask_instance(&wish),
@@ -36,10 +33,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
     match told {
         Ok(told) if wish.json => say(&as_json(&told).to_string()),
         Ok(told) => say(told.iter().map(text).collect::<Vec<_>>().join("\n").trim_end()),
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::FAILURE;
-        }
+        Err(problem) => return fail(&problem),
     }
     ExitCode::SUCCESS
 }

@@ -126,6 +126,28 @@ fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// The end of a command that was asked for wrongly.
+fn usage(problem: &str) -> ExitCode {
+    complain(problem);
+    ExitCode::from(USAGE)
+}
+
+fn fail(problem: &str) -> ExitCode {
+    complain(problem);
+    ExitCode::FAILURE
+}
+
+/// What is left of the words when every flag has been taken: where the documents are.
+fn take_paths(words: Vec<String>, command: &str) -> Result<Vec<String>, String> {
+    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
+        return Err(format!("{command} knows no flag {flag}"));
+    }
+    if words.is_empty() {
+        return Err(format!("{command} needs configuration files, or folders with them"));
+    }
+    Ok(words)
+}
+
 /// Takes `--name=value`, or `--name value`, out of `words`.
 fn take_option(words: &mut Vec<String>, name: &str) -> Result<Option<String>, String> {
     let with_value = format!("{name}=");

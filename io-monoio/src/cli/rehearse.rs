@@ -1,7 +1,7 @@
 //! `tieline rehearse`: what runs out in the days to come, and what stops serving then.
 
 use super::simulate::read_documents;
-use super::{USAGE, complain, say, take_option, take_switch};
+use super::{complain, say, take_option, take_paths, take_switch, usage};
 use engine::base::time::Span;
 use engine::config::duration::span;
 use sim::foresight::rehearse::{Window, rehearse};
@@ -20,10 +20,7 @@ const LENGTH_MAX: u64 = 3_660 * DAY;
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let wish = match read_wish(arguments) {
         Ok(wish) => wish,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let Some(documents) = read_documents(&wish.paths) else { return ExitCode::FAILURE };
     match rehearse(&documents, wish.window) {
@@ -54,13 +51,8 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
             .ok_or_else(|| format!("--at: {word} is no instant: write 2026-11-21T00:00:00Z"))?,
         None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
     };
-    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
-        return Err(format!("rehearse knows no flag {flag}"));
-    }
-    if words.is_empty() {
-        return Err("rehearse needs configuration files, or folders with them".to_owned());
-    }
-    Ok(Wish { window: Window { at, length }, json, paths: words })
+    let paths = take_paths(words, "rehearse")?;
+    Ok(Wish { window: Window { at, length }, json, paths })
 }
 
 /// `90d`, or a length of time as documents have it.

@@ -1,6 +1,6 @@
 //! `tieline run`: a gateway in the foreground, directed by signals.
 
-use super::{USAGE, complain, settings, take_option};
+use super::{complain, settings, take_option, usage};
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::line::Level;
 use io_monoio::gateway::{self, Options, Remote};
@@ -24,17 +24,11 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         .and_then(|name| name.map_or_else(|| Ok(Runtime::default()), |name| name.parse()));
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let danger_key_log = match take_option(&mut words, DANGER_KEY_LOG) {
         Ok(path) => path,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let Some(fixed) = settings::read(&words) else { return ExitCode::FAILURE };
     // Before the gateway has threads, so that a signal during the start is not lost.

@@ -1,7 +1,7 @@
 //! `tieline simulate`: the user's documents under a scenario, before anybody else meets it.
 
 use super::settings::variables;
-use super::{USAGE, complain, say, take_option, take_switch};
+use super::{complain, say, take_option, take_paths, take_switch, usage};
 use engine::base::time::Span;
 use engine::boundary::Document;
 use engine::config::Environment;
@@ -35,10 +35,7 @@ const SEEDS_MAX: u64 = 100_000;
 pub(super) fn run(arguments: &[String]) -> ExitCode {
     let wish = match read_wish(arguments) {
         Ok(wish) => wish,
-        Err(problem) => {
-            complain(&problem);
-            return ExitCode::from(USAGE);
-        }
+        Err(problem) => return usage(&problem),
     };
     let Some(documents) = read_documents(&wish.paths) else { return ExitCode::FAILURE };
     let Some(scenario) = read_scenario(&wish, &documents) else { return ExitCode::FAILURE };
@@ -69,12 +66,7 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
         .ok()
         .filter(|length| (Span::secs(1)..=LENGTH_MAX).contains(length))
         .ok_or_else(|| format!("--for: {length} is no length from 1s to 24h"))?;
-    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
-        return Err(format!("simulate knows no flag {flag}"));
-    }
-    if words.is_empty() {
-        return Err("simulate needs configuration files, or folders with them".to_owned());
-    }
+    let paths = take_paths(words, "simulate")?;
     if rate == 0 || seeds == Some(0) {
         return Err("--rps and --seeds begin at 1".to_owned());
     }
@@ -85,7 +77,7 @@ fn read_wish(arguments: &[String]) -> Result<Wish, String> {
         return Err("--html shows one run, so it goes without --seeds".to_owned());
     }
     let options = Options { seed, rate, length };
-    Ok(Wish { options, scenario, seeds, json, speed, html, paths: words })
+    Ok(Wish { options, scenario, seeds, json, speed, html, paths })
 }
 
 /// Everything below the paths; complains of every problem.

@@ -1,6 +1,6 @@
 //! `tieline status` and `tieline healthcheck`: questions to a running instance.
 
-use super::{USAGE, complain, fetch, say, settings, take_option, take_switch};
+use super::{fail, fetch, say, settings, take_option, take_switch, usage};
 use engine::config::fixed::Fixed;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -95,16 +95,6 @@ fn ping_address(fixed: &Fixed) -> Option<String> {
         ip if ip.is_unspecified() => format!("http://127.0.0.1:{port}"),
         _ => format!("http://{}", entry.address),
     })
-}
-
-fn usage(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::from(USAGE)
-}
-
-fn fail(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::FAILURE
 }
 
 const COLUMNS: [&str; 9] =

@@ -16,6 +16,7 @@ use super::capsule;
 use super::dashboard;
 use super::explain::{self, explain};
 use super::internal::{Answer, Ask, Sight};
+use crate::http::target::put_decoded;
 use list::Query;
 use serde_json::{Map, Value, json};
 
@@ -105,21 +106,7 @@ fn split(path: &[u8]) -> Vec<String> {
 /// Percent-triplets become bytes; what is not UTF-8 then becomes U+FFFD.
 pub(super) fn decode(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|d| char::from(*d).to_digit(16));
-        let triplet = digit(0).zip(digit(1)).filter(|_| *byte == b'%');
-        match triplet.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(*byte);
-                rest = after;
-            }
-        }
-    }
+    put_decoded(text, &mut out, |byte| byte);
     String::from_utf8_lossy(&out).into_owned()
 }
 

@@ -26,6 +26,7 @@ use crate::http::method::Method;
 use crate::http::request::RequestInfo;
 use crate::http::target::{self, Rewritten, Target};
 use crate::service::middleware::Step;
+use crate::service::middleware::passing::Passing;
 use crate::view::{Destination, Offer, Route, RouteTable, View};
 use changed::Changed;
 use descent::Descent;
@@ -138,6 +139,41 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     pub(super) fn peer(&self) -> IpAddr {
         self.ask.from
+    }
+
+    /// What a step meets behind those that the request has passed.
+    pub(super) fn passing<'b>(
+        &'b self,
+        route: &'b str,
+        passed: &'b [Step],
+        path: &'b str,
+    ) -> Passing<'b> {
+        let settings = &self.view.entries[usize::from(self.entry.0)].settings;
+        Passing {
+            head: self.head,
+            target: self.target,
+            peer: self.peer(),
+            trusted: fields::is_trusted(settings, self.peer()),
+            secure: self.ask.secure,
+            passed,
+            path,
+            route,
+            now: self.now,
+            user: "",
+            grants: &[],
+        }
+    }
+
+    /// The router of a layer that takes the request as `route` leaves it.
+    ///
+    /// # Errors
+    /// The status of the answer if none does.
+    pub(super) fn below(&self, route: &Route, layer: u32) -> Result<&Route, u16> {
+        let table = self.view.layers.get(layer as usize).ok_or(400_u16)?;
+        let found = Changed::default()
+            .read(self, &route.steps, |info| table.find_at(info))
+            .ok_or(400_u16)?;
+        found.and_then(|position| table.at(position)).map(|route| &**route).ok_or(404)
     }
 
     fn explain(&self) -> Value {

@@ -1,7 +1,6 @@
 //! What becomes of requests like one, without what differs from the one to the next: for comparing
 //! two configurations.
 
-use super::changed::Changed;
 use super::steps::Line;
 use super::{Asked, steps};
 use crate::base::id::ServiceId;
@@ -85,19 +84,10 @@ impl Asked<'_> {
                 self.spread(outcome, service, WHOLE, Limits::default().service_depth);
                 outcome.status = outcome.shares.is_empty().then_some(503);
             }
-            Destination::Layer(layer) => {
-                let table = self.view.layers.get(layer as usize);
-                let mut changed = Changed::default();
-                let below = table.and_then(|table| {
-                    let found = changed.read(self, &route.steps, |info| table.find_at(info));
-                    found.map(|position| position.and_then(|position| table.at(position)))
-                });
-                match below {
-                    Some(Some(route)) => self.follow(route, outcome),
-                    Some(None) => outcome.status = Some(404),
-                    None => outcome.status = Some(400),
-                }
-            }
+            Destination::Layer(layer) => match self.below(route, layer) {
+                Ok(route) => self.follow(route, outcome),
+                Err(status) => outcome.status = Some(status),
+            },
             Destination::Broken(_) => {}
         }
     }

@@ -4,10 +4,8 @@
 use super::Asked;
 use crate::config::typed::Aim;
 use crate::service::middleware::breaker::State;
-use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Memory, Step, Verdict, judge, path};
 use crate::view::Route;
-use crate::worker::fields;
 use crate::worker::pass::write_target;
 use serde_json::{Value, json};
 
@@ -100,7 +98,6 @@ impl<'a> Line<'a> {
 }
 
 pub(super) fn pass(asked: &Asked<'_>, line: &Line<'_>) -> Passage {
-    let settings = &asked.view.entries[usize::from(asked.entry.0)].settings;
     let mut memory = Memory::default();
     let mut captures = path::Memory::default();
     let mut told = Vec::new();
@@ -113,19 +110,7 @@ pub(super) fn pass(asked: &Asked<'_>, line: &Line<'_>) -> Passage {
             let _ = path::apply(step, &mut path, &mut captures, &mut |_, _| {});
             continue;
         }
-        let passing = Passing {
-            head: asked.head,
-            target: asked.target,
-            peer: asked.peer(),
-            trusted: fields::is_trusted(settings, asked.peer()),
-            secure: asked.ask.secure,
-            passed: &line.steps[..at],
-            path: &path,
-            route: line.name,
-            now: asked.now,
-            user: "",
-            grants: &[],
-        };
+        let passing = asked.passing(line.name, &line.steps[..at], &path);
         let (kind, unseen) = nature(step);
         let (status, what) = match unseen {
             Some(_) if is_open(step, asked) => effect(Verdict::Open(status_of(step))),

@@ -13,7 +13,6 @@ use crate::view::{Destination, NodeKind, Route, ServiceNode, Turns, View};
 use crate::worker::choose::{self, Pick, Sight, Start, Walk};
 use crate::worker::dispatch::{self, Routed};
 use crate::worker::exchange::{Again as Before, Choices, route_of, server_of, service_of};
-use crate::worker::explain::changed::Changed;
 use crate::worker::explain::{self, Ask, Asked};
 use crate::worker::fields;
 use crate::worker::pass::write_target;
@@ -176,21 +175,13 @@ impl Judge<'_> {
                 self.send(asked, route, service, &mut decision);
                 decision
             }
-            Destination::Layer(layer) => {
-                let table = self.view.layers.get(layer as usize);
-                let mut changed = Changed::default();
-                let below = table.and_then(|table| {
-                    let found = changed.read(asked, &route.steps, |info| table.find_at(info));
-                    found.map(|position| position.and_then(|position| table.at(position)))
-                });
-                let status = match below {
-                    Some(Some(route)) => return self.follow(asked, route),
-                    Some(None) => 404,
-                    None => 400,
-                };
-                decision.end = Some(End { step: None, status });
-                decision
-            }
+            Destination::Layer(layer) => match asked.below(route, layer) {
+                Ok(route) => self.follow(asked, route),
+                Err(status) => {
+                    decision.end = Some(End { step: None, status });
+                    decision
+                }
+            },
             Destination::Broken(_) => decision,
         }
     }
@@ -200,24 +191,11 @@ impl Judge<'_> {
         if !route.steps.iter().any(Step::may_answer) {
             return None;
         }
-        let settings = &self.view.entries[usize::from(asked.entry.0)].settings;
         let (mut memory, mut captures) = (Memory::default(), path::Memory::default());
         let mut way = String::new();
         write_target(&mut way, asked.target);
         for (at, step) in (0..).zip(route.steps.iter()) {
-            let passing = Passing {
-                head: asked.head,
-                target: asked.target,
-                peer: asked.peer(),
-                trusted: fields::is_trusted(settings, asked.peer()),
-                secure: asked.ask.secure,
-                passed: &route.steps[..usize::from(at)],
-                path: &way,
-                route: &route.name,
-                now: asked.now,
-                user: "",
-                grants: &[],
-            };
+            let passing = asked.passing(&route.name, &route.steps[..usize::from(at)], &way);
             let end = match counts(step) {
                 true => self.remembered(at, step, &passing, &mut memory),
                 false => status_of(judge(step, &passing, &mut memory)),

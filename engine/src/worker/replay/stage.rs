@@ -5,7 +5,7 @@ use crate::base::id::{ChildId, ServerId};
 use crate::base::limits::ControlLimits;
 use crate::base::prng::Prng;
 use crate::base::time::Wall;
-use crate::config::fixed::Fixed;
+use crate::config::fixed::{Fixed, Provider};
 use crate::config::{Setting, dynamic_in, fixed_from_file};
 use crate::service::standing::Health;
 use crate::uplink::advert;
@@ -111,9 +111,7 @@ impl Builder {
             };
             let all: Vec<(String, String)> = documents.iter().map(read).collect();
             let texts = all.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-            let environment = self.fixed.environment.clone();
-            let syntax = self.fixed.rule_syntax;
-            let setting = Setting { syntax, environment, ..Setting::default() };
+            let setting = Setting::of(&self.fixed, Provider::File);
             let reading = dynamic_in(&texts.collect::<Vec<_>>(), &setting);
             if self.change.documents.is_some() {
                 let errors = reading.diagnostics.into_iter().filter(Diagnostic::is_error);

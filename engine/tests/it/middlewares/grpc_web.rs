@@ -1,6 +1,6 @@
 //! gRPC-Web from browsers, and gRPC behind it.
 
-use super::{ENTRY, Site};
+use super::{ENTRY, Site, unchunked};
 use crate::frames::{Ear, block, data, ended, frame, hello, request};
 use crate::pair::{End, Pair};
 use engine::base::limits::Limits;
@@ -60,21 +60,6 @@ impl Server {
 fn last() -> String {
     let length = char::from(u8::try_from(TRAILERS.len()).expect("short"));
     format!("\0\0\0{length}{TRAILERS}")
-}
-
-/// Content of an answer in chunks that came.
-fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
-    let mut content = Vec::new();
-    while let Some(end) = rest.windows(2).position(|it| it == b"\r\n") {
-        let size = std::str::from_utf8(&rest[..end]).expect("a size");
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        content.extend_from_slice(&rest[end + 2..end + 2 + size]);
-        rest = &rest[end + 2 + size + 2..];
-        if size == 0 {
-            return (content, rest.is_empty());
-        }
-    }
-    (content, false)
 }
 
 fn post(kind: &str, content: &str) -> String {

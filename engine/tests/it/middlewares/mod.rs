@@ -115,3 +115,18 @@ fn passed(pair: &mut Pair, request: &str) -> String {
     assert_eq!(pair.got(client), OK, "{request}");
     sent
 }
+
+/// Content of an answer in chunks that came, and whether it ended there.
+fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut content = Vec::new();
+    while let Some(end) = rest.windows(2).position(|it| it == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..end]).expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        content.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+        if size == 0 {
+            return (content, rest.is_empty());
+        }
+    }
+    (content, false)
+}

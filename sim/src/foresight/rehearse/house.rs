@@ -46,12 +46,7 @@ impl House {
         let texts = written.dynamic.iter().filter_map(|document| {
             document.text.as_ref().ok().map(|text| (document.path.as_str(), text.as_str()))
         });
-        let setting = Setting {
-            syntax: fixed.rule_syntax,
-            environment: fixed.environment.clone(),
-            provider: Provider::File,
-            rank: fixed.rank(Provider::File),
-        };
+        let setting = Setting::of(&fixed, Provider::File);
         let reading = dynamic_in(&texts.collect::<Vec<_>>(), &setting);
         let bad = reading.diagnostics.iter().filter(|problem| problem.is_error());
         wrong.extend(bad.map(ToString::to_string));
