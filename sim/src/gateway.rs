@@ -181,7 +181,7 @@ impl World {
         let now = self.net.now;
         let gateway = &mut self.gateways[number];
         let instance = gateway.instance.clone();
-        let (fixed, problems) = fixed_from_file("startup.yml", &instance.startup);
+        let (mut fixed, problems) = fixed_from_file("startup.yml", &instance.startup);
         if !problems.is_empty() {
             let text = || format!("{} does not start: {problems:?}", instance.name);
             self.net.verdict.add(Oracle::U2, now, text);
@@ -193,6 +193,7 @@ impl World {
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         let stats = Stats::new(instance.workers, entries, Wall(0));
         let records = self.run.seed.is_multiple_of(RECORDED_ONE_IN);
+        fixed.tieline.recording = records;
         gateway.stats = Arc::new(if records { stats.recording(&self.site.limits) } else { stats });
         gateway.uplinks = Uplinks::default();
         gateway.probes = Probes::default();

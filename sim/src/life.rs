@@ -72,7 +72,7 @@ pub fn play(run: RunId, text: Text) -> Report {
 }
 
 /// Of so many runs one records and is replayed from that, which takes as long as the run itself.
-pub const RECORDED_ONE_IN: u64 = 8;
+pub const RECORDED_ONE_IN: u64 = 16;
 
 impl World {
     pub fn live(&mut self) {

@@ -121,7 +121,7 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
     let (limits, tight) =
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
     let (control_limits, control_tight) =
-        if with_limits { draw_control_limits(chance) } else { (ControlLimits::default(), false) };
+        if with_limits { draw_control_limits(chance) } else { (control_limits(), false) };
     let control_tight = control_tight || deafens(&limits);
     let asking = Asking {
         entries: if two_entries { vec![web, extra] } else { vec![web] },
@@ -623,9 +623,15 @@ fn starve(chance: &mut Stream, limits: &mut Limits) {
     limits.streams_max = *chance.pick(&[1, 0]);
 }
 
+/// The usual bounds, but for the words of counting middlewares: few sources are busy in a world,
+/// and half a megabyte of zeros per view costs more than most of what happens in it.
+fn control_limits() -> ControlLimits {
+    ControlLimits { source_words: 8_192, ..ControlLimits::default() }
+}
+
 /// Bounds of a control machine; whether polls and probes may fail for want of room.
 fn draw_control_limits(chance: &mut Stream) -> (ControlLimits, bool) {
-    let mut limits = ControlLimits::default();
+    let mut limits = control_limits();
     if !chance.one_in(3) {
         return (limits, false);
     }

@@ -35,15 +35,25 @@ pub struct Sip {
 }
 
 impl Sip {
-    pub fn write(mut self, mut bytes: &[u8]) -> Self {
-        while self.length.is_multiple_of(8)
-            && let Some((word, rest)) = bytes.split_first_chunk()
-        {
-            self.word = u64::from_le_bytes(*word);
-            self.length = self.length.wrapping_add(8);
-            self.compress();
-            bytes = rest;
+    #[inline]
+    pub fn write(mut self, bytes: &[u8]) -> Self {
+        if !self.length.is_multiple_of(8) {
+            return self.write_each(bytes);
         }
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.word = u64::from_le_bytes(*word);
+            self.compress();
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.word = u64::from_le_bytes(last);
+        self.length = self.length.wrapping_add(bytes.len() as u64);
+        self
+    }
+
+    /// Bytes that begin within a word.
+    fn write_each(mut self, bytes: &[u8]) -> Self {
         for byte in bytes {
             let place = self.length % 8 * 8;
             self.word |= u64::from(*byte) << place;
@@ -56,6 +66,7 @@ impl Sip {
     }
 
     /// A part of its own: two that differ only in where one ends are different.
+    #[inline]
     pub fn part(self, bytes: &[u8]) -> Self {
         let length = bytes.len() as u64;
         self.write(&length.to_le_bytes()).write(bytes)
@@ -72,6 +83,7 @@ impl Sip {
         a ^ b ^ c ^ d
     }
 
+    #[inline]
     fn compress(&mut self) {
         self.state[3] ^= self.word;
         self.round();
@@ -80,6 +92,7 @@ impl Sip {
         self.word = 0;
     }
 
+    #[inline]
     fn round(&mut self) {
         let [mut a, mut b, mut c, mut d] = self.state;
         a = a.wrapping_add(b);

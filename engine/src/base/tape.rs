@@ -57,16 +57,15 @@ impl Tape {
         let end = at + takes as u64;
         self.make_room(end);
         self.word(at).store(record.len() as u64, Relaxed);
-        for (place, part) in (at + 1..).zip(record.chunks(WORD)) {
-            let word = match <[u8; WORD]>::try_from(part) {
-                Ok(word) => word,
-                Err(_) => {
-                    let mut word = [0; WORD];
-                    word[..part.len()].copy_from_slice(part);
-                    word
-                }
-            };
-            self.word(place).store(u64::from_le_bytes(word), Relaxed);
+        let (parts, rest) = record.as_chunks();
+        let (start, ahead) = self.words.split_at(self.place(at + 1));
+        let (before, behind) = parts.split_at(parts.len().min(ahead.len()));
+        put(ahead, before);
+        put(start, behind);
+        if !rest.is_empty() {
+            let mut last = [0; WORD];
+            last[..rest.len()].copy_from_slice(rest);
+            self.word(end - 1).store(u64::from_le_bytes(last), Relaxed);
         }
         self.next.store(end, Release);
         true
@@ -112,8 +111,18 @@ impl Tape {
     }
 
     fn word(&self, at: u64) -> &AtomicU64 {
+        &self.words[self.place(at)]
+    }
+
+    fn place(&self, at: u64) -> usize {
         let mask = self.words.len() as u64 - 1;
-        &self.words[usize::try_from(at & mask).expect("a place lies within the tape")]
+        usize::try_from(at & mask).expect("a place lies within the tape")
+    }
+}
+
+fn put(words: &[AtomicU64], parts: &[[u8; WORD]]) {
+    for (word, part) in words.iter().zip(parts) {
+        word.store(u64::from_le_bytes(*part), Relaxed);
     }
 }
 

@@ -2,13 +2,14 @@
 //! are shown; of every other value only a keyed hash is, so that two that were alike still are, and
 //! nobody without the key can tell what they were.
 
-use super::fields::Field;
 use super::target::put_decoded;
 use crate::base::sip::SipKey;
 use std::io::Write as _;
 
 /// Bytes at either end that are hashed of a long value, besides its length.
 const END: usize = 32;
+/// What makes eight letters small.
+const SMALL: u64 = 0x2020_2020_2020_2020;
 /// Letters of a name in a query that says nothing else.
 const WORD_MAX: usize = 20;
 /// What a hidden value begins with.
@@ -19,20 +20,21 @@ const SIGN: u8 = b'~';
 pub struct Veil(SipKey);
 
 /// Whether the values of a field may be written down as they are.
+#[inline]
 pub fn is_shown(name: &str) -> bool {
-    let shown: &[&str] = match name.len() {
+    let spelled: &[&str] = match name.len() {
         2 => &["te"],
         4 => &["host"],
         6 => &["accept", "expect", "origin"],
         7 => &["upgrade"],
-        8 => &["x-scheme"],
-        9 => &["x-real-ip"],
-        10 => &["connection", "user-agent"],
-        12 => &["content-type"],
-        13 => &["x-uplink-name"],
-        14 => &["content-length", "x-tieline-hops"],
-        15 => &["accept-encoding", "accept-language", "x-forwarded-for"],
-        16 => &["x-forwarded-host", "x-forwarded-port"],
+        8 => return among(name, &[b"x-scheme"]),
+        9 => return among(name, &[b"x-real-ip"]),
+        10 => return among(name, &[b"user-agent", b"connection"]),
+        12 => return among(name, &[b"content-type"]),
+        13 => return among(name, &[b"x-uplink-name"]),
+        14 => return among(name, &[b"content-length", b"x-tieline-hops"]),
+        15 => return among(name, &[b"accept-encoding", b"accept-language", b"x-forwarded-for"]),
+        16 => return among(name, &[b"x-forwarded-host", b"x-forwarded-port"]),
         17 => &["transfer-encoding", "x-forwarded-proto"],
         18 => &["x-forwarded-server"],
         21 => &["sec-websocket-version"],
@@ -40,7 +42,21 @@ pub fn is_shown(name: &str) -> bool {
         30 => &["access-control-request-headers"],
         _ => return false,
     };
-    shown.iter().any(|it| name.eq_ignore_ascii_case(it))
+    spelled.iter().any(|it| name.eq_ignore_ascii_case(it))
+}
+
+/// Whether a token of 8 to 16 bytes is one of these without regard to case. They are of letters and
+/// hyphens: a set sixth bit makes those small or leaves them, and makes no other byte of a token
+/// one of them.
+#[inline]
+fn among<const N: usize>(name: &str, spelled: &[&[u8; N]]) -> bool {
+    let halves = |text: &[u8]| {
+        let first = text.first_chunk().map(|half| u64::from_le_bytes(*half))?;
+        let last = text.last_chunk().map(|half| u64::from_le_bytes(*half))?;
+        Some((first | SMALL, last | SMALL))
+    };
+    let name = halves(name.as_bytes());
+    spelled.iter().any(|it| halves(*it) == name)
 }
 
 /// Names with one of these in them are of secrets.
@@ -71,33 +87,26 @@ impl Veil {
 
     /// What stands for a value. Nothing stands for nothing.
     pub fn put(self, out: &mut Vec<u8>, value: &[u8]) {
-        if value.is_empty() {
-            return;
+        if !value.is_empty() {
+            out.extend_from_slice(&shown_hash(self.hash(value)));
         }
-        let hash = match value.len() {
+    }
+
+    /// What tells a value from others.
+    pub fn hash(self, value: &[u8]) -> u64 {
+        match value.len() {
             0..=64 => self.0.start().part(value).finish(),
             length => {
                 let ends = self.0.start().write(&value[..END]).write(&value[length - END..]);
                 ends.write(&length.to_le_bytes()).finish()
             }
-        };
-        out.push(SIGN);
-        let digits = (0..16).map(|at| (hash >> (60 - 4 * at)) & 15);
-        out.extend(digits.map(|digit| b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]));
+        }
     }
 
     pub fn hidden(self, value: &str) -> String {
         let mut out = Vec::new();
         self.put(&mut out, value.as_bytes());
         String::from_utf8(out).unwrap_or_default()
-    }
-
-    /// The value of a field as it may be written down.
-    pub fn put_field(self, out: &mut Vec<u8>, field: &Field<'_>) {
-        match is_shown(field.name) {
-            true => out.extend_from_slice(field.value),
-            false => self.put(out, field.value),
-        }
     }
 
     /// A path as it is, the query behind it with its values hidden. A value is hashed as rules read
@@ -108,28 +117,43 @@ impl Veil {
         };
         out.extend_from_slice(path.as_bytes());
         let mut mark = b'?';
-        for pair in query.split(['&', ';']) {
+        for pair in query.as_bytes().split(|byte| matches!(byte, b'&' | b';')) {
             out.push(mark);
             mark = b'&';
-            let Some((name, value)) = pair.split_once('=') else {
+            let Some(end) = pair.iter().position(|byte| *byte == b'=') else {
                 // Alone it may be a name or a secret.
                 match is_word(pair) {
-                    true => out.extend_from_slice(pair.as_bytes()),
-                    false => self.put(out, pair.as_bytes()),
+                    true => out.extend_from_slice(pair),
+                    false => self.put(out, pair),
                 }
                 continue;
             };
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'=');
-            decoded.clear();
-            put_decoded(value.as_bytes(), decoded, |byte| if byte == b'+' { b' ' } else { byte });
-            self.put(out, decoded);
+            let (name, value) = pair.split_at(end + 1);
+            out.extend_from_slice(name);
+            match value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+                true => {
+                    decoded.clear();
+                    put_decoded(value, decoded, |byte| if byte == b'+' { b' ' } else { byte });
+                    self.put(out, decoded);
+                }
+                false => self.put(out, value),
+            }
         }
     }
 }
 
-fn is_word(text: &str) -> bool {
-    text.len() <= WORD_MAX && text.bytes().all(|b| b.is_ascii_alphabetic() || b"-_".contains(&b))
+/// What is written for a value of this hash.
+pub fn shown_hash(hash: u64) -> [u8; 17] {
+    let mut out = [SIGN; 17];
+    for (digit, at) in out[1..].iter_mut().zip((0..16).rev()) {
+        let value = (hash >> (4 * at)) & 15;
+        *digit = b"0123456789abcdef"[usize::try_from(value).unwrap_or(0)];
+    }
+    out
+}
+
+fn is_word(text: &[u8]) -> bool {
+    text.len() <= WORD_MAX && text.iter().all(|b| b.is_ascii_alphabetic() || b"-_".contains(b))
 }
 
 /// A URL without what it may hold of secrets: user and password, and the values of its query.
@@ -188,6 +212,23 @@ mod tests {
             assert!(!is_shown(name), "{name}");
         }
         assert!(is_shown("HOST") && is_shown("X-Forwarded-For"));
+    }
+
+    /// Of all tokens that differ from a shown name in one place only those in the other case are
+    /// shown as well.
+    #[test]
+    fn no_other_token_is_taken_for_a_shown_name() {
+        let shown = ["Te", "Accept", "X-Scheme", "User-Agent", "X-Forwarded-For", "X-Real-Ip"];
+        for name in shown {
+            assert!(is_shown(name) && is_shown(&name.to_lowercase()), "{name}");
+            let places = (0..name.len()).flat_map(|at| (33..127_u8).map(move |byte| (at, byte)));
+            for (at, byte) in places {
+                let mut other = name.as_bytes().to_vec();
+                other[at] = byte;
+                let other = String::from_utf8(other).expect("ASCII");
+                assert_eq!(is_shown(&other), other.eq_ignore_ascii_case(name), "{other}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Events as bytes on a tape: written without allocating, read back when a capsule is made.
 
 use super::event::{Again, Asked, Chosen, Done, Event, Judged, Record, Sent, To, What, Why};
+use crate::http::discreet::shown_hash;
 use crate::service::choosing::Session;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -14,13 +15,20 @@ pub(super) enum Kind {
     Done = 5,
 }
 
+/// Stands before the hash of a hidden text, where a text has its length.
+const HIDDEN: u16 = u16::MAX;
+
 /// Writes one record.
 pub(super) struct Pen<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Pen<'_> {
     pub(super) fn begin(&mut self, kind: Kind, request: u64, at: u64) -> &mut Self {
+        let mut start = [kind as u8; 17];
+        start[1..9].copy_from_slice(&request.to_le_bytes());
+        start[9..].copy_from_slice(&at.to_le_bytes());
         self.0.clear();
-        self.u8(kind as u8).u64(request).u64(at)
+        self.0.extend_from_slice(&start);
+        self
     }
 
     pub(super) fn u8(&mut self, value: u8) -> &mut Self {
@@ -56,11 +64,17 @@ impl Pen<'_> {
         self
     }
 
-    /// Text with its length before it; what is longer than 65,535 bytes is cut.
+    /// Text with its length before it; what is longer than 65,534 bytes is cut.
     pub(super) fn text(&mut self, text: &[u8]) -> &mut Self {
-        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        let length = length_of(text.len());
+        self.0.reserve(2 + usize::from(length));
         self.u16(length).0.extend_from_slice(&text[..usize::from(length)]);
         self
+    }
+
+    /// What stands for a text of this hash.
+    pub(super) fn hidden(&mut self, hash: u64) -> &mut Self {
+        self.u16(HIDDEN).u64(hash)
     }
 
     /// Text that `write` appends, with its length before it.
@@ -69,11 +83,15 @@ impl Pen<'_> {
         self.u16(0);
         let start = self.0.len();
         write(self.0);
-        let length = u16::try_from(self.0.len() - start).unwrap_or(u16::MAX);
+        let length = length_of(self.0.len() - start);
         self.0.truncate(start + usize::from(length));
         self.0[at..start].copy_from_slice(&length.to_le_bytes());
         self
     }
+}
+
+fn length_of(bytes: usize) -> u16 {
+    u16::try_from(bytes).map_or(HIDDEN - 1, |length| length.min(HIDDEN - 1))
 }
 
 /// Reads one record. Nothing if it is none.
@@ -113,8 +131,11 @@ impl Eye<'_> {
     }
 
     fn text(&mut self) -> Option<String> {
-        let length = usize::from(self.u16()?);
-        let (text, rest) = self.0.split_at_checked(length)?;
+        let length = self.u16()?;
+        if length == HIDDEN {
+            return Some(String::from_utf8_lossy(&shown_hash(self.u64()?)).into_owned());
+        }
+        let (text, rest) = self.0.split_at_checked(usize::from(length))?;
         self.0 = rest;
         Some(String::from_utf8_lossy(text).into_owned())
     }

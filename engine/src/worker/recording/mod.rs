@@ -10,7 +10,7 @@ use super::exchange::{Exchange, route_of, server_of, service_of};
 use super::retry::Cause;
 use crate::base::id::ServiceId;
 use crate::base::slab::Key;
-use crate::http::discreet::Veil;
+use crate::http::discreet::{Veil, is_shown};
 use crate::http::fields::Known;
 use crate::http::head::RequestHead;
 use crate::service::choosing::Session;
@@ -74,7 +74,11 @@ impl Worker {
                 continue;
             }
             let before = pen.0.len();
-            pen.text(field.name.as_bytes()).written(|out| veil.put_field(out, field));
+            pen.text(field.name.as_bytes());
+            match is_shown(field.name) || field.value.is_empty() {
+                true => pen.text(field.value),
+                false => pen.hidden(veil.hash(field.value)),
+            };
             if pen.0.len() > most {
                 pen.0.truncate(before);
                 pen.0[cut_at] = 1;

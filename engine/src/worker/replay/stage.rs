@@ -63,7 +63,8 @@ impl Stage {
         }
         let fixed = Arc::new(fixed);
         let stats = Arc::new(Stats::new(1, 0, Wall(capsule.header.started)));
-        let limits = ControlLimits::default();
+        // What was counted by source is told by the capsule, and not counted again.
+        let limits = ControlLimits { source_words: 1, proof_words: 1, ..Default::default() };
         let mut compiler = Compiler::new(Arc::clone(&fixed), limits, stats, &mut Prng::new(1));
         compiler.assume_keys();
         let mut builder = Builder {
