@@ -2,6 +2,8 @@
 //! do not know their runtime, and to be compared. One thread carries the control machine and one
 //! worker; it decides as little as the production driver does.
 
+#[cfg(test)]
+mod conformance;
 mod inbox;
 mod port;
 mod ports;

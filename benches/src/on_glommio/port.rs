@@ -186,7 +186,7 @@ fn fill(pages: &mut [Page], stream: &mut TcpStream, cx: &mut Context<'_>) -> Pol
 
 /// Makes the coming close a reset. The socket is reached through a second descriptor, because
 /// glommio lends its own only as a number; where the kernel refuses one, the close is a plain one.
-fn reset(stream: &TcpStream) {
+pub(super) fn reset(stream: &TcpStream) {
     let again = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .and_then(|this| {
             let socket: ForeignRawFd = stream.as_raw_fd();
