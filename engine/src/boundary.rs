@@ -162,8 +162,49 @@ pub enum Report {
     Failed { server: ServerId, at: Time },
     /// The first success after failures.
     Recovered { server: ServerId, at: Time },
+    /// A Redis that requests are counted in could not be asked, or can be again.
+    Ledger { target: TargetId, fault: Option<LedgerFault> },
     /// A TLS handshake came to nothing. At most one a second is told.
     Refused { whom: Whom, peer: SocketAddr, refusal: Refusal },
+}
+
+/// Why requests were not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LedgerFault {
+    /// Its name has no address.
+    NoAddress,
+    /// The settings of TLS cannot be honoured.
+    Unusable,
+    Unreached,
+    TimedOut,
+    /// It does not know us, or we may not do this.
+    Denied,
+    /// It may not be written to.
+    Replica,
+    Cluster,
+    /// It answered with another error.
+    Refused,
+    /// It does not speak as Redis does.
+    Garbled,
+    /// The connection ended.
+    Lost,
+}
+
+impl LedgerFault {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NoAddress => "its name has no address",
+            Self::Unusable => "its TLS settings cannot be honoured",
+            Self::Unreached => "no connection to it came about",
+            Self::TimedOut => "it did not answer in time",
+            Self::Denied => "it refuses the user, the password or what is asked",
+            Self::Replica => "it is a replica, which nobody may write to",
+            Self::Cluster => "it is a node of a Redis Cluster, which is not supported",
+            Self::Refused => "it answers with an error",
+            Self::Garbled => "it does not speak the protocol of Redis",
+            Self::Lost => "the connection to it ended",
+        }
+    }
 }
 
 /// The other side of a handshake.

@@ -95,6 +95,8 @@ pub struct Limits {
     pub retries_stock: u32,
     /// Requests of one service that may be sent again in a second, whatever its answers.
     pub retries_per_second: u32,
+    /// Requests that wait for one Redis to count them: what it answers in some milliseconds.
+    pub questions_max: u32,
     /// Bytes of what another server answers about a request: a page for a person to sign in.
     pub consult_bytes: u32,
     /// Chains of middlewares of a route and of services behind it, put together once: more ways
@@ -185,6 +187,7 @@ impl Default for Limits {
             squeezed_bytes: 64 * 1024,
             retries_stock: 500,
             retries_per_second: 10,
+            questions_max: 4_096,
             consult_bytes: 1024 * 1024,
             chains_max: 4_096,
             tape_bytes: 1024 * 1024,

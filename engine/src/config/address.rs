@@ -99,6 +99,15 @@ fn parse_port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| format!("`{text}` is not a port between 0 and 65535"))
 }
 
+/// `host` or `host:port`, where something listens.
+pub(crate) fn endpoint(text: &str) -> Result<(String, Option<u16>), String> {
+    match host_and_port(text)? {
+        (host, _) if host.is_empty() => Err("expected a host, or a host and a port".to_owned()),
+        (_, Some(0)) => Err("nobody listens on port 0".to_owned()),
+        found => Ok(found),
+    }
+}
+
 /// What an entry point listens on: `:9443`, `host:port`, each with `/tcp` or without. Without a
 /// host it is every address of both families.
 pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {

@@ -160,7 +160,7 @@ impl Middlewares {
                 MiddlewareKind::Broken(why) => {
                     return Err(format!("middleware {name} cannot be used: {why}"));
                 }
-                MiddlewareKind::StripPrefix { .. }
+                MiddlewareKind::StripPrefix(_)
                 | MiddlewareKind::StripPrefixRegex { .. }
                 | MiddlewareKind::AddPrefix { .. }
                 | MiddlewareKind::ReplacePath { .. }
@@ -194,7 +194,7 @@ impl Middlewares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::typed::{Failover, Manner, Weight, WeightedRef};
+    use crate::config::typed::{Failover, Manner, StripPrefix, Weight, WeightedRef};
 
     fn service(name: &str, members: &[&str]) -> Arc<Service> {
         let services = members
@@ -300,7 +300,7 @@ mod tests {
         };
         let list = [
             middleware("add", MiddlewareKind::AddPrefix { prefix: "/a".into() }),
-            middleware("strip", MiddlewareKind::StripPrefix { prefixes: vec![] }),
+            middleware("strip", MiddlewareKind::StripPrefix(StripPrefix::default())),
             middleware("both", chain(&["add", "strip"])),
             middleware("twice", chain(&["both", "add", "both"])),
             middleware("loop", chain(&["add", "back"])),

@@ -7,6 +7,7 @@ mod client_cert;
 mod forward;
 mod manner;
 mod middleware;
+mod redis;
 
 pub use bodies::*;
 pub use breaker::*;
@@ -14,6 +15,7 @@ pub use client_cert::*;
 pub use forward::*;
 pub use manner::*;
 pub use middleware::*;
+pub use redis::*;
 
 use crate::base::time::Span;
 use crate::config::fixed::{Authority, Observed, Scheme, Transport};

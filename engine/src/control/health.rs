@@ -195,6 +195,7 @@ impl Control {
     pub(super) fn on_report(&mut self, report: Report, now: Time) {
         match report {
             Report::Refused { whom, peer, refusal } => self.say_refused(whom, peer, refusal, now),
+            Report::Ledger { target, fault } => self.on_ledger(target, fault, now),
             Report::Recovered { server, .. } => self.checks.passive.on_recovered(server),
             Report::Failed { server, at } => {
                 let kept = self.limits.failures_kept;

@@ -10,6 +10,7 @@ use super::child::Child;
 use super::conns::{Conns, Owner};
 use super::file::FileProvider;
 use super::journal::Journal;
+use super::ledgers::Ledgers;
 use super::material::Material;
 use super::names::Names;
 use super::publish::Publisher;
@@ -53,6 +54,7 @@ pub struct Control {
     pub(super) file: Option<FileProvider>,
     pub(super) remote: Option<Remote>,
     pub(super) layers: Layers,
+    pub(super) ledgers: Ledgers,
     pub(super) publisher: Publisher,
     pub(super) material: Material,
     /// A configuration whose files are being read.
@@ -125,6 +127,7 @@ impl Control {
             }),
             remote: fixed.http.as_ref().map(|provider| Remote::new(provider, now)),
             layers: Layers::default(),
+            ledgers: Ledgers::default(),
             material: Material::new(limits.material_age),
             staged: None,
             tickets_until: now + TICKET_PERIOD,

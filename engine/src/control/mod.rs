@@ -11,6 +11,7 @@ mod file;
 mod grpc;
 mod health;
 mod journal;
+mod ledgers;
 mod machine;
 mod material;
 mod names;

@@ -356,6 +356,7 @@ impl Control {
         if let Some(remote) = &self.remote {
             remote.diagnose(&mut problems);
         }
+        self.ledgers.diagnose(&self.publisher.view, &mut problems);
         self.publisher.status.diagnostics = problems.into();
     }
 }

@@ -10,10 +10,12 @@ mod errors;
 pub mod forward;
 pub mod grpc_web;
 mod headers;
+pub mod ledger;
 pub mod passing;
 pub mod path;
 pub mod rate;
 mod redirect;
+pub mod resp;
 pub mod sniff;
 pub mod squeeze;
 pub mod words;
@@ -22,7 +24,7 @@ use crate::base::mutant::{Mutant, planted};
 use crate::base::time::Span;
 use crate::config::encoded::EncodedRefused;
 use crate::config::typed::{
-    AllowList, Buffering, Compress, GrpcWeb, PassClientCert, Redirect, Retry, Rewrite,
+    AllowList, Buffering, Compress, GrpcWeb, PassClientCert, Redirect, Retry, Rewrite, StripPrefix,
 };
 use crate::rule::{Captures, Pattern};
 use basic::{Basic, Claim, Presented};
@@ -41,7 +43,7 @@ use std::sync::Arc;
 /// A middleware in a route's chain.
 #[derive(Clone, Debug)]
 pub enum Step {
-    StripPrefix(Vec<String>),
+    StripPrefix(Arc<StripPrefix>),
     StripPrefixRegex(Vec<Pattern>),
     AddPrefix(String),
     ReplacePath(String),
@@ -172,6 +174,8 @@ pub enum Verdict {
     Open(u16),
     /// Another server decides: [`Forward`].
     Consult,
+    /// Redis counts: [`Memory::bucket`].
+    Count,
 }
 
 /// Memory for judging, kept by the caller for the next request.
@@ -180,6 +184,8 @@ pub struct Memory {
     pub location: String,
     pub after: String,
     pub decoded: Vec<u8>,
+    /// Under what name a request is counted.
+    pub bucket: Vec<u8>,
     url: String,
     captures: Captures,
 }
@@ -202,10 +208,11 @@ pub fn judge(step: &Step, passing: &Passing<'_>, memory: &mut Memory) -> Verdict
                 Verdict::Refuse(list.status)
             }
         }
-        Step::RateLimit(limiter) => match limiter.draw(passing) {
-            Grant::Now => Verdict::Pass,
-            Grant::After(wait) => Verdict::Hold(wait),
-            Grant::Refused(wait) => Verdict::TooMany(wait),
+        Step::RateLimit(limiter) => match limiter.draw(passing, &mut memory.bucket) {
+            Some(Grant::Now) => Verdict::Pass,
+            Some(Grant::After(wait)) => Verdict::Hold(wait),
+            Some(Grant::Refused(wait)) => Verdict::TooMany(wait),
+            None => Verdict::Count,
         },
         Step::InFlight(gauge) => gauge.enter(passing).map_or(Verdict::Full, Verdict::Entered),
         Step::BasicAuth(basic) => {

@@ -103,6 +103,8 @@ pub struct WorkerStats {
     /// Requests sent on a kept connection.
     pub reused: Count,
     pub retries: Count,
+    /// Requests that Redis did not count.
+    pub uncounted: Count,
     /// Bytes of page memory in existence.
     pub page_bytes: Count,
     pub mirrors: Count,

@@ -9,7 +9,7 @@ use crate::base::id::ConnId;
 use crate::base::mark::Mark;
 use crate::base::page::Slice;
 use crate::base::time::{Span, Time};
-use crate::boundary::{Close, Fault};
+use crate::boundary::{Close, Fault, LedgerFault};
 use crate::h1::parse::{self, Bounds, Parsed, Scratch};
 use crate::http::blame::{Misbehaved, What};
 use crate::net::wire::{Due, Half};
@@ -278,6 +278,7 @@ impl Worker {
                 self.abandon(key);
             }
             (Role::Upstream(_), Some(key)) => self.on_origin_lost(key, fault),
+            (Role::Clerk(_), _) => self.lose_clerk(id, LedgerFault::Lost),
             (Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) | Role::Session(_), _) => {
                 self.end(id, Close::Abort);
             }

@@ -27,6 +27,8 @@ pub(super) enum Role {
     Upstream(Upstream),
     /// An HTTP/2 connection: its streams are clients, or connections to a server.
     Session(Box<Session>),
+    /// A connection to a Redis, of this clerk.
+    Clerk(Key),
 }
 
 /// A connection that a client opened.
@@ -159,35 +161,39 @@ impl Conn {
         match &self.role {
             Role::Client(Client { talk: Talk::Busy(key), .. })
             | Role::Upstream(Upstream { usage: Usage::Busy(key), .. }) => Some(*key),
-            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) | Role::Session(_) => None,
+            Role::Accepting(_)
+            | Role::Client(_)
+            | Role::Upstream(_)
+            | Role::Session(_)
+            | Role::Clerk(_) => None,
         }
     }
 
     pub(super) fn client(&self) -> Option<&Client> {
         match &self.role {
             Role::Client(client) => Some(client),
-            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) => None,
+            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) | Role::Clerk(_) => None,
         }
     }
 
     pub(super) fn client_mut(&mut self) -> Option<&mut Client> {
         match &mut self.role {
             Role::Client(client) => Some(client),
-            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) => None,
+            Role::Accepting(_) | Role::Upstream(_) | Role::Session(_) | Role::Clerk(_) => None,
         }
     }
 
     pub(super) fn upstream(&self) -> Option<&Upstream> {
         match &self.role {
             Role::Upstream(upstream) => Some(upstream),
-            Role::Accepting(_) | Role::Client(_) | Role::Session(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Session(_) | Role::Clerk(_) => None,
         }
     }
 
     pub(super) fn upstream_mut(&mut self) -> Option<&mut Upstream> {
         match &mut self.role {
             Role::Upstream(upstream) => Some(upstream),
-            Role::Accepting(_) | Role::Client(_) | Role::Session(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Session(_) | Role::Clerk(_) => None,
         }
     }
 }

@@ -53,7 +53,7 @@ impl Worker {
             let (key, conn) = self.conns.at(slot).expect("an idle connection has its slot");
             match conn.role {
                 Role::Session(_) => self.retire_session(id_of(key)),
-                Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) => {
+                Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) | Role::Clerk(_) => {
                     self.end(id_of(key), Close::Gentle);
                 }
             }
@@ -74,6 +74,7 @@ impl Worker {
         }
         if self.is_closing_down() {
             self.end_idle_clients();
+            self.dismiss_idle_clerks();
             while self.idle_upstreams.first().is_some() {
                 let slot = self.idle_upstreams.first().expect("just seen");
                 let (key, _) = self.conns.at(slot).expect("an idle connection has its slot");

@@ -15,6 +15,7 @@ mod api;
 mod body;
 pub mod capsule;
 mod choose;
+mod clerk;
 mod client;
 mod collect;
 mod conn;
@@ -81,6 +82,7 @@ use crate::view::View;
 use crate::view::stats::{Stats, WorkerStats};
 use accept::Listener;
 use accounts::Accounts;
+use clerk::Clerk;
 use conn::Conn;
 use consult::Concluded;
 use date::Date;
@@ -172,6 +174,8 @@ pub struct Worker {
     lines: Lines,
     /// Passwords being compared.
     proofs: Proofs,
+    /// Where requests are counted that this process does not count.
+    clerks: Slab<Clerk>,
     scratch: Scratch,
     /// Vectors of reads into many pages, for the next such read.
     spare: Vec<Vec<Page>>,
@@ -259,6 +263,7 @@ impl Worker {
             access,
             lines: Lines::default(),
             proofs: Proofs::default(),
+            clerks: Slab::default(),
             scratch: Scratch::default(),
             spare: Vec::new(),
         };

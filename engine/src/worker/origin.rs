@@ -11,7 +11,7 @@ use crate::base::mark::Mark;
 use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
-use crate::boundary::{Close, Effect, Fault, Report};
+use crate::boundary::{Close, Effect, Fault, LedgerFault, Report};
 use crate::net::outbox::Outbox;
 use crate::net::wire::{Due, Link};
 use crate::tls::Refusal;
@@ -104,6 +104,10 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("its connect was under way");
         let exchange = conn.exchange();
         conn.wire.link = Link::Gone;
+        if let Role::Clerk(_) = conn.role {
+            self.lose_clerk(id, LedgerFault::Unreached);
+            return;
+        }
         let Role::Upstream(upstream) = &mut conn.role else {
             unreachable!("only servers are dialed")
         };

@@ -206,6 +206,10 @@ impl Worker {
                     self.consult(key, forward);
                 }
             }
+            Verdict::Count => {
+                let Step::RateLimit(limiter) = step else { return };
+                self.count_elsewhere(key, limiter);
+            }
             Verdict::Collect => {
                 let Step::Buffering(limits) = step else { return };
                 self.await_whole(key, limits);
@@ -259,7 +263,7 @@ pub(super) struct Way<'a> {
 
 impl Worker {
     /// Lets a request pass this step after a while.
-    fn hold_for(&mut self, key: Key, wait: Span) {
+    pub(super) fn hold_for(&mut self, key: Key, wait: Span) {
         self.mark(Mark::RateHeld);
         let exchange = exchange_of(&mut self.exchanges, key);
         exchange.passed += 1;
@@ -294,7 +298,7 @@ impl Worker {
         self.answer(key, &Answer { fields: told, ..Answer::empty(200) });
     }
 
-    fn answer_too_many(&mut self, key: Key, wait: Span) {
+    pub(super) fn answer_too_many(&mut self, key: Key, wait: Span) {
         self.mark(Mark::RateLimited);
         let (mut seconds, mut exact) = (
             std::mem::take(&mut self.scratch.judging.after),

@@ -329,12 +329,18 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("its connect was under way");
         conn.wire.link = Link::Open;
         conn.wire.set(Due::Dial, Time::NEVER);
+        let clerk = if let Role::Clerk(at) = conn.role { Some(at) } else { None };
         if conn.wire.secure().is_some() {
             // The handshake comes first; its greeting goes out when the connection is settled.
-            conn.wire.set(Due::Handshake, self.now + HANDSHAKE_MAX);
+            let most = self.now + HANDSHAKE_MAX;
+            let by = clerk.map_or(most, |at| self.clerk_handshake_by(at));
+            self.set_due(id, Due::Handshake, by);
             return;
         }
-        self.on_reachable(id);
+        match clerk {
+            Some(at) => self.on_clerk_reachable(id, at),
+            None => self.on_reachable(id),
+        }
     }
 
     /// The way to a server is open.

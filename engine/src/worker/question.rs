@@ -99,12 +99,13 @@ fn write_whence(out: &mut Vec<u8>, forward: &Forward, passing: &Passing<'_>) {
     let authority = passing.authority();
     let port = super::fields::port_of(authority, usual);
     let method = passing.head.method.as_str();
+    let uri = [path::missing_slash(passing.path), passing.path].concat();
     for (name, own) in [
         (METHOD, method.as_bytes()),
         ("X-Forwarded-Proto", proto),
         ("X-Forwarded-Port", port.as_bytes()),
         ("X-Forwarded-Host", authority.as_bytes()),
-        (URI, passing.path.as_bytes()),
+        (URI, uri.as_bytes()),
     ] {
         put_field(out, name, told(name).unwrap_or(own));
     }

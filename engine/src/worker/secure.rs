@@ -6,7 +6,7 @@ use super::{Worker, key_of};
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
 use crate::base::time::{Span, Time};
-use crate::boundary::{Close, Effect, Fault, Lent, Report, Whom};
+use crate::boundary::{Close, Effect, Fault, LedgerFault, Lent, Report, Whom};
 use crate::config::tls::Suite;
 use crate::net::secure::Secure;
 use crate::net::wire::{Cover, Due, Half};
@@ -99,6 +99,10 @@ impl Worker {
                     self.start_session(id, 0);
                 }
             }
+            Role::Clerk(at) => {
+                self.mark(Mark::ServerSecured);
+                self.on_clerk_reachable(id, at);
+            }
             // It spoke TLS before it spoke HTTP.
             Role::Session(_) | Role::Accepting(_) => {}
             Role::Upstream(_) => {
@@ -163,6 +167,15 @@ impl Worker {
                 self.counts().refused_servers[refusal as usize].add(1);
                 self.tell_refused(whom, peer, refusal);
                 self.give_up_server(id, refusal);
+            }
+            Role::Clerk(at) => {
+                let at = *at;
+                let dialed = self.dialed_by_clerk(at);
+                self.counts().refused_servers[refusal as usize].add(1);
+                if let Some((target, peer)) = dialed {
+                    self.tell_refused(Whom::Server(target), peer, refusal);
+                }
+                self.lose_clerk(id, LedgerFault::Unreached);
             }
             Role::Session(_) | Role::Accepting(_) => {}
         }

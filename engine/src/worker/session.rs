@@ -408,7 +408,7 @@ impl Worker {
     pub(super) fn send_sessions_away(&mut self) {
         let sessions = self.conns.iter().filter(|(_, conn)| match &conn.role {
             Role::Session(session) => matches!(session.side, Side::Client { .. }),
-            Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) => false,
+            Role::Client(_) | Role::Upstream(_) | Role::Accepting(_) | Role::Clerk(_) => false,
         });
         let ids: Vec<ConnId> = sessions.map(|(key, _)| super::id_of(key)).collect();
         for id in ids {
@@ -419,7 +419,7 @@ impl Worker {
     pub(super) fn session_mut(&mut self, id: ConnId) -> Option<&mut Session> {
         match &mut self.conns.get_mut(key_of(id))?.role {
             Role::Session(session) => Some(session),
-            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) => None,
+            Role::Accepting(_) | Role::Client(_) | Role::Upstream(_) | Role::Clerk(_) => None,
         }
     }
 }

@@ -68,6 +68,7 @@ impl Worker {
                 Role::Client(_) => self.advance_client(id),
                 Role::Upstream(_) => self.advance_upstream(id),
                 Role::Session(_) => self.advance_session(id),
+                Role::Clerk(_) => self.advance_clerk(id),
                 Role::Accepting(_) => {}
             }
         }
@@ -132,6 +133,10 @@ impl Worker {
                 }
                 self.wake_waiter(target);
             }
+            Role::Clerk(at) => {
+                let at = *at;
+                self.on_clerk_ended(id, at);
+            }
             Role::Accepting(_) => {}
         }
         self.touch(id);
@@ -157,7 +162,7 @@ impl Worker {
                 Talk::Listening | Talk::Busy(_) => conn.wire.inbox.is_empty(),
             },
             Role::Session(session) => session.over || conn.wire.inbox.is_empty(),
-            Role::Upstream(_) => conn.wire.inbox.is_empty(),
+            Role::Upstream(_) | Role::Clerk(_) => conn.wire.inbox.is_empty(),
             Role::Accepting(_) => false,
         }
     }
@@ -172,7 +177,7 @@ impl Worker {
                 .is_some_and(|exchange| !exchange.up.is_over()),
             Role::Upstream(upstream) => matches!(upstream.usage, Usage::Busy(_)),
             Role::Session(session) => !session.link.is_idle(),
-            Role::Accepting(_) => false,
+            Role::Accepting(_) | Role::Clerk(_) => false,
         }
     }
 
@@ -194,7 +199,7 @@ impl Worker {
         let is_client = match &conn.role {
             Role::Client(_) => true,
             Role::Session(session) => matches!(session.side, Side::Client { .. }),
-            Role::Upstream(_) | Role::Accepting(_) => false,
+            Role::Upstream(_) | Role::Accepting(_) | Role::Clerk(_) => false,
         };
         let streams = self.streams(id);
         let most = if self.feeds_stream(conn) { self.limits.stream_bulk_pages } else { u32::MAX };
@@ -323,7 +328,7 @@ impl Worker {
         let conn = self.conns.get_mut(key_of(id)).expect("its write was under way");
         conn.wire.half = Half::Broken;
         conn.wire.forget_unsent();
-        if matches!(conn.role, Role::Client(_) | Role::Session(_)) {
+        if matches!(conn.role, Role::Client(_) | Role::Session(_) | Role::Clerk(_)) {
             self.lose(id, Fault::Reset);
             return;
         }
@@ -353,6 +358,7 @@ impl Worker {
             Role::Client(_) => self.on_client_due(id, due),
             Role::Upstream(_) => self.on_upstream_due(id, due),
             Role::Session(_) => self.on_session_due(id, due),
+            Role::Clerk(_) => self.on_clerk_due(id, due),
             Role::Accepting(_) => {}
         }
     }

@@ -59,6 +59,7 @@ impl Worker {
         self.sweep_conns();
         self.sweep_exchanges();
         self.sweep_pools();
+        self.sweep_clerks();
         let held = u64::from(self.pool.held(PageSize::Large));
         assert!(held <= u64::from(self.limits.large_pages_max));
     }
@@ -98,6 +99,7 @@ impl Worker {
                     let listens = client.talk == Talk::Listening && !gone;
                     assert!(!idle || listens, "{id:?} is idle while it is not");
                 }
+                Role::Clerk(_) => {}
                 Role::Upstream(upstream) => {
                     upstreams += u32::from(!gone && conn.stream.is_none());
                     let idle = self.idle_upstreams.contains(id.slot);

@@ -1,7 +1,7 @@
 //! Requests on their way to a server, and responses on their way back.
 
 use crate::pair::Pair;
-use crate::plan::Plan;
+use crate::plan::{Plan, strip};
 use engine::base::cidr::Cidr;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
@@ -193,11 +193,7 @@ fn middlewares_change_path_and_fields() {
         pairs(&[("X-Set", "1"), ("X-Drop", ""), ("Host", "inner")]),
         pairs(&[("X-Told", "2"), ("Server", "")]),
     );
-    let steps = [
-        Step::StripPrefix(vec!["/api".into()]),
-        Step::AddPrefix("/v1".into()),
-        Step::Headers(Arc::new(edit)),
-    ];
+    let steps = [strip("/api"), Step::AddPrefix("/v1".into()), Step::Headers(Arc::new(edit))];
     plan.route("PathPrefix(`/api`)", service, &steps);
     let mut pair = Pair::new(&plan);
     let client = pair.open();
@@ -216,7 +212,7 @@ fn middlewares_change_path_and_fields() {
 fn a_prefix_that_leaves_no_clean_path_is_refused() {
     let mut plan = Plan::bare();
     let service = plan.origin();
-    plan.route("PathPrefix(`/`)", service, &[Step::StripPrefix(vec!["/a".into()])]);
+    plan.route("PathPrefix(`/`)", service, &[strip("/a")]);
     let mut pair = Pair::new(&plan);
     let answer = pair.answer("GET /a../b HTTP/1.1\r\nHost: s\r\n\r\n");
     assert_eq!(answer, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");

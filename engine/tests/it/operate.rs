@@ -1,7 +1,7 @@
 //! What an operator sees of a worker: its own pages, its log, its figures.
 
 use crate::pair::Pair;
-use crate::plan::Plan;
+use crate::plan::{Plan, strip};
 use engine::base::time::Span;
 use engine::config::fixed::{AccessFormat, AccessLog, HeaderMode, Prometheus};
 use engine::service::middleware::{Headers, Step};
@@ -20,7 +20,7 @@ fn says_who() -> Step {
 fn the_api_is_found_behind_a_prefix() {
     let mut plan = Plan::bare();
     let api = plan.internal(Internal::Api);
-    plan.route("PathPrefix(`/admin`)", api, &[Step::StripPrefix(vec!["/admin".into()])]);
+    plan.route("PathPrefix(`/admin`)", api, &[strip("/admin")]);
     let mut pair = Pair::new(&plan);
     let got = pair.answer("GET /admin/api/version HTTP/1.1\r\nHost: s\r\n\r\n");
     assert!(got.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"), "{got}");

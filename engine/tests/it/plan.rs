@@ -4,6 +4,7 @@ use engine::base::id::{ChildId, EntryId, ServerId, ServiceId, TargetId};
 use engine::base::prng::Prng;
 use engine::base::sip::SipKey;
 use engine::config::fixed::{Authority, EntryPoint, Fixed, IdleConns, Ping, Scheme, Transport};
+use engine::config::typed::StripPrefix;
 use engine::rule::Rule;
 use engine::service::middleware::Step;
 use engine::service::rotation::Rotation;
@@ -212,4 +213,10 @@ impl Plan {
 
 fn byte(number: u32) -> u8 {
     u8::try_from(number).expect("few")
+}
+
+/// The middleware that takes this prefix off.
+pub(crate) fn strip(prefix: &str) -> Step {
+    let prefixes = vec![prefix.to_owned()];
+    Step::StripPrefix(Arc::new(StripPrefix { prefixes, force_slash: false }))
 }

@@ -489,7 +489,10 @@ fn clients_are_asked_who_they_are() {
         assert_eq!(refusal, expected, "{kind}");
         let told = |report: &Report| match report {
             Report::Refused { whom: Whom::Client(_), refusal, .. } => Some(*refusal),
-            Report::Refused { .. } | Report::Failed { .. } | Report::Recovered { .. } => None,
+            Report::Refused { .. }
+            | Report::Failed { .. }
+            | Report::Recovered { .. }
+            | Report::Ledger { .. } => None,
         };
         let told = pair.reports.iter().find_map(told);
         assert_eq!(told, cause, "{kind}");

@@ -133,7 +133,10 @@ fn refused(view: Arc<View>, door: &Arc<Door>, expected: Refusal) {
     assert_eq!(server.heard(), "", "nothing was forwarded");
     let told = pair.reports.iter().map(|report| match report {
         Report::Refused { whom: Whom::Server(_), refusal, .. } => Some(*refusal),
-        Report::Refused { .. } | Report::Failed { .. } | Report::Recovered { .. } => None,
+        Report::Refused { .. }
+        | Report::Failed { .. }
+        | Report::Recovered { .. }
+        | Report::Ledger { .. } => None,
     });
     assert_eq!(told.collect::<Vec<_>>(), [Some(expected)]);
     pair.nothing_more_of(&[server.end]);

@@ -91,7 +91,10 @@ fn call(view: &Arc<View>, connector: &Connector) -> Option<Refusal> {
     }
     let told = pair.reports.iter().find_map(|report| match report {
         Report::Refused { whom: Whom::Client(_), refusal, .. } => Some(*refusal),
-        Report::Refused { .. } | Report::Failed { .. } | Report::Recovered { .. } => None,
+        Report::Refused { .. }
+        | Report::Failed { .. }
+        | Report::Recovered { .. }
+        | Report::Ledger { .. } => None,
     });
     if told.is_some() {
         assert_eq!(pair.count(Mark::HandshakeRefused), 1);
@@ -181,7 +184,10 @@ fn serve(view: &Arc<View>, shown: &Pem) -> Option<Refusal> {
     let mut server = Talker::server(&mut pair, &door(shown, ""));
     let told = pair.reports.iter().find_map(|report| match report {
         Report::Refused { whom: Whom::Server(_), refusal, .. } => Some(*refusal),
-        Report::Refused { .. } | Report::Failed { .. } | Report::Recovered { .. } => None,
+        Report::Refused { .. }
+        | Report::Failed { .. }
+        | Report::Recovered { .. }
+        | Report::Ledger { .. } => None,
     });
     if told.is_some() {
         assert_eq!(server.heard(), "", "nothing was forwarded");

@@ -7,6 +7,7 @@ mod examples;
 mod foresight;
 mod providers;
 mod real;
+mod redis;
 mod smoke;
 mod wire;
 mod workload;

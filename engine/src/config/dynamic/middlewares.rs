@@ -10,6 +10,7 @@ mod headers;
 mod heads;
 mod limits;
 mod paths;
+mod redis;
 
 use super::check_name;
 pub(in crate::config) use forward::client_tls;

@@ -2,7 +2,7 @@
 
 use super::{
     Buffering, CircuitBreaker, Compress, ErrorPages, ForwardAuth, GrpcWeb, PassClientCert, Place,
-    Retry,
+    Redis, Retry,
 };
 use crate::base::cidr::Cidr;
 use crate::base::time::Span;
@@ -20,9 +20,7 @@ pub struct Middleware {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum MiddlewareKind {
-    StripPrefix {
-        prefixes: Vec<String>,
-    },
+    StripPrefix(StripPrefix),
     StripPrefixRegex {
         patterns: Vec<Pattern>,
     },
@@ -56,6 +54,14 @@ pub enum MiddlewareKind {
     Chain(Vec<String>),
     /// Could not be read, or its kind is not built yet; routers that use it answer 503.
     Broken(String),
+}
+
+/// `stripPrefix`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StripPrefix {
+    pub prefixes: Vec<String>,
+    /// Where nothing is left, a slash stands there for the middlewares behind, too.
+    pub force_slash: bool,
 }
 
 /// An expression, and what stands for what it matches.
@@ -106,6 +112,8 @@ pub struct RateLimit {
     /// Requests at once, at least 1.
     pub burst: u64,
     pub source: Source,
+    /// Where it is counted, if not in this process.
+    pub redis: Option<Arc<Redis>>,
 }
 
 /// `inFlightReq`.
@@ -206,6 +214,8 @@ impl MiddlewareKind {
     pub fn transport(&self) -> Option<(Scheme, &Transport)> {
         if let Self::ForwardAuth(auth) = self {
             Some((auth.url.authority.scheme, &auth.transport))
+        } else if let Self::RateLimit(RateLimit { redis: Some(redis), .. }) = self {
+            Some((redis.endpoint.scheme, &redis.transport))
         } else {
             None
         }

@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::base::mutant::{Mutant, planted};
-use crate::config::typed::Rewrite;
+use crate::config::typed::{Rewrite, StripPrefix};
 use crate::http::target::{is_escaped, routing_path};
 use crate::rule::{Captures, Pattern};
 
@@ -31,10 +31,17 @@ pub fn rewrite(
     memory: &mut Memory,
     mut note: impl FnMut(&'static str, &str),
 ) -> Result<(), Unclean> {
-    steps.iter().try_for_each(|step| apply(step, target, memory, &mut note))
+    steps.iter().try_for_each(|step| apply(step, target, memory, &mut note))?;
+    target.insert_str(0, missing_slash(target));
+    Ok(())
 }
 
-/// Does one step of [`rewrite`].
+/// The slash that a path needs on the wire where steps have left none of it.
+pub fn missing_slash(target: &str) -> &'static str {
+    if target.starts_with('/') { "" } else { "/" }
+}
+
+/// Does one step of [`rewrite`]. What [`missing_slash`] says is missing is put there at the end.
 pub fn apply(
     step: &Step,
     target: &mut String,
@@ -42,11 +49,11 @@ pub fn apply(
     note: &mut impl FnMut(&'static str, &str),
 ) -> Result<(), Unclean> {
     match step {
-        Step::StripPrefix(prefixes) => {
+        Step::StripPrefix(it) => {
             if planted(Mutant::PrefixKept) {
                 return Ok(());
             }
-            if let Some(taken) = strip(prefixes, target)? {
+            if let Some(taken) = strip(it, target)? {
                 note(FORWARDED_PREFIX, taken);
             }
             Ok(())
@@ -89,14 +96,16 @@ pub(super) fn notes(step: &Step, name: &[u8]) -> bool {
         && name.eq_ignore_ascii_case(REPLACED_PATH.as_bytes())
 }
 
-/// Takes the first prefix that matches off `target` and returns it.
-fn strip<'a>(prefixes: &'a [String], target: &mut String) -> Result<Option<&'a str>, Unclean> {
+/// Takes the first prefix that matches off `target` and returns it. An empty path may be left.
+fn strip<'a>(it: &'a StripPrefix, target: &mut String) -> Result<Option<&'a str>, Unclean> {
     let path = path_of(target);
-    let found = prefixes.iter().find_map(|prefix| Some((prefix, matched(path, prefix)?)));
+    let found = it.prefixes.iter().find_map(|prefix| Some((prefix, matched(path, prefix)?)));
     let Some((prefix, bytes)) = found else { return Ok(None) };
-    let slash = if path[bytes..].starts_with('/') { "" } else { "/" };
-    target.replace_range(..bytes, slash);
-    if is_clean(path_of(target)) { Ok(Some(prefix)) } else { Err(Unclean) }
+    let left = &path[bytes..];
+    let bare = left.starts_with('/') || left.is_empty() && !it.force_slash;
+    target.replace_range(..bytes, if bare { "" } else { "/" });
+    let path = path_of(target);
+    if path.is_empty() || is_clean(path) { Ok(Some(prefix)) } else { Err(Unclean) }
 }
 
 fn add(prefix: &str, target: &mut String) {
@@ -226,7 +235,8 @@ mod tests {
     }
 
     fn strip_step(prefixes: &[&str]) -> Step {
-        Step::StripPrefix(prefixes.iter().map(|prefix| (*prefix).to_owned()).collect())
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        Step::StripPrefix(Arc::new(StripPrefix { prefixes, force_slash: false }))
     }
 
     #[test]
@@ -240,6 +250,23 @@ mod tests {
         check(&api, "/other?/api", Ok(("/other?/api", &[])));
         check(&[strip_step(&["/api/"])], "/api/users", Ok(("/users", &["/api/"])));
         check(&[strip_step(&["/"])], "/users", Ok(("/users", &["/"])));
+    }
+
+    #[test]
+    fn what_stands_behind_sees_a_forced_slash() {
+        let then_add = |force_slash| {
+            let strip = StripPrefix { prefixes: vec!["/api".to_owned()], force_slash };
+            [Step::StripPrefix(Arc::new(strip)), Step::AddPrefix("/v1".into())]
+        };
+        check(&then_add(false), "/api", Ok(("/v1", &["/api"])));
+        check(&then_add(true), "/api", Ok(("/v1/", &["/api"])));
+        check(&then_add(false), "/api?q", Ok(("/v1?q", &["/api"])));
+        check(&then_add(false), "/api/", Ok(("/v1/", &["/api"])));
+        for forced in [false, true] {
+            check(&then_add(forced), "/api/x", Ok(("/v1/x", &["/api"])));
+            check(&then_add(forced)[..1], "/api", Ok(("/", &["/api"])));
+            check(&then_add(forced), "/api//x", Err(Unclean));
+        }
     }
 
     #[test]

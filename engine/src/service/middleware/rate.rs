@@ -5,6 +5,7 @@
 //! and one compare-and-swap does it. Sources whose hashes meet share a word: they get less than
 //! they might, never more.
 
+use super::ledger::Ledger;
 use super::passing::{Passing, Whose};
 use super::words::Words;
 use crate::base::time::{Span, Time};
@@ -14,6 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Parts of a nanosecond that times are counted in at the finest.
 const SCALE_MAX: u64 = 64;
+
+/// Microseconds that whoever counts in floating point still counts exactly beside a date.
+const MICROS_MAX: u64 = 1 << 51;
 
 /// A rate and a burst, in whole numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +80,19 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// The same in whole microseconds, for somebody else to count by: what a token takes, how far
+    /// ahead a bucket may be, and how long a request may wait. At most a million requests pass in
+    /// a second.
+    pub fn micros(&self) -> [u64; 3] {
+        let micro = self.scale * 1_000;
+        let interval = self.interval.div_ceil(micro).clamp(1, MICROS_MAX);
+        let others = self.ahead_max / self.interval.max(1);
+        let ahead = interval.saturating_mul(others).min(MICROS_MAX);
+        [interval, ahead, self.wait_max / micro]
+    }
+}
+
 fn gcd(mut a: u64, mut b: u64) -> u64 {
     while b > 0 {
         (a, b) = (b, a % b);
@@ -98,19 +115,35 @@ fn place(words: &Words, source: &Source, passing: &Passing<'_>) -> usize {
 pub struct Limiter {
     pub rate: Rate,
     pub source: Source,
+    pub counts: Counts,
+}
+
+/// Where requests are counted.
+#[derive(Clone, Debug)]
+pub enum Counts {
     /// Kept by the registry under the middleware's name.
-    pub words: Arc<Words>,
+    Here(Arc<Words>),
+    InRedis(Ledger),
 }
 
 impl Limiter {
-    pub fn new(limit: &RateLimit, words: Arc<Words>) -> Self {
+    pub fn new(limit: &RateLimit, counts: Counts) -> Self {
         let rate = Rate::new(limit.average, limit.period, limit.burst);
-        Self { rate, source: limit.source.clone(), words }
+        Self { rate, source: limit.source.clone(), counts }
     }
 
-    pub(super) fn draw(&self, passing: &Passing<'_>) -> Grant {
-        let place = place(&self.words, &self.source, passing);
-        self.rate.draw(self.words.word(place), passing.now)
+    /// What a request is told at once. None if Redis has to be asked for `bucket`.
+    pub(super) fn draw(&self, passing: &Passing<'_>, bucket: &mut Vec<u8>) -> Option<Grant> {
+        match &self.counts {
+            Counts::Here(words) => {
+                let place = place(words, &self.source, passing);
+                Some(self.rate.draw(words.word(place), passing.now))
+            }
+            Counts::InRedis(ledger) => {
+                ledger.write_bucket(passing.whose(&self.source), &self.source, bucket);
+                None
+            }
+        }
     }
 }
 
@@ -266,6 +299,18 @@ mod tests {
             cores.into_iter().map(|core| core.join().expect("a core counts")).sum()
         });
         assert_eq!(passed, 1_000);
+    }
+
+    #[test]
+    fn others_count_in_microseconds_and_never_pass_more() {
+        let micros = |average, period, burst| Rate::new(average, period, burst).micros();
+        assert_eq!(micros(10, Span::secs(1), 5), [100_000, 400_000, 50_000]);
+        assert_eq!(micros(3, Span::secs(1), 1), [333_334, 0, 166_666]);
+        assert_eq!(micros(3, Span::secs(1), 4), [333_334, 1_000_002, 166_666]);
+        assert_eq!(micros(1, Span::secs(60), 2), [60_000_000, 60_000_000, 500_000]);
+        assert_eq!(micros(5_000_000, Span::secs(1), 10), [1, 9, 0]);
+        let far = micros(1, Span::from_nanos(u64::MAX), u64::MAX);
+        assert!(far.iter().all(|micros| *micros <= MICROS_MAX), "{far:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where a request is sent instead of a server.
 
 use super::passing::Passing;
+use super::path;
 use crate::config::typed::{Aim, Redirect};
 use crate::http::method::Method;
 use crate::rule::Captures;
@@ -50,6 +51,7 @@ fn write_url(out: &mut String, secure: bool, passing: &Passing<'_>) {
     let (scheme, port) = if secure { ("https://", ":443") } else { ("http://", ":80") };
     out.push_str(scheme);
     out.push_str(authority.strip_suffix(port).unwrap_or(authority));
+    out.push_str(path::missing_slash(passing.path));
     out.push_str(passing.path);
 }
 
@@ -64,6 +66,7 @@ fn write_other(out: &mut String, scheme: &str, port: Option<u16>, passing: &Pass
     if let Some(port) = port.filter(|port| *port != default) {
         write!(out, ":{port}").expect("a text takes every letter");
     }
+    out.push_str(path::missing_slash(passing.path));
     out.push_str(passing.path);
 }
 

@@ -1,13 +1,14 @@
 //! Middlewares, made into steps. What they count survives as long as it means the same.
 
 use super::Compiler;
-use crate::config::typed::{Middleware, MiddlewareKind};
+use crate::config::typed::{Middleware, MiddlewareKind, RateLimit};
 use crate::config::users::Format;
 use crate::service::middleware::basic::Basic;
 use crate::service::middleware::breaker::Breaker;
 use crate::service::middleware::digest::Digest;
 use crate::service::middleware::forward::Forward;
-use crate::service::middleware::rate::{Gauge, Limiter};
+use crate::service::middleware::ledger::Ledger;
+use crate::service::middleware::rate::{Counts, Gauge, Limiter};
 use crate::service::middleware::words::Words;
 use crate::service::middleware::{Headers, Pages, Step};
 use crate::view::registry::{Counted, User};
@@ -19,11 +20,10 @@ impl Compiler {
     pub(super) fn steps(&mut self, all: &[Arc<Middleware>]) -> BTreeMap<String, Step> {
         let named = |it: &Arc<Middleware>| Some((it.name.clone(), self.step(it)?));
         let steps: BTreeMap<String, Step> = all.iter().filter_map(named).collect();
-        let counts = |name: &str| {
-            matches!(
-                steps.get(name),
-                Some(Step::RateLimit(_) | Step::InFlight(_) | Step::BasicAuth(_))
-            )
+        let counts = |name: &str| match steps.get(name) {
+            Some(Step::RateLimit(limiter)) => matches!(limiter.counts, Counts::Here(_)),
+            Some(step) => matches!(step, Step::InFlight(_) | Step::BasicAuth(_)),
+            None => false,
         };
         for name in self.registry.keep_words(counts) {
             self.pending.report.push(format!("dropped: counts of middleware {name}: it is gone"));
@@ -33,7 +33,7 @@ impl Compiler {
 
     fn step(&mut self, middleware: &Middleware) -> Option<Step> {
         Some(match &middleware.kind {
-            MiddlewareKind::StripPrefix { prefixes } => Step::StripPrefix(prefixes.clone()),
+            MiddlewareKind::StripPrefix(strip) => Step::StripPrefix(Arc::new(strip.clone())),
             MiddlewareKind::StripPrefixRegex { patterns } => {
                 Step::StripPrefixRegex(patterns.clone())
             }
@@ -47,8 +47,8 @@ impl Compiler {
             // No limit at all.
             MiddlewareKind::RateLimit(limit) if limit.average == 0 => return None,
             MiddlewareKind::RateLimit(limit) => {
-                let words = self.words(&middleware.name, Counted::Rate(limit.clone()));
-                Step::RateLimit(Arc::new(Limiter::new(limit, words)))
+                let counts = self.counts(&middleware.name, limit);
+                Step::RateLimit(Arc::new(Limiter::new(limit, counts)))
             }
             MiddlewareKind::InFlightReq(limit) => {
                 let source = limit.source.clone();
@@ -124,6 +124,16 @@ impl Compiler {
             let text = format!("dropped: circuit breaker {name} of {user}: it is gone");
             self.pending.report.push(text);
         }
+    }
+
+    /// Where a middleware counts.
+    fn counts(&mut self, name: &str, limit: &RateLimit) -> Counts {
+        let Some(redis) = &limit.redis else {
+            return Counts::Here(self.words(name, Counted::Rate(limit.clone())));
+        };
+        let target = self.hold_target(&redis.endpoint, &redis.transport);
+        self.asked.push(target);
+        Counts::InRedis(Ledger::new(name, Arc::clone(redis), target))
     }
 
     fn words(&mut self, name: &str, counted: Counted) -> Arc<Words> {

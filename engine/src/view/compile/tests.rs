@@ -185,8 +185,8 @@ impl World {
                 Destination::Broken(why) => format!("503 {why}"),
             };
             let step = |step: &Step| {
-                if let Step::StripPrefix(prefixes) = step {
-                    format!("strip{}", prefixes.join(","))
+                if let Step::StripPrefix(strip) = step {
+                    format!("strip{}", strip.prefixes.join(","))
                 } else if let Step::AddPrefix(prefix) = step {
                     format!("add{prefix}")
                 } else if matches!(step, Step::Headers(_)) {

@@ -4,10 +4,11 @@ use super::list::{List, Query};
 use super::{bodies, describe, strings};
 use crate::base::cidr::Cidr;
 use crate::base::time::Time;
+use crate::config::fixed::Scheme;
 use crate::config::tls::{ClientTls, Trust};
 use crate::config::typed::{
     Aim, AllowList, Credentials, ForwardAuth, HeadersEdit, IpStrategy, MiddlewareKind, Redirect,
-    Source,
+    Redis, Source,
 };
 use crate::rule::Pattern;
 use crate::service::middleware::breaker::Breaker;
@@ -72,11 +73,32 @@ pub(in crate::worker) fn defined(view: &View, name: &str) -> Option<Value> {
     Some(spelled.map_or(Value::Null, |(kind, value)| json!({ kind: value })))
 }
 
+fn without_password(redis: &Redis) -> Value {
+    let mut value = json!({
+        "endpoints": [redis.address()],
+        "db": redis.db,
+        "readTimeout": redis.transport.read_timeout.to_string(),
+        "writeTimeout": redis.transport.write_timeout.to_string(),
+        "dialTimeout": redis.transport.dial_timeout.to_string(),
+    });
+    if !redis.username.is_empty() {
+        value["username"] = json!(redis.username);
+    }
+    if redis.endpoint.scheme == Scheme::Https {
+        value["tls"] = json!({});
+    }
+    value
+}
+
 /// Key and value as configuration spells them.
 pub(in crate::worker) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str, Value)> {
     Some(match kind {
-        MiddlewareKind::StripPrefix { prefixes } => {
-            ("stripPrefix", json!({ "prefixes": prefixes }))
+        MiddlewareKind::StripPrefix(strip) => {
+            let mut value = json!({ "prefixes": strip.prefixes });
+            if strip.force_slash {
+                value["forceSlash"] = json!(true);
+            }
+            ("stripPrefix", value)
         }
         MiddlewareKind::StripPrefixRegex { patterns } => {
             let sources: Vec<&str> = patterns.iter().map(Pattern::source).collect();
@@ -103,12 +125,15 @@ pub(in crate::worker) fn spelled(kind: &MiddlewareKind) -> Option<(&'static str,
         }
         MiddlewareKind::ForwardAuth(auth) => ("forwardAuth", judge(auth)),
         MiddlewareKind::RateLimit(limit) => {
-            let value = json!({
+            let mut value = json!({
                 "average": limit.average,
                 "period": limit.period.to_string(),
                 "burst": limit.burst,
                 "sourceCriterion": source(&limit.source),
             });
+            if let Some(redis) = &limit.redis {
+                value["redis"] = without_password(redis);
+            }
             ("rateLimit", value)
         }
         MiddlewareKind::InFlightReq(limit) => {

@@ -69,7 +69,8 @@ fn effect(verdict: Verdict) -> (Option<u16>, &'static str) {
         | Verdict::Stale
         | Verdict::Verify
         | Verdict::Collect
-        | Verdict::Consult => (None, "lets it pass"),
+        | Verdict::Consult
+        | Verdict::Count => (None, "lets it pass"),
     }
 }
 
@@ -138,5 +139,6 @@ pub(super) fn pass(asked: &Asked<'_>, line: &Line<'_>) -> Passage {
         };
         told.push(json!({ "kind": kind, "does": does }));
     }
+    path.insert_str(0, path::missing_slash(&path));
     Passage { told: Value::Array(told), answer, path }
 }

@@ -51,6 +51,12 @@ fn given_up(workers: &[WorkerStats], page: &mut Page) {
         page.row(&[("reason", why.label())]).number(count);
     }
     page.family(
+        "tieline_rate_limit_uncounted_total",
+        Kind::Counter,
+        "Requests refused because Redis did not count them.",
+    );
+    page.row(&[]).number(sum(workers, |w| &w.uncounted));
+    page.family(
         "tieline_shed_total",
         Kind::Counter,
         "What was given up for want of memory or descriptors.",

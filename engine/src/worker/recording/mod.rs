@@ -100,9 +100,11 @@ impl Worker {
             Verdict::TooMany(_) | Verdict::Full => (event::What::Refused, 429),
             Verdict::Unauthorized | Verdict::Stale => (event::What::Refused, 401),
             Verdict::Open(status) => (event::What::Refused, status),
-            Verdict::Collect | Verdict::Hold(_) | Verdict::Verify | Verdict::Consult => {
-                (event::What::Held, 0)
-            }
+            Verdict::Collect
+            | Verdict::Hold(_)
+            | Verdict::Verify
+            | Verdict::Consult
+            | Verdict::Count => (event::What::Held, 0),
         };
         let (serial, step) = (exchange.serial, exchange.passed);
         let mut pen = Pen(&mut self.scratch.draft.record);

@@ -386,6 +386,7 @@ fn status_of(verdict: Verdict) -> Option<u16> {
         | Verdict::Entered(_)
         | Verdict::Verify
         | Verdict::Collect
-        | Verdict::Consult => None,
+        | Verdict::Consult
+        | Verdict::Count => None,
     }
 }

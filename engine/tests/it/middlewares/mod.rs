@@ -14,6 +14,7 @@ mod heads;
 mod limits;
 mod pages;
 mod paths;
+mod redis;
 mod retry;
 
 use crate::pair::Pair;

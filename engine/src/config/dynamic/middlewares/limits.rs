@@ -1,10 +1,12 @@
 //! Middlewares that count requests by where they come from.
 
 use super::access::ip_strategy;
+use super::redis::redis;
 use crate::base::time::Span;
 use crate::config::dynamic::health::is_token;
 use crate::config::fields::Fields;
 use crate::config::typed::{InFlight, IpStrategy, MiddlewareKind, RateLimit, Source};
+use std::sync::Arc;
 
 pub(super) fn rate_limit(fields: Fields<'_>) -> MiddlewareKind {
     let number = |key| fields.number(key, 0..=i64::MAX).and_then(|n| u64::try_from(n).ok());
@@ -13,14 +15,11 @@ pub(super) fn rate_limit(fields: Fields<'_>) -> MiddlewareKind {
         period: fields.lasting("period").unwrap_or(Span::secs(1)),
         burst: number("burst").unwrap_or(1).max(1),
         source: source(&fields, Source::Ip(IpStrategy::default())),
+        redis: fields.switch("redis").map(|section| Arc::new(redis(section))),
     };
     if !fields.present("average") {
         let text = "without an average there is no limit at all";
         fields.warning("average", "no-effect", text);
-    }
-    if fields.has("redis") {
-        let text = "counting in Redis is not in this version; here every process counts its own";
-        fields.error("redis", "unsupported", text);
     }
     fields.close();
     MiddlewareKind::RateLimit(limit)

@@ -2,7 +2,7 @@
 
 use crate::base::diag::Diagnostic;
 use crate::config::fields::{Fields, bad_value};
-use crate::config::typed::{MiddlewareKind, Rewrite};
+use crate::config::typed::{MiddlewareKind, Rewrite, StripPrefix};
 use crate::rule::{Pattern, Replacement};
 
 pub(super) fn add_prefix(fields: Fields<'_>) -> MiddlewareKind {
@@ -18,9 +18,13 @@ pub(super) fn strip_prefix(fields: Fields<'_>) -> MiddlewareKind {
     if prefixes.is_empty() {
         fields.error("prefixes", "missing", "stripPrefix has prefixes");
     }
-    fields.without_effect(&["forceSlash"]);
+    let force_slash = fields.flag("forceSlash").unwrap_or(false);
+    if fields.present("forceSlash") {
+        let text = "Traefik will drop forceSlash; it only matters to middlewares behind this one";
+        fields.warning("forceSlash", "deprecated", text);
+    }
     fields.close();
-    MiddlewareKind::StripPrefix { prefixes }
+    MiddlewareKind::StripPrefix(StripPrefix { prefixes, force_slash })
 }
 
 /// What stands before a path: with a leading slash, and only what a request line may carry.

@@ -2,6 +2,8 @@
 
 use super::about;
 use crate::base::time::Span;
+use crate::config::fixed::Transport;
+use crate::config::tls::Trust;
 use crate::config::typed::{
     Aim, Cors, Credentials, HeadersEdit, IpStrategy, MiddlewareKind, Security, Source,
 };
@@ -22,12 +24,13 @@ fn kinds_and_their_first_words() {
     assert_eq!(shown("addPrefix: {prefix: a}"), "AddPrefix { prefix: \"/a\" }");
     assert_eq!(
         shown("stripPrefix: {prefixes: '/a, /b'}"),
-        "StripPrefix { prefixes: [\"/a\", \"/b\"] }"
+        "StripPrefix(StripPrefix { prefixes: [\"/a\", \"/b\"], force_slash: false })"
     );
     assert_eq!(shown("chain: {middlewares: [a, b@x]}"), "Chain([\"a@file\", \"b@x\"])");
     middleware(
         "stripPrefix: {prefixes: [/a], forceSlash: true}",
-        "warning: stripPrefix.forceSlash: this is not supported yet and has no effect",
+        "warning: stripPrefix.forceSlash: Traefik will drop forceSlash; it only matters to \
+         middlewares behind this one",
     );
     for (lines, expected) in [
         ("", "http.middlewares.m: a middleware names its kind"),
@@ -421,15 +424,58 @@ fn limits() {
             "rateLimit.sourceCriterion.requestHeaderName: `X A`: expected a field name",
         ),
         (
-            "rateLimit: {average: 1, redis: {}}",
-            "rateLimit.redis: counting in Redis is not in this version; here every process counts \
-             its own",
+            "rateLimit: {average: 1, redis: {endpoints: ['a:1', 'b:1']}}",
+            "rateLimit.redis.endpoints: several endpoints are a Redis Cluster, which is not \
+             supported (name one address: of one Redis, or of what stands in front of several)",
+        ),
+        (
+            "rateLimit: {average: 1, redis: {endpoints: ['a b:1']}}",
+            "rateLimit.redis.endpoints: `a b:1`: `a b` is not a host name",
+        ),
+        (
+            "rateLimit: {average: 1, redis: {username: me}}",
+            "rateLimit.redis.username: a user name has a password",
+        ),
+        ("rateLimit: {average: 1, redis: {db: -1}}", "rateLimit.redis.db: `-1`: it is below 0"),
+        (
+            "rateLimit: {average: 1, redis: {readTimeout: 0}}",
+            "rateLimit.redis.readTimeout: `0`: it must be above 0",
         ),
         ("inFlightReq: {}", "inFlightReq.amount: inFlightReq has an amount"),
         ("inFlightReq: {amount: 0}", "inFlightReq.amount: `0`: it is below 1"),
     ] {
         middleware(lines, &format!("error: {expected}"));
     }
+}
+
+#[test]
+fn where_gateways_count_together() {
+    let redis = |lines: &str, expected: &str| {
+        let kind = middleware(&format!("rateLimit: {{average: 1, redis: {lines}}}"), expected);
+        let MiddlewareKind::RateLimit(limit) = kind else { panic!("{kind:?}") };
+        limit.redis.expect("it counts in Redis")
+    };
+    let usual = redis("{}", "");
+    assert_eq!(usual.address(), "localhost:6379");
+    assert_eq!((usual.db, usual.username.as_str(), usual.password.reveal()), (0, "", &b""[..]));
+    let times = |it: &Transport| (it.dial_timeout, it.read_timeout, it.write_timeout);
+    assert_eq!(times(&usual.transport), (Span::secs(5), Span::secs(3), Span::secs(3)));
+    let set = redis(
+        "{endpoints: ['[::1]:7000'], username: me, password: pw, db: 2, dialTimeout: 1, \
+         readTimeout: 200ms, writeTimeout: 3s, tls: {insecureSkipVerify: true}}",
+        "",
+    );
+    assert_eq!(set.endpoint.to_string(), "https://[::1]:7000");
+    assert_eq!((set.db, set.username.as_str(), set.password.reveal()), (2, "me", &b"pw"[..]));
+    assert_eq!(set.transport.dial_timeout, Span::secs(1));
+    assert_eq!(set.transport.read_timeout, Span::millis(200));
+    let tls = set.transport.tls.as_ref().expect("settings of TLS");
+    assert_eq!(tls.trust, Trust::DangerAnybody);
+    redis(
+        "{poolSize: 10}",
+        "warning: rateLimit.redis.poolSize: each worker asks over one connection, one question \
+         behind another",
+    );
 }
 
 #[test]
