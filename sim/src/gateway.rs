@@ -9,6 +9,7 @@ use crate::oracle::{Oracle, Verdict};
 use crate::plan::Document;
 use crate::proactor::Port;
 use crate::secure::crypto;
+use crate::secure::tap::Tap;
 use crate::site::Instance;
 use crate::world::{Host, Parcel, World};
 use engine::base::id::JobId;
@@ -24,7 +25,7 @@ use engine::view::{NodeKind, ServerNode, ServiceNode, View};
 use engine::worker::{Setup, Worker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 /// What a machine does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +49,7 @@ pub struct Gateway {
     pub newest: (Time, u64),
     uplinks: Uplinks,
     pub(crate) probes: Probes,
+    pub(crate) tap: Tap,
     shed: u64,
     refused: [u64; REFUSALS.len()],
     pub up: bool,
@@ -165,6 +167,7 @@ impl World {
             newest: (Time::ZERO, 0),
             uplinks: Uplinks::default(),
             probes: Probes::default(),
+            tap: Tap::new(mpsc::channel().1),
             shed: 0,
             refused: [0; REFUSALS.len()],
             up: false,
@@ -204,8 +207,14 @@ impl World {
         gateway.hosts.clear();
         let seed = self.run.seed ^ (gateway.lives << 32) ^ number as u64;
         let stats = Arc::clone(&gateway.stats);
+        let mut crypto = Crypto::of(crypto::provider(), crypto::key);
+        if self.site.wiring.on {
+            let (lines, secrets) = mpsc::channel();
+            crypto = crypto.danger_log_keys(lines);
+            gateway.tap = Tap::new(secrets);
+        }
         let control = Control::with(
-            Crypto::of(crypto::provider(), crypto::key),
+            crypto,
             Arc::new(fixed.clone()),
             self.site.control_limits,
             Arc::clone(&stats),
@@ -258,8 +267,7 @@ impl World {
     ) {
         let host = self.net.plug(Port::new(self.gateways[gateway].instance.ip, listeners));
         self.gateways[gateway].hosts.push(host);
-        let judged = !self.site.control_tight && !self.site.wiring.is_sealed();
-        if role == Role::Control && judged {
+        if role == Role::Control && !self.site.control_tight {
             self.net.ports[usize::from(host)].heard = Some(Vec::new());
         }
         let given = self.gateways[gateway].views.last_key_value().map_or(0, |(epoch, _)| *epoch);

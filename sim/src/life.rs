@@ -169,8 +169,7 @@ impl World {
             }
             let named = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
             let named = named.iter().any(|kind| self.net.faults.last(*kind).is_some());
-            let heard = !self.site.control_tight && !self.site.wiring.is_sealed();
-            if heard && !self.site.tight && !named {
+            if !self.site.control_tight && !self.site.tight && !named {
                 gateway.probes.judge_quiet(view, now, verdict);
             }
             let children = uplink::as_seen(view);

@@ -103,10 +103,12 @@ impl Port {
             Outcome::Failed(fault) if matches!(op.kind, OpKind::Recv | OpKind::Connect) => {
                 heard.push(Heard::Failed { conn, fault: *fault });
             }
+            Outcome::Sent(count) => {
+                heard.push(Heard::Sent { conn, count: *count as usize });
+            }
             Outcome::Failed(_)
             | Outcome::Accepted { .. }
             | Outcome::Connected
-            | Outcome::Sent(_)
             | Outcome::Shut
             | Outcome::Closed => {}
         }

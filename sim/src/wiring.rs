@@ -74,11 +74,6 @@ impl Wiring {
         self.children.get(number).copied().unwrap_or_default()
     }
 
-    /// What the control machine of the parent hears is no HTTP/1.1 that can be read from outside.
-    pub fn is_sealed(&self) -> bool {
-        self.origins.iter().chain(&self.children).any(|leg| *leg != Leg::default())
-    }
-
     /// No connection is ever a tunnel.
     pub fn multiplexes(&self) -> bool {
         self.two || self.origins.iter().chain(&self.children).any(|leg| leg.two)

@@ -333,7 +333,7 @@ impl World {
             let usual = ControlLimits::default().probes_max;
             let undisturbed = calm && self.site.control_limits.probes_max == usual;
             let (now, verdict) = (self.net.now, &mut self.net.verdict);
-            for heard in heard.drain(..) {
+            for heard in heard.drain(..).flat_map(|heard| gateway.tap.read(heard)) {
                 gateway.probes.hear(&heard, undisturbed, now, verdict);
             }
         }
@@ -431,8 +431,7 @@ impl World {
     /// Whether what a probe got says what its machine makes of it: not if machines lack room, and
     /// not if servers answer before they are asked.
     pub(crate) fn are_probes_judged(&self) -> bool {
-        let heard = !self.site.control_tight && !self.site.wiring.is_sealed();
-        heard && !oracle::http::somebody_lied(&self.net)
+        !self.site.control_tight && !oracle::http::somebody_lied(&self.net)
     }
 
     fn deliver(&mut self, number: u64) {

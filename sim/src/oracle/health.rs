@@ -16,11 +16,31 @@ use std::net::SocketAddr;
 /// What happened on the connections of a control machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Heard {
-    Dialed { conn: ConnId, to: SocketAddr },
-    Asked { conn: ConnId, bytes: Vec<u8> },
-    Got { conn: ConnId, bytes: Vec<u8> },
-    Failed { conn: ConnId, fault: Fault },
-    Closed { conn: ConnId },
+    Dialed {
+        conn: ConnId,
+        to: SocketAddr,
+    },
+    /// Offered to be written: all that was not written before.
+    Asked {
+        conn: ConnId,
+        bytes: Vec<u8>,
+    },
+    /// So much of that was written.
+    Sent {
+        conn: ConnId,
+        count: usize,
+    },
+    Got {
+        conn: ConnId,
+        bytes: Vec<u8>,
+    },
+    Failed {
+        conn: ConnId,
+        fault: Fault,
+    },
+    Closed {
+        conn: ConnId,
+    },
 }
 
 /// Whom a probe asks: the fields that tell probes apart on the wire.
@@ -99,6 +119,7 @@ impl Probes {
                     self.began(&whom, *conn, undisturbed, now, verdict);
                 }
             }
+            Heard::Sent { .. } => {}
             Heard::Got { conn, bytes } => self.got(*conn, bytes, now),
             Heard::Failed { conn, fault } => {
                 let inconclusive = matches!(fault, Fault::NoDescriptors | Fault::NoPages);
@@ -128,8 +149,9 @@ impl Probes {
             dial.over = true;
             return None;
         }
-        let uplink = text.lines().find_map(|line| line.strip_prefix("X-Uplink-Name: "));
-        dial.whom = Some((dial.to, uplink.map(str::to_owned)));
+        let fields = text.lines().filter_map(|line| line.split_once(": "));
+        let mut uplinks = fields.filter(|(name, _)| name.eq_ignore_ascii_case("x-uplink-name"));
+        dial.whom = Some((dial.to, uplinks.next().map(|(_, value)| value.to_owned())));
         dial.whom.clone()
     }
 
@@ -325,7 +347,8 @@ fn checked(view: &View) -> Vec<(Whom, Subject, u32)> {
 }
 
 fn whom(server: &ServerNode) -> Option<Whom> {
-    let addr = server.url.strip_prefix("http://")?.parse().ok()?;
+    let (_, addr) = server.url.split_once("://")?;
+    let addr = addr.parse().ok()?;
     Some((addr, server.uplink.as_ref().map(|uplink| uplink.name.to_string())))
 }
 

@@ -57,6 +57,10 @@ impl Expected {
         for router in &document.routers {
             expected.add_router(router, document, &services);
         }
+        if !document.tls.is_empty() {
+            // Secrets are logged where there are any, so that control machines can be listened to.
+            expected.needed.push(vec![String::new()]);
+        }
         for alias in &services.clashes {
             expected.needed.push(vec![format!("{alias}@multicluster")]);
         }

@@ -5,4 +5,5 @@ pub mod authority;
 pub mod cloak;
 pub mod crypto;
 pub mod rotation;
+pub mod tap;
 pub mod wardrobe;
