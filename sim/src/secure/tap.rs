@@ -159,27 +159,28 @@ impl Line {
             bytes = bytes.get(self.read - self.sent..).unwrap_or_default();
             self.read += bytes.len();
         }
+        let mut opened = Ok(());
         let sealed = *self.sealed.get_or_insert(ours && bytes.starts_with(&[HANDSHAKE]));
         let side = if ours { &mut self.ours } else { &mut self.theirs };
         if !sealed {
             side.plain.extend_from_slice(bytes);
         } else {
             side.came.extend_from_slice(bytes);
-            side.open(known, &mut self.client, ours)?;
+            // What came before the end counts.
+            opened = side.open(known, &mut self.client, ours);
         }
         if self.ours.plain.is_empty() && self.streams.is_none() {
-            return Ok(());
+            return opened;
         }
         let begins = || self.ours.plain.starts_with(PREFACE);
         let streams = *self.streams.get_or_insert_with(begins);
         let side = if ours { &mut self.ours } else { &mut self.theirs };
         if streams {
-            return side.frames(ours, &mut self.stream, said);
-        }
-        if !side.plain.is_empty() {
+            side.frames(ours, &mut self.stream, said)?;
+        } else if !side.plain.is_empty() {
             said.push(std::mem::take(&mut side.plain));
         }
-        Ok(())
+        opened
     }
 }
 
