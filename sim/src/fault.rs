@@ -251,6 +251,12 @@ impl Faults {
         self.last[kind as usize]
     }
 
+    /// Whether a name was ever resolved late, otherwise or not at all.
+    pub fn renamed(&self) -> bool {
+        let names = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
+        names.iter().any(|kind| self.last(*kind).is_some())
+    }
+
     /// Counts a fault that somebody decided on without asking for chance.
     pub fn injected(&mut self, kind: Kind) {
         self.counts.injected[kind as usize] += 1;

@@ -2,7 +2,7 @@
 
 use crate::actors::server::Server;
 use crate::entropy::RunId;
-use crate::fault::{Counts, Kind};
+use crate::fault::Counts;
 use crate::gateway::{Gateway, Role};
 use crate::ledger::{Ended, Probe};
 use crate::model::{Fate, Routed};
@@ -111,9 +111,7 @@ impl World {
             self.send(Span::millis(1), crate::world::Parcel::Changed { gateway });
         }
         self.net.clear_the_air();
-        let names = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
-        let named = names.iter().any(|kind| self.net.faults.last(*kind).is_some());
-        let recovery = if named { NAME_RECOVERY } else { RECOVERY };
+        let recovery = if self.net.faults.renamed() { NAME_RECOVERY } else { RECOVERY };
         self.run_until(now + recovery, |_| false);
         self.book.stops.clear();
         self.book.unhealthy = None;
@@ -167,9 +165,8 @@ impl World {
             if !self.site.control_tight && !self.site.tight {
                 uplink::judge_adverts(view, &offers, now, verdict);
             }
-            let named = [Kind::NameFails, Kind::NameSlow, Kind::NameMoves];
-            let named = named.iter().any(|kind| self.net.faults.last(*kind).is_some());
-            if !self.site.control_tight && !self.site.tight && !named {
+            let room = !self.site.control_tight && !self.site.tight;
+            if room && !self.net.faults.renamed() {
                 gateway.probes.judge_quiet(view, now, verdict);
             }
             let children = uplink::as_seen(view);

@@ -54,6 +54,21 @@ pub struct Routed {
 
 /// The fate of a request at an entry point of an instance with this document.
 pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Fate {
+    finished(routed(document, entry, defaults, meant))
+}
+
+/// A path of which steps have left nothing is a slash on the wire.
+fn finished(mut fate: Fate) -> Fate {
+    if let Fate::Routed(routed) = &mut fate
+        && !routed.target.starts_with('/')
+    {
+        routed.target.insert(0, '/');
+    }
+    fate
+}
+
+/// [`fate`] before the services.
+fn routed(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Fate {
     if meant.hops().count() > HOPS_MAX || meant.hops().any(|hop| hop == PARENT) {
         return Fate::Loop;
     }
@@ -107,9 +122,8 @@ pub fn fate(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) 
 /// As [`fate`], with each way that a request may take through services that have middlewares of
 /// their own.
 pub fn fates(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) -> Vec<Fate> {
-    let Fate::Routed(routed) = fate(document, entry, defaults, meant) else {
-        return vec![fate(document, entry, defaults, meant)];
-    };
+    let settled = routed(document, entry, defaults, meant);
+    let Fate::Routed(routed) = &settled else { return vec![settled] };
     let ways = ways(document, &routed.service, DEPTH_MAX);
     let through = |names: &Vec<String>| {
         let mut routed = routed.clone();
@@ -117,7 +131,7 @@ pub fn fates(document: &Document, entry: &str, defaults: &[&str], meant: &Meant)
         let target = std::mem::take(&mut routed.target);
         let (path, query) = split(&target);
         go(&mut routed, &steps, path.to_owned(), query);
-        Fate::Routed(routed)
+        finished(Fate::Routed(routed))
     };
     ways.iter().map(through).collect()
 }
@@ -236,7 +250,8 @@ fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str
                 if let Some(prefix) = prefix {
                     routed.stripped.push(prefix.clone());
                     let rest = path[prefix.len()..].to_owned();
-                    path = if rest.starts_with('/') { rest } else { format!("/{rest}") };
+                    let bare = rest.is_empty() || rest.starts_with('/');
+                    path = if bare { rest } else { format!("/{rest}") };
                 }
             }
             Step::Add(prefix) => path = format!("{prefix}{path}"),

@@ -199,7 +199,7 @@ impl Document {
         }
         for uplink in &self.uplinks {
             line!(out, "    {}:\n      weight: {}", uplink.name, uplink.weight);
-            check_yaml(&mut out, uplink.check, uplink.passive);
+            check_yaml(&mut out, uplink.check, "/health", uplink.passive);
         }
         out.push_str(&self.tls);
         out
@@ -255,11 +255,11 @@ fn router_yaml(out: &mut String, router: &Router) {
     line!(out, "      service: \"{}\"", router.service);
 }
 
-fn check_yaml(out: &mut String, check: Option<Check>, passive: bool) {
+fn check_yaml(out: &mut String, check: Option<Check>, path: &str, passive: bool) {
     let indent = "      ";
     if let Some(Check { interval, timeout }) = check {
         let (interval, timeout) = (interval.as_millis(), timeout.as_millis());
-        line!(out, "{indent}healthCheck:\n{indent}  path: /health");
+        line!(out, "{indent}healthCheck:\n{indent}  path: {path}");
         line!(out, "{indent}  interval: {interval}ms\n{indent}  timeout: {timeout}ms");
     }
     if passive {
@@ -289,7 +289,9 @@ fn service_yaml(out: &mut String, service: &Service) {
                 );
             }
             let mut checks = String::new();
-            check_yaml(&mut checks, *check, *passive);
+            // What one server is asked by two services can be told apart.
+            let path = format!("/health/{}", service.name);
+            check_yaml(&mut checks, *check, &path, *passive);
             checks.lines().for_each(|text| line!(out, "  {text}"));
         }
         Kind::Weighted(services) => {

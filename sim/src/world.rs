@@ -12,6 +12,7 @@ use crate::gateway::{Gateway, Role};
 use crate::ledger::Ledger;
 use crate::net::{Event, Net};
 use crate::oracle;
+use crate::oracle::health::Judged;
 use crate::secure::crypto;
 use crate::site::{Child, FIRST_SERVER, Site};
 use crate::trace::{Text, Trace};
@@ -332,6 +333,7 @@ impl World {
             // Few at once wait for one another, and one that is not answered for long.
             let usual = ControlLimits::default().probes_max;
             let undisturbed = calm && self.site.control_limits.probes_max == usual;
+            let undisturbed = judged(undisturbed, &self.net.faults);
             let (now, verdict) = (self.net.now, &mut self.net.verdict);
             for heard in heard.drain(..).flat_map(|heard| gateway.tap.read(heard)) {
                 gateway.probes.hear(&heard, undisturbed, now, verdict);
@@ -419,7 +421,7 @@ impl World {
         let gateway = host.gateway;
         let now = self.net.now;
         self.gateways[gateway].note_view(&view, now, &mut self.net.verdict);
-        let judged = self.are_probes_judged();
+        let judged = self.judged_probes();
         self.gateways[gateway].probes.judge_view(&view, judged, now, &mut self.net.verdict);
         self.note_unresolved(gateway, &view);
         for worker in self.gateways[gateway].hosts.clone().into_iter().skip(1) {
@@ -430,8 +432,9 @@ impl World {
 
     /// Whether what a probe got says what its machine makes of it: not if machines lack room, and
     /// not if servers answer before they are asked.
-    pub(crate) fn are_probes_judged(&self) -> bool {
-        !self.site.control_tight && !oracle::http::somebody_lied(&self.net)
+    fn judged_probes(&self) -> Judged {
+        let unasked = oracle::http::somebody_lied(&self.net);
+        judged(!self.site.control_tight && !unasked, &self.net.faults)
     }
 
     fn deliver(&mut self, number: u64) {
@@ -471,5 +474,14 @@ impl World {
                 self.servers[server].health = crate::actors::server::Health::Good;
             }
         }
+    }
+}
+
+/// Of servers with names nothing is expected once one was resolved late or wrongly.
+fn judged(any: bool, faults: &Faults) -> Judged {
+    match any {
+        false => Judged::None,
+        true if faults.renamed() => Judged::Addresses,
+        true => Judged::All,
     }
 }

@@ -50,6 +50,9 @@ pub struct Server {
     pub health_log: Vec<(Time, bool)>,
 }
 
+/// Where a redirected probe is sent: below what it asked for.
+pub const THERE: &str = "/there";
+
 /// What health probes are answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Health {
@@ -127,7 +130,7 @@ enum What {
         arrival: usize,
     },
     Health {
-        redirected: bool,
+        target: String,
     },
     Poll {
         known: Option<String>,
@@ -427,7 +430,7 @@ impl Server {
         }
         if target.starts_with("/health") {
             scene.ledger.health_probes += 1;
-            return What::Health { redirected: target != "/health" };
+            return What::Health { target };
         }
         let name = &self.name;
         let start = &head.start;
@@ -525,8 +528,8 @@ impl Server {
                     return;
                 }
             }
-            What::Health { redirected } => {
-                if !self.answer_health(scene, conn, redirected) {
+            What::Health { target } => {
+                if !self.answer_health(scene, conn, &target) {
                     conn.state = State::Mute;
                     return;
                 }
@@ -547,14 +550,15 @@ impl Server {
         conn.state = if whole { State::Idle } else { State::Reading(reading) };
     }
 
-    fn answer_health(&mut self, scene: &mut Scene<'_>, conn: &mut Conn, redirected: bool) -> bool {
+    fn answer_health(&mut self, scene: &mut Scene<'_>, conn: &mut Conn, target: &str) -> bool {
         let good = self.health == Health::Good;
         self.health_log.push((scene.net.now, good));
         let out = conn.sender.buffer();
         match self.health {
-            Health::Good if !redirected && self.actor.is_multiple_of(3) => out.extend_from_slice(
-                b"HTTP/1.1 302 There\r\nlocation: /health/there\r\ncontent-length: 0\r\n\r\n",
-            ),
+            Health::Good if !target.ends_with(THERE) && self.actor.is_multiple_of(3) => {
+                let place = format!("location: {target}{THERE}\r\ncontent-length: 0");
+                out.extend_from_slice(format!("HTTP/1.1 302 There\r\n{place}\r\n\r\n").as_bytes());
+            }
             Health::Good => out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
             Health::Bad => out.extend_from_slice(b"HTTP/1.1 503 Bad\r\ncontent-length: 0\r\n\r\n"),
             Health::Silent => return false,

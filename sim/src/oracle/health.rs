@@ -3,6 +3,7 @@
 //! at their interval.
 
 use super::{Oracle, Verdict};
+use crate::actors::server::THERE;
 use engine::base::id::ConnId;
 use engine::base::time::{Span, Time};
 use engine::boundary::Fault;
@@ -43,8 +44,25 @@ pub enum Heard {
     },
 }
 
-/// Whom a probe asks: the fields that tell probes apart on the wire.
-type Whom = (SocketAddr, Option<String>);
+/// Whom a probe asks, by what tells probes apart on the wire.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Whom {
+    /// As in the URL of the server: an address, or a name.
+    authority: String,
+    uplink: Option<String>,
+    path: String,
+}
+
+impl Whom {
+    /// Of a name nobody here knows the addresses.
+    fn is_named(&self) -> bool {
+        self.authority.parse::<SocketAddr>().is_err()
+    }
+
+    fn may_be_at(&self, to: SocketAddr) -> bool {
+        self.authority.parse().map_or(true, |own: SocketAddr| own == to)
+    }
+}
 
 /// How a probe ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +105,25 @@ struct Subject {
     sure: Time,
 }
 
+/// Which servers something is expected of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judged {
+    None,
+    /// Those whose names need not be resolved.
+    Addresses,
+    All,
+}
+
+impl Judged {
+    fn has(self, whom: &Whom) -> bool {
+        match self {
+            Self::None => false,
+            Self::Addresses => !whom.is_named(),
+            Self::All => true,
+        }
+    }
+}
+
 /// One instance's probes.
 #[derive(Debug, Default)]
 pub struct Probes {
@@ -104,9 +141,9 @@ pub struct Probes {
 const SLACK: Span = Span::millis(500);
 
 impl Probes {
-    /// Takes in what happened in one call of the machine. `undisturbed` if nothing in this run
-    /// makes a probe late: no fault, and no bound on how many are under way.
-    pub fn hear(&mut self, heard: &Heard, undisturbed: bool, now: Time, verdict: &mut Verdict) {
+    /// Takes in what happened in one call of the machine. Of those that are `undisturbed` nothing in
+    /// this run makes a probe late: no fault, and no bound on how many are under way.
+    pub fn hear(&mut self, heard: &Heard, undisturbed: Judged, now: Time, verdict: &mut Verdict) {
         match heard {
             Heard::Dialed { conn, to } => {
                 let dial = Dial { to: *to, began: now, whom: None, got: Vec::new(), over: false };
@@ -114,8 +151,7 @@ impl Probes {
             }
             Heard::Asked { conn, bytes } => {
                 // What a redirect leads to belongs to the probe that began before.
-                let anew = bytes.starts_with(b"GET /health ");
-                if let Some(whom) = self.asked(*conn, bytes).filter(|_| anew) {
+                if let Some((whom, true)) = self.asked(*conn, bytes) {
                     self.began(&whom, *conn, undisturbed, now, verdict);
                 }
             }
@@ -139,36 +175,35 @@ impl Probes {
         }
     }
 
-    /// Whom a request asks, if it is a probe's.
-    fn asked(&mut self, conn: ConnId, bytes: &[u8]) -> Option<Whom> {
+    /// Whom a request asks, if it is a probe's, and whether the probe begins with it.
+    fn asked(&mut self, conn: ConnId, bytes: &[u8]) -> Option<(Whom, bool)> {
         let dial = self.dials.get_mut(&conn).filter(|dial| dial.whom.is_none())?;
         let text = String::from_utf8_lossy(bytes);
-        // One that is known by a name has other probes.
-        let host = format!("\r\nHost: {}\r\n", dial.to);
-        if !text.starts_with("GET /health") || !text.contains(&host) {
-            dial.over = true;
-            return None;
+        let asked = read_probe(&text).filter(|(whom, _)| whom.may_be_at(dial.to));
+        match &asked {
+            Some((whom, _)) => dial.whom = Some(whom.clone()),
+            None => dial.over = true,
         }
-        let fields = text.lines().filter_map(|line| line.split_once(": "));
-        let mut uplinks = fields.filter(|(name, _)| name.eq_ignore_ascii_case("x-uplink-name"));
-        dial.whom = Some((dial.to, uplinks.next().map(|(_, value)| value.to_owned())));
-        dial.whom.clone()
+        asked
     }
 
     fn began(
         &mut self,
         whom: &Whom,
         conn: ConnId,
-        undisturbed: bool,
+        undisturbed: Judged,
         now: Time,
         verdict: &mut Verdict,
     ) {
         let began = self.dials[&conn].began;
         let story = self.stories.entry(whom.clone()).or_default();
         story.goes_on = None;
-        let in_vain = self.in_vain.get(&whom.0).copied();
+        let there = self.in_vain.iter().filter(|(to, _)| whom.may_be_at(**to));
+        let in_vain = there.map(|(_, at)| *at).max();
         let before = story.began.replace(began).max(in_vain);
-        let Some(subject) = self.subjects.get(whom).filter(|_| undisturbed) else { return };
+        let Some(subject) = self.subjects.get(whom).filter(|_| undisturbed.has(whom)) else {
+            return;
+        };
         let Some(before) = before.filter(|before| *before > subject.sure) else { return };
         let pause = subject.check.interval.max(subject.check.timeout) + SLACK;
         if began > before + pause && !self.shared.contains(whom) {
@@ -206,7 +241,7 @@ impl Probes {
             let last = self.in_vain.entry(to).or_insert(began);
             *last = began.max(*last);
             if outcome.is_some() {
-                let there = self.subjects.keys().filter(|(addr, _)| *addr == to);
+                let there = self.subjects.keys().filter(|whom| whom.may_be_at(to));
                 for whom in there.cloned().collect::<Vec<_>>() {
                     let story = self.stories.entry(whom).or_default();
                     story.goes_on = None;
@@ -220,9 +255,8 @@ impl Probes {
         story.outcomes.extend(outcome.map(|outcome| (now, outcome)));
     }
 
-    /// A view was published: what it shows of every server is what its last probe said, where that
-    /// is `judged`.
-    pub fn judge_view(&mut self, view: &View, judged: bool, now: Time, verdict: &mut Verdict) {
+    /// A view was published: what it shows of every `judged` server is what its last probe said.
+    pub fn judge_view(&mut self, view: &View, judged: Judged, now: Time, verdict: &mut Verdict) {
         let seen = checked(view);
         let mut subjects = BTreeMap::new();
         for (whom, mut subject, server) in seen {
@@ -237,7 +271,7 @@ impl Probes {
                     (subject.after, subject.sure) = (old.after, old.sure);
                 }
             }
-            if judged && !self.shared.contains(&whom) {
+            if judged.has(&whom) && !self.shared.contains(&whom) {
                 let health = view.status.servers.get(server).map(|status| status.health);
                 self.judge_one(&whom, &subject, health, now, verdict);
             }
@@ -302,6 +336,21 @@ fn said(outcome: Outcome, subject: &Subject) -> Option<Health> {
     }
 }
 
+/// Whom a request asks, if it is a probe's, and whether the probe begins with it.
+fn read_probe(text: &str) -> Option<(Whom, bool)> {
+    let target = text.strip_prefix("GET ")?.split(' ').next()?;
+    let path = target.strip_suffix(THERE).unwrap_or(target);
+    if !path.starts_with("/health") {
+        return None;
+    }
+    let field = |name: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    };
+    let (authority, uplink) = (field("host")?, field("x-uplink-name"));
+    Some((Whom { authority, uplink, path: path.to_owned() }, path == target))
+}
+
 /// The status of the first response that is not interim, and whether it names another place.
 fn final_status(bytes: &[u8]) -> Option<(u16, bool)> {
     let text = std::str::from_utf8(bytes).ok()?;
@@ -316,7 +365,7 @@ fn final_status(bytes: &[u8]) -> Option<(u16, bool)> {
     }
 }
 
-/// Servers with an active check and an address instead of a name, and their numbers.
+/// Servers with an active check, and their numbers.
 fn checked(view: &View) -> Vec<(Whom, Subject, u32)> {
     let mut found = Vec::new();
     for node in view.services.iter() {
@@ -335,21 +384,20 @@ fn checked(view: &View) -> Vec<(Whom, Subject, u32)> {
         });
         let Some(check) = check else { continue };
         for server in servers {
-            if let Some(whom) = whom(server) {
-                let (service, check) = (node.name.to_string(), check.clone());
-                let (exactly, after) = (server.uplink.is_some(), Time::ZERO);
-                let subject = Subject { service, check, exactly, after, sure: after };
-                found.push((whom, subject, server.id.0));
-            }
+            let whom = whom(server, &check.path);
+            let (service, check) = (node.name.to_string(), check.clone());
+            let (exactly, after) = (server.uplink.is_some(), Time::ZERO);
+            let subject = Subject { service, check, exactly, after, sure: after };
+            found.push((whom, subject, server.id.0));
         }
     }
     found
 }
 
-fn whom(server: &ServerNode) -> Option<Whom> {
-    let (_, addr) = server.url.split_once("://")?;
-    let addr = addr.parse().ok()?;
-    Some((addr, server.uplink.as_ref().map(|uplink| uplink.name.to_string())))
+fn whom(server: &ServerNode, path: &str) -> Whom {
+    let (_, authority) = server.url.split_once("://").unwrap_or_default();
+    let uplink = server.uplink.as_ref().map(|uplink| uplink.name.to_string());
+    Whom { authority: authority.to_owned(), uplink, path: path.to_owned() }
 }
 
 #[cfg(test)]
@@ -399,7 +447,8 @@ mod tests {
     /// Whether a server that is shown as `health` after these events violates anything.
     #[track_caller]
     fn check(events: &[(u64, Heard)], health: Health, right: bool) {
-        let whom: Whom = (server(), UPLINK.map(str::to_owned));
+        let uplink = UPLINK.map(str::to_owned);
+        let whom = Whom { authority: server().to_string(), uplink, path: "/health".into() };
         let check = HealthCheck {
             interval: Span::secs(2),
             unhealthy_interval: Span::secs(2),
@@ -411,7 +460,7 @@ mod tests {
         let (mut probes, mut verdict) = (Probes::default(), Verdict::default());
         probes.subjects.insert(whom.clone(), subject.clone());
         for (millis, heard) in events {
-            probes.hear(heard, true, at(*millis), &mut verdict);
+            probes.hear(heard, Judged::All, at(*millis), &mut verdict);
         }
         probes.judge_one(&whom, &subject, Some(health), at(60_000), &mut verdict);
         assert_eq!(verdict.is_clean(), right, "{events:?} {health:?}: {:?}", verdict.all());

@@ -127,19 +127,24 @@ fn advert(view: &View, service: ServiceId) -> Option<Arc<Advert>> {
 fn is_as_offered(advert: &Advert, uplink: &Uplink) -> bool {
     let passive = advert.passive.as_ref();
     let passive = passive.map(|passive| (passive.failure_window, passive.failed_attempts_max));
+    let exactly = ExpectedStatus::Exactly(200);
     *advert.name == *uplink.name
         && advert.weight.get() == uplink.weight
-        && is_check(advert.health_check.as_ref(), uplink.check, ExpectedStatus::Exactly(200))
+        && is_check(advert.health_check.as_ref(), uplink.check, ("/health", exactly))
         && passive == uplink.passive.then_some((Span::secs(2), 2))
 }
 
-fn is_check(found: Option<&HealthCheck>, wanted: Option<Check>, status: ExpectedStatus) -> bool {
+fn is_check(
+    found: Option<&HealthCheck>,
+    wanted: Option<Check>,
+    (path, status): (&str, ExpectedStatus),
+) -> bool {
     match (found, wanted) {
         (None, None) => true,
         (Some(found), Some(Check { interval, timeout })) => {
             (found.interval, found.unhealthy_interval) == (interval, interval)
                 && found.timeout == timeout
-                && found.path == "/health"
+                && found.path == path
                 && found.method == "GET"
                 && found.status == status
                 && found.follow_redirects
@@ -165,6 +170,7 @@ pub fn judge_document(
     for service in &document.services {
         let Kind::Balancer { check, passive, .. } = &service.kind else { continue };
         let name = crate::model::qualified(&service.name);
+        let path = format!("/health/{}", service.name);
         let info = view.model.services.iter().find(|info| *info.name == *name);
         let found = info.and_then(|info| match &info.definition {
             Definition::Written(written) => Some(&written.kind),
@@ -173,7 +179,7 @@ pub fn judge_document(
             }
         });
         let right = matches!(found, Some(ServiceKind::Balancer(found))
-            if is_check(found.health_check.as_ref(), *check, ExpectedStatus::Success)
+            if is_check(found.health_check.as_ref(), *check, (&path, ExpectedStatus::Success))
                 && found.passive.is_some() == *passive);
         if !right {
             verdict.add(Oracle::U1, now, || format!("{name}: {found:?} instead of {service:?}"));

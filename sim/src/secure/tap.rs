@@ -160,7 +160,7 @@ impl Line {
             self.read += bytes.len();
         }
         let mut opened = Ok(());
-        let sealed = *self.sealed.get_or_insert(ours && bytes.starts_with(&[HANDSHAKE]));
+        let sealed = *self.sealed.get_or_insert_with(|| ours && bytes.starts_with(&[HANDSHAKE]));
         let side = if ours { &mut self.ours } else { &mut self.theirs };
         if !sealed {
             side.plain.extend_from_slice(bytes);
