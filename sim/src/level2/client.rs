@@ -1,12 +1,14 @@
-//! Clients: hyper's client, one request at a time on a connection that is kept.
+//! Clients: hyper's client, one request at a time on a connection that is kept, by either version of
+//! HTTP.
 
+use super::exec::Here;
 use super::payload::{Payload, check};
 use super::plan::{self, Route};
 use super::stage::{Asked, End, Stage};
 use crate::oracle::Oracle;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
@@ -21,9 +23,54 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Client {
     stage: Rc<Stage>,
     chance: Prng,
-    sender: Option<SendRequest<Payload>>,
+    /// Speaks HTTP/2, which it knows to be spoken there.
+    two: bool,
+    sender: Option<Sender>,
     /// The next request's number.
     next: u64,
+}
+
+enum Sender {
+    One(http1::SendRequest<Payload>),
+    Two(http2::SendRequest<Payload>),
+}
+
+impl Sender {
+    async fn over(stream: TcpStream, two: bool) -> hyper::Result<Self> {
+        let io = TokioIo::new(stream);
+        if two {
+            let (sender, connection) = http2::handshake(Here, io).await?;
+            spawn_local(async move { drop(connection.await) });
+            return Ok(Self::Two(sender));
+        }
+        let (sender, connection) = http1::handshake(io).await?;
+        spawn_local(async move { drop(connection.await) });
+        Ok(Self::One(sender))
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::One(sender) => sender.is_closed(),
+            Self::Two(sender) => sender.is_closed(),
+        }
+    }
+
+    async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Self::One(sender) => sender.ready().await,
+            Self::Two(sender) => sender.ready().await,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Payload>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Payload>>> {
+        match self {
+            Self::One(sender) => sender.try_send_request(request).await,
+            Self::Two(sender) => sender.try_send_request(request).await,
+        }
+    }
 }
 
 /// What one request is.
@@ -40,8 +87,10 @@ struct Wish {
 
 impl Client {
     pub(super) fn new(stage: &Rc<Stage>, number: u64) -> Self {
-        let chance = Prng::new(stage.plan.seed).split(100 + number);
-        Self { stage: Rc::clone(stage), chance, sender: None, next: number * 1_000_000 }
+        let chance = |salt| Prng::new(stage.plan.seed).split(salt);
+        let two = chance(200 + number).one_in(2);
+        let (stage, chance, next) = (Rc::clone(stage), chance(100 + number), number * 1_000_000);
+        Self { stage, chance, two, sender: None, next }
     }
 
     /// Asks for this and that until the storm is over.
@@ -110,14 +159,14 @@ impl Client {
 
     async fn exchange(&mut self, id: u64, wish: &Wish) -> End {
         let cut = |status, why: &dyn ToString| End::Cut { status, why: why.to_string() };
-        let mut request = request(id, wish);
+        let mut request = request(id, wish, self.two);
         let response = loop {
             let reused = self.sender.is_some();
             let sender = match self.connected().await {
                 Ok(sender) => sender,
                 Err(why) => return cut(None, &why),
             };
-            match sender.try_send_request(request).await {
+            match sender.send(request).await {
                 Ok(response) => break response,
                 Err(mut error) => match error.take_message() {
                     // The kept connection had ended, and nothing of this was sent.
@@ -134,14 +183,12 @@ impl Client {
         }
     }
 
-    async fn connected(&mut self) -> Result<&mut SendRequest<Payload>, String> {
-        if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
+    async fn connected(&mut self) -> Result<&mut Sender, String> {
+        if self.sender.as_ref().is_none_or(Sender::is_closed) {
             let stream =
                 TcpStream::connect(plan::entry()).await.map_err(|error| error.to_string())?;
-            let (sender, connection) =
-                handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-            spawn_local(async move { drop(connection.await) });
-            self.sender = Some(sender);
+            let sender = Sender::over(stream, self.two).await;
+            self.sender = Some(sender.map_err(|error| error.to_string())?);
         }
         let sender = self.sender.as_mut().expect("connected above");
         sender.ready().await.map_err(|error| error.to_string())?;
@@ -173,7 +220,7 @@ impl Client {
     }
 }
 
-fn request(id: u64, wish: &Wish) -> Request<Payload> {
+fn request(id: u64, wish: &Wish, two: bool) -> Request<Payload> {
     let path = match wish.route {
         Route::Local => "/local".to_owned(),
         Route::All => "/all".to_owned(),
@@ -181,12 +228,15 @@ fn request(id: u64, wish: &Wish) -> Request<Payload> {
         Route::Only(child) => format!("/only{child}"),
     };
     let want: Vec<String> = wish.want.iter().map(ToString::to_string).collect();
-    let request = Request::builder()
-        .method(wish.method)
-        .uri(format!("{path}/{id}?q={id}"))
-        .header("host", "shop.test")
-        .header("x-probe", format!("{id} {}", wish.bytes))
-        .header("x-want", want.join(" "));
+    let request = Request::builder().method(wish.method);
+    let target = format!("{path}/{id}?q={id}");
+    let request = if two {
+        request.uri(format!("http://shop.test{target}"))
+    } else {
+        request.uri(target).header("host", "shop.test")
+    };
+    let request =
+        request.header("x-probe", format!("{id} {}", wish.bytes)).header("x-want", want.join(" "));
     let body = Payload::new(id, wish.bytes, wish.piece, wish.chunked);
     request.body(body).expect("plain fields")
 }

@@ -229,6 +229,8 @@ mod tests {
             weight: 1,
             check: Some((Span::secs(1), Span::millis(500))),
             latency: Span::ZERO,
+            two: false,
+            origin_two: false,
         };
         let (from, to) = (at(5_000), at(10_000));
         let stroke = Stroke { kind: Kind::Partition, on: Target::Uplink(0), from, to };
@@ -239,6 +241,7 @@ mod tests {
             children: vec![child(), child()],
             clients: 1,
             strokes: vec![stroke],
+            two: false,
         };
         let stage = Stage::new(plan, Text::Off);
         for id in [1, 2, 3, 4] {

@@ -8,6 +8,7 @@
 
 mod client;
 mod driver;
+mod exec;
 mod host;
 mod judge;
 mod origin;

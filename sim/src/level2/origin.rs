@@ -1,10 +1,11 @@
 //! Origins: hyper's server, which judges what reaches it and answers as the request wishes.
 
+use super::exec::Here;
 use super::payload::{Payload, check};
 use super::stage::{Arrival, Stage};
 use crate::oracle::Oracle;
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use turmoil::net::TcpListener;
 
-/// A host that serves under this name.
-pub(super) async fn serve(stage: Rc<Stage>, name: String) -> turmoil::Result {
+/// A host that serves under this name, by HTTP/2 or by HTTP/1.1.
+pub(super) async fn serve(stage: Rc<Stage>, name: String, two: bool) -> turmoil::Result {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -23,10 +24,15 @@ pub(super) async fn serve(stage: Rc<Stage>, name: String) -> turmoil::Result {
         spawn_local(async move {
             let service = service_fn(|request| answer(Rc::clone(&stage), name.clone(), request));
             // The date would be that of the machine that simulates.
-            let serving = Builder::new()
-                .auto_date_header(false)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = serving.await {
+            let io = TokioIo::new(stream);
+            let served = if two {
+                let mut builder = http2::Builder::new(Here);
+                builder.auto_date_header(false).serve_connection(io, service).await
+            } else {
+                let mut builder = http1::Builder::new();
+                builder.auto_date_header(false).serve_connection(io, service).await
+            };
+            if let Err(error) = served {
                 judge_error(&stage, &name, &error);
             }
         });
@@ -35,7 +41,12 @@ pub(super) async fn serve(stage: Rc<Stage>, name: String) -> turmoil::Result {
 
 /// A connection may end anywhere; what comes over it must be HTTP.
 fn judge_error(stage: &Stage, name: &str, error: &hyper::Error) {
-    if error.is_parse() && !error.is_incomplete_message() {
+    let source = std::error::Error::source(error);
+    let streams = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    // What the library found wrong itself, and what a stranger to HTTP/2 would be told.
+    let parted = |error: &h2::Error| error.reason() == Some(h2::Reason::NO_ERROR);
+    let broken = streams.is_some_and(|it| it.is_library() || it.is_go_away() && !parted(it));
+    if broken || error.is_parse() && !error.is_incomplete_message() {
         stage.violation(Oracle::H4, || format!("{name} was sent what is no HTTP: {error}"));
     }
 }

@@ -16,6 +16,8 @@ pub struct Plan {
     /// Clients that ask at the same time.
     pub clients: u16,
     pub strokes: Vec<Stroke>,
+    /// The parent's own origin speaks HTTP/2.
+    pub two: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,10 @@ pub struct Child {
     pub check: Option<(Span, Span)>,
     /// One way to the parent, at most.
     pub latency: Span,
+    /// The parent speaks HTTP/2 with it.
+    pub two: bool,
+    /// Its origin speaks HTTP/2.
+    pub origin_two: bool,
 }
 
 /// Something that goes wrong for a while.
@@ -123,10 +129,15 @@ pub fn entry() -> SocketAddr {
     SocketAddr::new(PARENT, 80)
 }
 
+/// Of URLs of servers in clear text.
+fn scheme(two: bool) -> &'static str {
+    if two { "h2c" } else { "http" }
+}
+
 impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut root = Prng::new(seed);
-        let mut chance = root.split(1);
+        let (mut chance, mut wires) = (root.split(1), Prng::new(seed).split(5));
         let mut children = Vec::new();
         for _ in 0..2 + chance.below(2) {
             let interval = Span::millis(1_000 + chance.below(1_000));
@@ -136,6 +147,8 @@ impl Plan {
                 weight: 1 + u32::try_from(chance.below(4)).expect("few"),
                 check: (!chance.one_in(4)).then_some((interval, timeout)),
                 latency: Span::millis(chance.below(40)),
+                two: wires.one_in(2),
+                origin_two: wires.one_in(2),
             });
         }
         let strokes = draw_strokes(&mut root.split(2), children.len());
@@ -146,16 +159,17 @@ impl Plan {
             clients: 2 + u16::try_from(chance.below(4)).expect("few"),
             children,
             strokes,
+            two: wires.one_in(2),
         }
     }
 
     pub fn parent_startup(&self) -> String {
         let timeouts = "{forwardingTimeouts: {dialTimeout: 1s, idleConnTimeout: 2s, \
-                        responseHeaderTimeout: 3s}}";
+                        responseHeaderTimeout: 3s, readIdleTimeout: 1s, pingTimeout: 1s}}";
         let child = |n: usize| {
-            let address = child_ip(n);
+            let (scheme, address) = (scheme(self.children[n].two), child_ip(n));
             format!(
-                "        c{n}:\n          address: \"http://{address}:9443\"\n          \
+                "        c{n}:\n          address: \"{scheme}://{address}:9443\"\n          \
                  serversTransport: {timeouts}\n"
             )
         };
@@ -175,12 +189,13 @@ impl Plan {
             format!("    only{n}: {{rule: \"{rule}\", service: shop-c{n}@multicluster}}\n")
         };
         let only: String = (0..self.children.len()).map(only).collect();
+        let scheme = scheme(self.two);
         format!(
             "http:\n  routers:\n    \
              local: {{rule: \"PathPrefix(`/local`)\", service: local}}\n    \
              all: {{rule: \"PathPrefix(`/all`)\", service: shop@multicluster}}\n    \
              failover: {{rule: \"PathPrefix(`/failover`)\", service: first}}\n{only}  services:\n    \
-             local: {{loadBalancer: {{servers: [{{url: \"http://local.test:8080\"}}]}}}}\n    \
+             local: {{loadBalancer: {{servers: [{{url: \"{scheme}://local.test:8080\"}}]}}}}\n    \
              first: {{failover: {{service: shop-c0@multicluster, fallback: local}}}}\n"
         )
     }
@@ -191,13 +206,15 @@ impl Plan {
              address: \":9443\"\n  providers:\n    multicluster: {{}}\n\
              providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /dynamic.yml\n\
              serversTransport: {{forwardingTimeouts: {{dialTimeout: 1s, idleConnTimeout: 2s, \
-             responseHeaderTimeout: 2s}}}}\naccessLog:\n  format: json\n\
+             responseHeaderTimeout: 2s, readIdleTimeout: 1s, pingTimeout: 1s}}}}\n\
+             accessLog:\n  format: json\n\
              tieline:\n  instance: child-{child}\n"
         )
     }
 
     pub fn child_document(&self, child: usize) -> String {
-        let Child { weight, check, .. } = self.children[child];
+        let Child { weight, check, origin_two, .. } = self.children[child];
+        let scheme = scheme(origin_two);
         let origin = origin_ip(child);
         let check = check.map_or_else(String::new, |(interval, timeout)| {
             let (interval, timeout) = (interval.as_millis(), timeout.as_millis());
@@ -209,7 +226,7 @@ impl Plan {
             "http:\n  routers:\n    \
              shop: {{rule: \"PathPrefix(`/`)\", service: origin, middlewares: [mark], uplinks: [shop]}}\n  \
              services:\n    \
-             origin: {{loadBalancer: {{servers: [{{url: \"http://{origin}:8080\"}}]}}}}\n  \
+             origin: {{loadBalancer: {{servers: [{{url: \"{scheme}://{origin}:8080\"}}]}}}}\n  \
              middlewares:\n    \
              mark: {{headers: {{customRequestHeaders: {{X-Child: child-{child}}}}}}}\n  \
              uplinks:\n    shop:\n      weight: {weight}\n{check}"

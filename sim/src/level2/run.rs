@@ -110,13 +110,13 @@ fn build(stage: &Rc<Stage>) -> Sim<'static> {
         let stage = Rc::clone(stage);
         sim.host(ip, move || live(Rc::clone(&stage), instance.clone()));
     };
-    let origin = |sim: &mut Sim<'_>, ip: IpAddr, name: String| {
+    let origin = |sim: &mut Sim<'_>, ip: IpAddr, name: String, two: bool| {
         let stage = Rc::clone(stage);
-        sim.host(ip, move || origin::serve(Rc::clone(&stage), name.clone()));
+        sim.host(ip, move || origin::serve(Rc::clone(&stage), name.clone(), two));
     };
-    origin(&mut sim, plan::LOCAL, "local".into());
+    origin(&mut sim, plan::LOCAL, "local".into(), plan.two);
     for (n, child) in plan.children.iter().enumerate() {
-        origin(&mut sim, plan::origin_ip(n), format!("origin-{n}"));
+        origin(&mut sim, plan::origin_ip(n), format!("origin-{n}"), child.origin_two);
         let instance = Instance {
             number: 1 + u16::try_from(n).expect("few children"),
             workers: child.workers,
