@@ -90,6 +90,8 @@ impl World {
 
     /// Faults cease, whatever was broken for good is cut, and everything has to work again.
     fn become_calm(&mut self) {
+        let stalls = self.attacker.stalls_since();
+        oracle::patience::judge_waits(&mut scene!(self), &self.site, stalls);
         self.net.faults.cease();
         let now = self.net.now;
         for client in 0..self.clients.len() {
@@ -112,8 +114,14 @@ impl World {
         }
         self.net.clear_the_air();
         let recovery = if self.net.faults.renamed() { NAME_RECOVERY } else { RECOVERY };
-        self.run_until(now + recovery, |_| false);
+        let until = now + recovery;
+        self.run_until(until, |_| false);
+        // A clock that has leapt just now leaves everybody late.
+        if self.net.now <= until {
+            oracle::patience::judge_idle(&self.servers, &self.site, &mut self.net);
+        }
         self.book.stops.clear();
+        self.book.drains.clear();
         self.book.unhealthy = None;
         self.calm = true;
         for client in 0..self.clients.len() {

@@ -28,12 +28,29 @@ pub struct Found {
 }
 
 /// Seeds within which a fault has to be found: several times as many as it took. What needs
-/// something rare is given more.
+/// something rare, such as a drain in the middle of a request, is given more.
 pub fn bound(mutant: Mutant) -> u64 {
-    if RARE.contains(&mutant) { 4_000 } else { 500 }
+    let is_in = |list: &[Mutant]| list.contains(&mutant);
+    if is_in(&RARE) {
+        4_000
+    } else if is_in(&SELDOM) {
+        500
+    } else {
+        100
+    }
 }
 
-const RARE: [Mutant; 3] = [Mutant::AdvertsForgotten, Mutant::RetriesPost, Mutant::ReusesHalfRead];
+const SELDOM: [Mutant; 3] = [Mutant::BothLengths, Mutant::EpochGoesBack, Mutant::MirrorBeyondCap];
+
+const RARE: [Mutant; 7] = [
+    Mutant::AdvertsForgotten,
+    Mutant::DrainCutsRequests,
+    Mutant::ResponseTimeoutLost,
+    Mutant::RetriesPost,
+    Mutant::ReusesHalfRead,
+    Mutant::SlowHeadWelcome,
+    Mutant::WithdrawnStays,
+];
 
 /// Hunts each fault from seed `from` on, until it is found or its bound is reached.
 pub fn hunt_all(mutants: &[Mutant], from: u64, most: Option<u64>, jobs: usize) -> Vec<Hunt> {

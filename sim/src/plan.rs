@@ -376,6 +376,10 @@ pub struct Asking {
     pub wiring: Wiring,
 }
 
+/// Where a client says that its request comes from, and which uplink it says that it wants.
+pub const CLAIMED_ADDRESS: &str = "198.51.100.66";
+pub const CLAIMED_UPLINK: &str = "claimed";
+
 impl Asking {
     /// How a client meets an entry. An old client knows no version of TLS but 1.2.
     pub fn draw_leg(&self, chance: &mut Stream, entry: u16) -> (Leg, bool) {
@@ -415,6 +419,11 @@ impl Asking {
             && !self.cookies.is_empty()
         {
             value.clone_from(&self.cookies[target.len() % self.cookies.len()]);
+        }
+        // What nobody from outside may say. Drawn by what was drawn anyway.
+        if target.len() % 5 == 2 {
+            fields.push(("x-forwarded-for".into(), CLAIMED_ADDRESS.into()));
+            fields.push(("x-uplink-name".into(), CLAIMED_UPLINK.into()));
         }
         let meant = Meant {
             method,

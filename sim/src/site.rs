@@ -34,6 +34,18 @@ pub struct Site {
     pub batch: usize,
     pub attackers: u16,
     pub wiring: Wiring,
+    pub patience: Patience,
+}
+
+/// How long the parent is told to wait for others.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Patience {
+    /// For the head and body of a request, by entry point.
+    pub request: Vec<Span>,
+    /// For the head of a response; nothing is for ever.
+    pub response_head: Span,
+    /// With a connection to a server that nobody uses.
+    pub idle: Span,
 }
 
 /// One of our own instances.
@@ -117,7 +129,7 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
     let web = SocketAddr::new(PARENT_IP.into(), 80);
     let extra = SocketAddr::new(PARENT_IP.into(), 81);
     let entries = Entries { two: two_entries, default_only };
-    let startup = parent_startup(chance, entries, &children, &servers, wiring);
+    let (startup, patience) = parent_startup(chance, entries, &children, &servers, wiring);
     let (limits, tight) =
         if with_limits { draw_limits(chance) } else { (Limits::default(), false) };
     let (control_limits, control_tight) =
@@ -153,6 +165,7 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
         batch: *chance.pick(&[64, 1, 4, 1_000]),
         attackers: 1,
         wiring: wiring.clone(),
+        patience,
     }
 }
 
@@ -285,7 +298,8 @@ fn parent_startup(
     children: &[Child],
     servers: &[Origin],
     wiring: &Wiring,
-) -> String {
+) -> (String, Patience) {
+    let mut patience = Patience::default();
     let mut out = String::from("entryPoints:\n");
     let both = [("web", 80), ("extra", 81)].into_iter().zip(wiring.entries);
     for ((name, port), secure) in both.take(1 + usize::from(entries.two)) {
@@ -297,18 +311,20 @@ fn parent_startup(
             line!(out, "    http: {{tls: {{}}}}");
         }
         line!(out, "    transport:\n      respondingTimeouts:");
-        line!(out, "        readTimeout: {}s", chance.pick(&[120, 8]));
+        let read = *chance.pick(&[120, 8]);
+        patience.request.push(Span::secs(read));
+        line!(out, "        readTimeout: {read}s");
         line!(out, "        writeTimeout: {}s", chance.pick(&[0, 0, 12]));
         line!(out, "        idleTimeout: {}s", chance.pick(&[180, 30, 5]));
         line!(out, "      lifeCycle:\n        graceTimeOut: {}s", chance.pick(&[10, 3]));
     }
     let idle = chance.pick(&["0", "0", "-1", "1"]);
     let secure = if wiring.on { wiring::TRANSPORT } else { "" };
+    let (unused, head) = (*chance.pick(&[90, 2]), *chance.pick(&[0, 0, 6]));
+    (patience.idle, patience.response_head) = (Span::secs(unused), Span::secs(head));
     let timeouts = format!(
         "maxIdleConnsPerHost: {idle}, forwardingTimeouts: {{dialTimeout: 5s, \
-         idleConnTimeout: {}s, responseHeaderTimeout: {}s}}",
-        chance.pick(&[90, 2]),
-        chance.pick(&[0, 0, 6])
+         idleConnTimeout: {unused}s, responseHeaderTimeout: {head}s}}"
     );
     if !children.is_empty() {
         line!(out, "hub:\n  providers:\n    multicluster:");
@@ -338,7 +354,7 @@ fn parent_startup(
     line!(out, "serversTransport: {{{timeouts}{secure}}}");
     let fields = "{headers: {defaultMode: drop, names: {x-probe: keep, cookie: keep}}}";
     line!(out, "accessLog:\n  format: json\n  fields: {fields}\ntieline:\n  instance: parent");
-    out
+    (out, patience)
 }
 
 fn draw_document(

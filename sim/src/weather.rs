@@ -88,6 +88,7 @@ impl World {
         self.book.stops.push((self.net.now, self.net.now + pause + grace));
         self.book.unhealthy = Some(self.net.now);
         if how == Kind::Drain {
+            self.book.drains.push((self.net.now, self.net.now + grace));
             self.drain(number, grace);
             // The process is gone soon after its grace is over, and is started again.
             let life = self.gateways[number].lives;
@@ -220,6 +221,9 @@ impl World {
                 let server = *server;
                 if let Some(uplink) = uplinks.first_mut() {
                     uplink.weight = weight;
+                }
+                if weight == 0 {
+                    uplinks.truncate(1);
                 }
                 let mut script = Script::of(uplinks, 100 + number);
                 if lie {

@@ -4,6 +4,7 @@
 use super::blame::What;
 use super::fields;
 use super::head::Version;
+use crate::base::mutant::{Mutant, planted};
 
 /// How the end of a message is found.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,7 +78,8 @@ impl Declared {
         if connected || status < 200 || status == 204 {
             return self.of_bare(status, asked, connected);
         }
-        if asked == Asked::Head || status == 304 {
+        let head = asked == Asked::Head && !planted(Mutant::HeadAnswerHasBody);
+        if head || status == 304 {
             return Ok(Framing::Empty);
         }
         match length {
@@ -113,7 +115,7 @@ impl Declared {
         if self.chunked && version == Version::Http10 {
             return Err(What::CodingOnOldVersion);
         }
-        if self.chunked && self.length.is_some() {
+        if self.chunked && self.length.is_some() && !planted(Mutant::BothLengths) {
             return Err(What::LengthAndCoding);
         }
         Ok(self)

@@ -9,6 +9,7 @@
 use super::advert::Advert;
 use crate::base::id::{ChildId, ServiceId};
 use crate::base::intern::Interner;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::name::{MULTICLUSTER, normalised};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,7 +91,7 @@ impl Offers {
         offers.refused = refused;
         let is_gone = |name: &&Arc<str>| !wanted.contains_key(*name);
         let gone: Vec<Arc<str>> = offers.adverts.keys().filter(is_gone).cloned().collect();
-        for name in gone {
+        for name in gone.into_iter().filter(|_| !planted(Mutant::WithdrawnStays)) {
             self.withdraw(child, &name, names);
         }
         for (name, advert) in wanted {

@@ -7,6 +7,7 @@ use super::exchange::HeadBytes;
 use super::key_of;
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::Slice;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Fault, LedgerFault};
@@ -105,7 +106,9 @@ impl Worker {
         };
         if self.idle_clients.remove(id.slot) {
             conn.wire.set(Due::Idle, Time::NEVER);
-            conn.wire.set(Due::Request, after(self.now, settings.read_timeout));
+            if !planted(Mutant::SlowHeadWelcome) {
+                conn.wire.set(Due::Request, after(self.now, settings.read_timeout));
+            }
         }
         let mut scratch = Scratch::new();
         if client.partial.is_empty() {

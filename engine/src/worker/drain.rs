@@ -46,6 +46,9 @@ impl Worker {
         self.send_sessions_away();
         self.end_idle_clients();
         self.stop_listeners();
+        if planted(Mutant::DrainCutsRequests) {
+            self.force();
+        }
     }
 
     fn end_idle_clients(&mut self) {

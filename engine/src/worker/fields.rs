@@ -246,9 +246,8 @@ fn write_passed_fields(out: &mut Vec<u8>, request: &Outgoing<'_>, trusted: bool)
 fn passes(managed: Managed, field: &Field<'_>, trusted: bool, present: &mut Present) -> bool {
     let passed = trusted && !field.value.is_empty();
     match managed {
-        Managed::UplinkName | Managed::Hops | Managed::Callers | Managed::Server | Managed::For => {
-            false
-        }
+        Managed::UplinkName => planted(Mutant::UplinkNameBelieved),
+        Managed::Hops | Managed::Callers | Managed::Server | Managed::For => false,
         Managed::Proto => passed && !std::mem::replace(&mut present.proto, passed),
         Managed::Host => passed && !std::mem::replace(&mut present.host, passed),
         Managed::Port => passed && !std::mem::replace(&mut present.port, passed),
@@ -412,7 +411,9 @@ pub(super) fn put_element(out: &mut Vec<u8>, values: usize, element: &[u8]) {
 }
 
 pub(super) fn is_trusted(entry: &EntryPoint, peer: IpAddr) -> bool {
-    entry.forwarded.insecure || entry.forwarded.trusted.iter().any(|range| range.contains(peer))
+    planted(Mutant::ForwardedTrusted)
+        || entry.forwarded.insecure
+        || entry.forwarded.trusted.iter().any(|range| range.contains(peer))
 }
 
 /// The first `X-Forwarded-For` of a peer that is believed.

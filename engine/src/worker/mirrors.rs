@@ -166,7 +166,7 @@ impl Worker {
         if self.mirrors >= self.limits.mirrors_max {
             return Some(MirrorSkip::TooMany);
         }
-        let limit = body?;
+        let limit = body?.filter(|_| !planted(Mutant::MirrorBeyondCap));
         // Its head still announces a body of which the end was never seen.
         if !main.up.is_over() {
             return Some(MirrorSkip::ClientGone);
@@ -206,7 +206,9 @@ impl Worker {
 fn kept_max(view: &View, choices: &Choices) -> u64 {
     let wanted = choices.as_slice().iter().filter_map(|choice| {
         match &service_of(view, choice.service)?.kind {
-            NodeKind::Mirroring(node) if node.mirror_body => Some(node.body_bytes_max),
+            NodeKind::Mirroring(node) if node.mirror_body => {
+                Some(node.body_bytes_max.filter(|_| !planted(Mutant::MirrorBeyondCap)))
+            }
             NodeKind::Failover { errors: Some(errors), .. } => Some(errors.body_bytes_max),
             NodeKind::Mirroring(_)
             | NodeKind::Failover { .. }

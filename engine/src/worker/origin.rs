@@ -91,7 +91,7 @@ impl Worker {
         if conn.wire.link != Link::Open {
             return;
         }
-        if over {
+        if over && !planted(Mutant::ResponseTimeoutLost) {
             conn.wire.set(Due::ResponseHead, super::client::after(now, timeout));
         }
         if waits {

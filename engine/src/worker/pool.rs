@@ -289,7 +289,9 @@ impl Worker {
         conn.wire.clear_deadlines();
         conn.wire.read_pages = 1;
         conn.wire.held = false;
-        conn.wire.set(Due::Idle, super::client::after(self.now, idle_timeout));
+        if !planted(Mutant::IdleKeptForEver) {
+            conn.wire.set(Due::Idle, super::client::after(self.now, idle_timeout));
+        }
         if !flushed {
             upstream.usage = Usage::Flushing;
             self.touch(id);

@@ -10,7 +10,7 @@ use crate::plan::Asking;
 use crate::secure::wardrobe::Leg;
 use crate::wire::{EndId, Owner, Read};
 use crate::wiring::HOST;
-use engine::base::time::Span;
+use engine::base::time::{Span, Time};
 use engine::boundary::Close;
 use std::net::IpAddr;
 
@@ -32,6 +32,7 @@ struct Attack {
     reader: Option<Reader>,
     /// Frames that came, instead.
     came: Vec<u8>,
+    began: Time,
 }
 
 /// Requests that two parsers could take for different ones, or for none.
@@ -98,11 +99,17 @@ impl Attacker {
                 net.wear_client(end, Leg { tls, two }, false, HOST);
             }
             let reader = if two { None } else { Some(Reader::default()) };
-            let came = Vec::new();
-            self.attack = Some(Attack { end, kind, bytes, written: 0, reader, came });
+            let (came, began) = (Vec::new(), net.now);
+            self.attack = Some(Attack { end, kind, bytes, written: 0, reader, came, began });
             self.on_notice(net, end);
         }
         self.wake(net, Span::millis(900));
+    }
+
+    /// Since when a head is under way that will never end.
+    pub fn stalls_since(&self) -> Option<Time> {
+        let attack = self.attack.as_ref()?;
+        (attack.kind == Kind::SlowHead).then_some(attack.began)
     }
 
     pub fn give_up(&mut self, net: &mut Net) {
@@ -176,9 +183,10 @@ impl Attack {
                 (Ok(100..=199), Ok(framing)) => reader.body(framing),
                 (Ok(status @ 400..=599), Ok(framing)) => {
                     reader.body(framing);
-                    let fits =
-                        matches!(status, 400 | 404 | 408 | 413 | 414 | 431 | 501 | 503 | 505);
-                    if !fits {
+                    let refused = matches!(status, 400 | 408 | 413 | 414 | 431 | 501 | 503 | 505);
+                    // What can be read in two ways is not routed.
+                    let routed = status == 404 && self.kind != Kind::Smuggling;
+                    if !refused && !routed {
                         self.wrong(net, &head.start);
                     }
                 }

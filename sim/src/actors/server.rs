@@ -83,6 +83,8 @@ struct Conn {
     greeting: Greeting,
     /// What was wrong with what it showed.
     lie: Option<Kind>,
+    /// When something last came.
+    heard: Option<Time>,
 }
 
 /// What the first bytes have shown.
@@ -237,6 +239,13 @@ impl Server {
         }
     }
 
+    /// Since when the connection has been quiet that has been so for longest, of those that have
+    /// carried a request and wait for the next.
+    pub fn quiet_since(&self) -> Option<Time> {
+        let idle = self.conns.values().filter(|conn| matches!(conn.state, State::Idle));
+        idle.filter(|conn| conn.sender.pending() == 0).filter_map(|conn| conn.heard).min()
+    }
+
     pub fn open(&self) -> usize {
         self.conns.len() + self.lines.len()
     }
@@ -253,6 +262,7 @@ impl Server {
             }
             match scene.net.read(end, &mut bytes) {
                 Read::Bytes(count) => {
+                    conn.heard = Some(scene.net.now);
                     if !self.on_first(scene, end, conn, &bytes[..count]) {
                         scene.net.close(end, Close::Abort);
                         return false;
@@ -695,6 +705,10 @@ fn head(out: &mut Vec<u8>, server: &Server, id: ProbeId, want: Want, reading: &R
     match want.framing {
         _ if status == 101 => head.push_str("connection: upgrade\r\nupgrade: echo\r\n"),
         _ if bodiless => {}
+        // What an answer to GET would have is said, and does not come (RFC 9110 §9.3.2).
+        Frame::Length if reading.method == "HEAD" => {
+            head.push_str(&format!("content-length: {}\r\n", bytes + 7));
+        }
         Frame::Length => head.push_str(&format!("content-length: {bytes}\r\n")),
         Frame::Chunked => head.push_str("transfer-encoding: chunked\r\n"),
         Frame::UntilClose => {}

@@ -12,6 +12,7 @@ use crate::fault::Kind;
 use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
 use crate::model::{Fate, HOPS, PARENT, Routed};
 use crate::net::Net;
+use crate::plan::{CLAIMED_ADDRESS, CLAIMED_UPLINK};
 use engine::base::time::{Span, Time};
 
 /// Why a request may end badly.
@@ -117,6 +118,10 @@ pub fn on_arrival(
     if let Some(text) = callers_problem(server, head) {
         wrong(Oracle::H3, text);
     }
+    let believed = |value: &str| value.contains(CLAIMED_ADDRESS) || value == CLAIMED_UPLINK;
+    if let Some((name, value)) = head.fields.iter().find(|(_, value)| believed(value)) {
+        wrong(Oracle::H3, format!("what its client claimed: {name}: {value}"));
+    }
     if head.count("host") != 1 {
         wrong(Oracle::H3, format!("{} host fields", head.count("host")));
     }
@@ -178,7 +183,8 @@ fn head_problem(probe: &Probe, routed: &Routed, target: &str, head: &Head) -> Op
         routed.request_edits.iter().rev().find(|(at, _)| at.eq_ignore_ascii_case(name))
     };
     for (name, value) in &probe.meant.fields {
-        if edited(name).is_none() && name != HOPS {
+        let claimed = matches!(name.as_str(), HOPS | "x-forwarded-for" | "x-uplink-name");
+        if edited(name).is_none() && !claimed {
             expected.push((name, value));
         }
     }
@@ -473,10 +479,21 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
     }
-    if let Some(excuse) = scene.book.excuse(probe.started, end) {
+    if let Some(excuse) = scene.book.excuse(probe.started, end)
+        && !(excuse == Excused::Stopped && is_dropped(scene, probe))
+    {
         return Some(excuse);
     }
     struck(scene, probe.started, end).map(Excused::Fault)
+}
+
+/// Whether a server had got it before a drain began that would have left it time.
+fn is_dropped(scene: &Scene<'_>, probe: &Probe) -> bool {
+    let Some((end, ended)) = probe.end else { return false };
+    let arrived = probe.arrivals.iter().map(|arrival| arrival.at).min();
+    let broken = matches!(ended, Ended::Reset | Ended::Closed | Ended::Cut);
+    let plain = !probe.meant.upgrade && broken;
+    plain && arrived.is_some_and(|arrived| scene.book.is_to_be_finished(arrived, end))
 }
 
 /// The excuse of another request whose connection this one was lost with: of an earlier one that

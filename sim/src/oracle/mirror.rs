@@ -73,6 +73,13 @@ pub fn judge(choices: &Choices, scene: &mut Scene<'_>, bound: bool) {
                 }
             }
         }
+        let beyond = |wanted: &Wanted| {
+            wanted.body && wanted.max.is_some_and(|max| probe.meant.body_bytes > max)
+        };
+        if arrived > 0 && !due.is_empty() && due.iter().all(beyond) {
+            found.push((probe.id, arrived, 0));
+            continue;
+        }
         // An attempt that met a dead connection is repeated if that is safe.
         let repeated = !due.is_empty() && probe.idempotent();
         if arrived > due.len() && !repeated {

@@ -6,6 +6,7 @@ pub mod choice;
 pub mod health;
 pub mod http;
 pub mod mirror;
+pub mod patience;
 pub mod resource;
 pub mod share;
 pub mod told;

@@ -12,7 +12,7 @@ use engine::service::failover::Side;
 use engine::uplink::advert::Advert;
 use engine::view::model::Definition;
 use engine::view::status::{ChildPhase, Health};
-use engine::view::{NodeKind, ServiceNode, View};
+use engine::view::{NodeKind, Offer, ServiceNode, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,6 +78,9 @@ impl Uplinks {
                     wrong(Oracle::P2, name, text);
                 }
             }
+        }
+        for (name, at) in misplaced(view, document) {
+            wrong(Oracle::U1, name, format!("it serves uplinks, and is at {at}"));
         }
         for (name, node) in &sight.nodes {
             let idle = matches!(node.kind, NodeKind::Unavailable(_) | NodeKind::Internal(_));
@@ -316,6 +319,23 @@ impl Sight<'_> {
         };
         (*side != expected).then(|| format!("side {side:?} of {sides:?}"))
     }
+}
+
+/// Routers of uplinks at entry points for everybody.
+fn misplaced<'a>(
+    view: &'a View,
+    document: &'a Document,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let offered = document.routers.iter().filter(|router| !router.uplinks.is_empty());
+    let tables = view.entries.iter().filter_map(|entry| match &entry.offer {
+        Offer::Routes(table) => Some((table, entry.settings.name.as_str())),
+        Offer::Uplinks { .. } => None,
+    });
+    offered.flat_map(move |router| {
+        let is = |name: &str| name.strip_suffix("@file") == Some(router.name.as_str());
+        let found = tables.clone().filter(move |(table, _)| table.iter().any(|it| is(&it.name)));
+        found.map(|(_, at)| (router.name.as_str(), at))
+    })
 }
 
 fn turns_problem(

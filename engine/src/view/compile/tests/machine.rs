@@ -396,6 +396,7 @@ fn what_is_compiled_wrongly_is_told_apart() {
         Mutant::PicksDown,
         Mutant::PositionForgotten,
         Mutant::RemembersFirstWeights,
+        Mutant::WithdrawnStays,
     ];
     let (documents, events) = (documents(), events());
     let pairs = || events.iter().flat_map(|one| events.iter().map(|two| [*one, *two]));
