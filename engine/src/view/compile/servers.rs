@@ -70,6 +70,13 @@ impl Servers {
         self.list.iter().flatten().map(|server| server.target)
     }
 
+    /// What a server is wanted for, and what checks said of it.
+    #[cfg(test)]
+    pub(super) fn known(&self, id: ServerId) -> (&ServerSpec, (Health, bool)) {
+        let server = self.get(id).expect("a server in a balancer is held");
+        (&server.wanted, (server.health, server.ejected))
+    }
+
     pub(super) fn target(&self, id: ServerId) -> Option<TargetId> {
         self.get(id).map(|server| server.target)
     }
@@ -250,6 +257,13 @@ impl Compiler {
         }
         if let Some(server) = self.servers.list[id.0 as usize].take() {
             self.release_target(server.target);
+            let slot = self.slots.get(server.wanted.service);
+            // Of a service that is gone everything is.
+            if slot.definition.is_some() {
+                let (url, name) = (&server.wanted.url, &slot.name);
+                let text = format!("dropped: state of server {url} of {name}: it is gone");
+                self.pending.report.push(text);
+            }
         }
     }
 

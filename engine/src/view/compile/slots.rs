@@ -261,6 +261,7 @@ impl Compiler {
         let old_name = std::mem::replace(&mut slot.name, Arc::clone(name));
         if !is_new && slot.shape.kind() != shape.kind() {
             slot.ticket = Arc::default();
+            slot.rest_ticket = Arc::default();
             self.pending.report.push(format!(
                 "reset: position of {name}: it was {} and is {}",
                 slot.shape.kind(),

@@ -2,6 +2,7 @@
 
 mod changes;
 mod machine;
+mod migration;
 mod offers;
 mod reloads;
 mod services;

@@ -84,7 +84,10 @@ fn a_breaker_stays_open_through_a_reload_that_does_not_change_it() {
     pair.publish_view(site.view(&guard(", fallbackDuration: 1s")));
     assert_eq!(
         site.all_reports(),
-        ["reset: circuit breaker a@file of r@file: its definition changed"]
+        [
+            "dropped: state of server http://10.0.0.2:80 of s@file: it is gone",
+            "reset: circuit breaker a@file of r@file: its definition changed",
+        ]
     );
     pass_one(&mut pair, OK);
     pair.publish_view(site.view("b: {addPrefix: {prefix: /}}"));
