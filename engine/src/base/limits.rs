@@ -202,6 +202,9 @@ impl Default for Limits {
 pub struct ControlLimits {
     /// Polls under way at once: a thousand children, all of them silent, delay no other.
     pub polls_max: u32,
+    /// Thousandths of their interval by which polls follow one another later than that, at least
+    /// and at most: those of many parents do not stay together.
+    pub polls_uneven: [u32; 2],
     /// Probes under way at once; further ones wait their turn.
     pub probes_max: u32,
     /// Connections at once: dialing, busy, kept and closing.
@@ -270,6 +273,7 @@ impl Default for ControlLimits {
     fn default() -> Self {
         Self {
             polls_max: 1_024,
+            polls_uneven: [0, 50],
             probes_max: 4_096,
             conns_max: 8_192,
             kept_max: 2_048,

@@ -124,16 +124,23 @@ impl Child {
         poll.min(self.next_staleness(now))
     }
 
+    fn later(&self, uneven: [u32; 2], prng: &mut Prng) -> Span {
+        let part = |parts: u32| self.interval.nanos() / 1_000 * u64::from(parts);
+        let [least, most] = uneven.map(part);
+        let more = most.saturating_sub(least);
+        Span::from_nanos(least + if more == 0 { 0 } else { prng.below(more) })
+    }
+
     /// A poll has ended: rest, then judge it.
     pub(super) fn on_poll(
         &mut self,
         result: Result<Reply, Failure>,
-        prng: &mut Prng,
+        (uneven, prng): ([u32; 2], &mut Prng),
         stats: &Stats,
         now: Time,
     ) -> News {
-        let jitter = Span::from_nanos(prng.below(self.interval.nanos() / 20));
-        self.turn = Turn::Resting { until: now + self.interval + jitter };
+        let later = self.later(uneven, prng);
+        self.turn = Turn::Resting { until: now + self.interval + later };
         self.stats.duration.store(now.since(self.began).nanos(), Relaxed);
         match result.and_then(|reply| self.judge(reply, stats)) {
             Ok(adverts) => self.succeeded(adverts, now),

@@ -169,7 +169,10 @@ impl Control {
     fn poll_ended(&mut self, index: usize, result: Result<Reply, Failure>, now: Time) {
         let child = &mut self.children[index];
         let before = (child.phase(), child.failure_code());
-        let news = child.on_poll(result, &mut self.prng, &self.stats, now);
+        let news = {
+            let chance = (self.limits.polls_uneven, &mut self.prng);
+            child.on_poll(result, chance, &self.stats, now)
+        };
         let aged = child.on_age(now);
         let child = &self.children[index];
         let turned = before.0 != child.phase();

@@ -5,7 +5,7 @@ use super::stage::{CROSSING, Parcel, Stage, ip};
 use crate::net::Net;
 use crate::proactor::Port;
 use engine::base::id::JobId;
-use engine::base::limits::{ControlLimits, Limits};
+use engine::base::limits::Limits;
 use engine::base::name::normalised;
 use engine::base::time::{Span, Wall};
 use engine::boundary::{Answer, Document, Input, Job, Machine};
@@ -136,7 +136,7 @@ impl Stage {
         let workers = process.workers;
         let stats = Arc::new(Stats::new(workers, entries, Wall(0)));
         let seed = self.seed ^ (process.lives << 32) ^ number as u64;
-        let limits = ControlLimits::default();
+        let limits = self.limits;
         let control = Control::new(fixed, limits, Arc::clone(&stats), seed, self.net.now);
         let view = control.view();
         self.plug(number, Role::Control, Box::new(control), Vec::new());

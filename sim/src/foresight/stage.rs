@@ -13,6 +13,7 @@ use crate::net::{Event, Net};
 use crate::terrain::Way;
 use crate::trace::{Text, Trace};
 use engine::base::id::JobId;
+use engine::base::limits::ControlLimits;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time};
 use engine::boundary::{Effect, Input, Job, Report};
@@ -101,6 +102,8 @@ pub struct Stage {
     /// Lines of access logs, kept if asked for.
     pub(super) logs: Option<Vec<String>>,
     pub(super) start: Time,
+    /// Of the control machines.
+    pub(super) limits: ControlLimits,
 }
 
 pub(super) const CLIENT_IP: [u8; 4] = [10, 204, 0, 1];
@@ -194,6 +197,7 @@ impl Stage {
             steps: 0,
             logs: None,
             start: Time::ZERO,
+            limits: ControlLimits::default(),
         };
         scenario.traits.iter().for_each(|(place, found)| stage.places[*place].take(*found));
         let clients = stage.net.terrain.zone(CLIENT_AWAY);

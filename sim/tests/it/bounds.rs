@@ -149,7 +149,7 @@ fn what_only_polls_find_is_found_within_what_the_settings_say() {
     assert_eq!(Trouble::ALL.map(|trouble| moved(&kept, trouble)), [None; 4]);
     assert!(kept.beyond(Span::secs(3_600)).iter().any(|line| line.contains("no healthCheck")));
     let child = ", tieline: {onStale: {policy: withdraw, after: 2s}}";
-    let withdrawn = check(Case { name: "withdrawn", child, ..none }, false);
+    let withdrawn = check(Case { name: "withdrawn", child, ..none }, true);
     assert!(moved(&withdrawn, Trouble::BlackHoled) >= Some(Span::secs(2)));
     assert_eq!(moved(&withdrawn, Trouble::Failing), None, "polls are good");
     let child = ", tieline: {onStale: {policy: demote, after: 100ms}}";

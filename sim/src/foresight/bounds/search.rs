@@ -4,7 +4,7 @@
 //! is to be found.
 
 use super::form::{Poll, Sum, Trouble, publication};
-use super::trial::Trial;
+use super::trial::{Polls, Trial};
 use super::unit::Unit;
 use crate::foresight::documents::Documents;
 use engine::base::limits::ControlLimits;
@@ -79,8 +79,6 @@ struct Shift {
     last: Span,
 }
 
-/// Chance of the documents' processes: how uneven polls are.
-const SEEDS: u64 = 4;
 /// After the beginning of a cycle everything that began with it is over.
 const SETTLED: Span = Span::millis(2);
 const HOLDS_MAX: u32 = 64;
@@ -104,22 +102,22 @@ impl<'a> Search<'a> {
     /// Nothing if the server does not come up in a world where nothing is wrong.
     pub(super) fn run(&self, trouble: Trouble) -> Option<Found> {
         let mut worst: Option<Found> = None;
-        for seed in 1..=self.seeds(trouble) {
-            self.start(seed, Shift::default())?;
+        for &polls in self.polls(trouble) {
+            self.start(polls, Shift::default())?;
             let forms = self.unit.timing.forms(trouble);
             let fails = |poll: Poll| poll.next(trouble).total();
-            let verdicts = |shift| self.verdicts(seed, shift, trouble);
+            let verdicts = |shift| self.verdicts(polls, shift, trouble);
             for shift in self.shifts(fails, forms.found.as_ref(), verdicts) {
-                let (found, moved) = self.losses(seed, shift, trouble)?;
+                let (found, moved) = self.losses(polls, shift, trouble)?;
                 let new = Found { found, moved, back: None };
                 worst = Some(worst.map_or(new, |old| old.longer(new)));
             }
             if worst.is_some_and(|it| it.moved == Worst::Never) {
                 continue;
             }
-            let returns = |shift| self.returns(seed, shift, trouble);
+            let returns = |shift| self.returns(polls, shift, trouble);
             for shift in self.shifts(fails, forms.back.as_ref(), returns) {
-                let back = self.recoveries(seed, shift, trouble)?;
+                let back = self.recoveries(polls, shift, trouble)?;
                 if let Some(worst) = &mut worst {
                     worst.back = Some(worst.back.map_or(back, |old| old.longer(back)));
                 }
@@ -128,13 +126,14 @@ impl<'a> Search<'a> {
         worst
     }
 
-    /// Polls are uneven by chance; what depends on them is looked at with more of it.
-    fn seeds(&self, trouble: Trouble) -> u64 {
+    /// Polls are uneven by chance; what depends on them is looked at with the least and the most.
+    fn polls(&self, trouble: Trouble) -> &'static [Polls] {
         let forms = self.unit.timing.forms(trouble);
         let polls = |sum: &Option<Sum>| {
             sum.as_ref().is_some_and(|sum| sum.0.iter().any(|(name, _)| name.contains("poll")))
         };
-        if polls(&forms.found) || polls(&forms.back) { SEEDS } else { 1 }
+        let depends = polls(&forms.found) || polls(&forms.back);
+        if depends { &[Polls::Even, Polls::Late] } else { &[Polls::Even] }
     }
 
     /// The length of a cycle, with what a failure in it may add.
@@ -160,9 +159,9 @@ impl<'a> Search<'a> {
     }
 
     /// A world at the beginning of a cycle, its polls shifted against its probes.
-    fn start(&self, seed: u64, shift: Shift) -> Option<Trial<'a>> {
+    fn start(&self, polls: Polls, shift: Shift) -> Option<Trial<'a>> {
         self.count(|effort| effort.runs += 1);
-        let mut trial = Trial::new(self.documents, self.unit, seed)?;
+        let mut trial = Trial::new(self.documents, self.unit, polls)?;
         let half = self.hold_max().divided(2);
         let holds = (0..shift.holds).map(|_| half).chain([shift.last]);
         for hold in holds.filter(|_| self.unit.timing.poll.is_some()) {
@@ -235,14 +234,14 @@ impl<'a> Search<'a> {
     }
 
     /// Trouble at every moment of a cycle: until it was found, and until everything had moved.
-    fn losses(&self, seed: u64, shift: Shift, trouble: Trouble) -> Option<(Worst, Worst)> {
-        let moments = self.moments(self.start(seed, shift)?, self.cycle());
+    fn losses(&self, polls: Polls, shift: Shift, trouble: Trouble) -> Option<(Worst, Worst)> {
+        let moments = self.moments(self.start(polls, shift)?, self.cycle());
         let forms = self.unit.timing.forms(trouble);
         let horizon = self.horizon(forms.moved.as_ref());
         let none = Worst::After(Span::ZERO);
         let (mut found, mut moved) = (none, none);
         for moment in moments {
-            let mut trial = self.start(seed, shift)?;
+            let mut trial = self.start(polls, shift)?;
             Self::come_to(&mut trial, moment);
             let at = trial.stage.net.now;
             trial.strike(trouble);
@@ -264,8 +263,8 @@ impl<'a> Search<'a> {
     }
 
     /// A world in which the trouble has lasted, at the beginning of a cycle.
-    fn down(&self, seed: u64, shift: Shift, trouble: Trouble) -> Option<Trial<'a>> {
-        let mut trial = self.start(seed, shift)?;
+    fn down(&self, polls: Polls, shift: Shift, trouble: Trouble) -> Option<Trial<'a>> {
+        let mut trial = self.start(polls, shift)?;
         trial.advance(trial.stage.net.now + SETTLED);
         let at = trial.stage.net.now;
         trial.strike(trouble);
@@ -282,13 +281,13 @@ impl<'a> Search<'a> {
     }
 
     /// The end of the trouble at every moment of a cycle.
-    fn recoveries(&self, seed: u64, shift: Shift, trouble: Trouble) -> Option<Worst> {
-        let moments = self.moments(self.down(seed, shift, trouble)?, self.down_cycle(trouble));
+    fn recoveries(&self, polls: Polls, shift: Shift, trouble: Trouble) -> Option<Worst> {
+        let moments = self.moments(self.down(polls, shift, trouble)?, self.down_cycle(trouble));
         let forms = self.unit.timing.forms(trouble);
         let horizon = self.horizon(forms.back.as_ref());
         let mut back = Worst::After(Span::ZERO);
         for moment in moments {
-            let mut trial = self.down(seed, shift, trouble)?;
+            let mut trial = self.down(polls, shift, trouble)?;
             Self::come_to(&mut trial, moment);
             let at = trial.stage.net.now;
             trial.heal();
@@ -302,11 +301,11 @@ impl<'a> Search<'a> {
     }
 
     /// By how much the verdict of the probe comes after that of the poll, if both come.
-    fn verdicts(&self, seed: u64, shift: Shift, trouble: Trouble) -> Option<i128> {
+    fn verdicts(&self, polls: Polls, shift: Shift, trouble: Trouble) -> Option<i128> {
         if !trouble.reaches_polls() {
             return None;
         }
-        let mut trial = self.start(seed, shift)?;
+        let mut trial = self.start(polls, shift)?;
         trial.advance(trial.stage.net.now + SETTLED);
         let at = trial.stage.net.now;
         trial.strike(trouble);
@@ -314,11 +313,11 @@ impl<'a> Search<'a> {
     }
 
     /// The same when the trouble is over.
-    fn returns(&self, seed: u64, shift: Shift, trouble: Trouble) -> Option<i128> {
+    fn returns(&self, polls: Polls, shift: Shift, trouble: Trouble) -> Option<i128> {
         if !trouble.reaches_polls() {
             return None;
         }
-        let mut trial = self.down(seed, shift, trouble)?;
+        let mut trial = self.down(polls, shift, trouble)?;
         trial.advance(trial.stage.net.now + SETTLED);
         let at = trial.stage.net.now;
         trial.heal();

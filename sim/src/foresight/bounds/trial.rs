@@ -7,6 +7,7 @@ use crate::foresight::documents::Documents;
 use crate::foresight::stage::{SETTLING, Stage};
 use crate::oracle::health::Heard;
 use crate::terrain::Way;
+use engine::base::limits::ControlLimits;
 use engine::base::time::{Span, Time};
 use engine::config::fixed::OnStale;
 use engine::view::status::{ChildPhase, Health};
@@ -30,6 +31,16 @@ pub(super) struct Sight {
     pub(super) phase: Option<(ChildPhase, Time)>,
 }
 
+/// How much later than one interval a poll comes after another. What becomes of one pause between
+/// two polls the other pauses have no part in, but that they move polls against probes; and what
+/// depends on a pause comes the later the longer it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Polls {
+    Even,
+    /// By as much as can be.
+    Late,
+}
+
 pub(super) struct Trial<'a> {
     pub(super) stage: Stage,
     unit: &'a Unit,
@@ -46,8 +57,13 @@ pub(super) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// A settled world; none if the server does not come up although nothing is wrong.
-    pub(super) fn new(documents: &Documents, unit: &'a Unit, seed: u64) -> Option<Self> {
-        let mut stage = Stage::instant(documents, seed);
+    pub(super) fn new(documents: &Documents, unit: &'a Unit, polls: Polls) -> Option<Self> {
+        let mut stage = Stage::instant(documents, 1);
+        let most = ControlLimits::default().polls_uneven[1];
+        stage.limits.polls_uneven = match polls {
+            Polls::Even => [0; 2],
+            Polls::Late => [most; 2],
+        };
         stage.found(documents);
         let control = stage.processes[0].hosts[0];
         stage.net.ports[control as usize].heard = Some(Vec::new());
