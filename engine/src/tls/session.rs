@@ -309,6 +309,12 @@ impl Session {
         self.chain.as_ref()
     }
 
+    /// What the certificate of the server says, to its client.
+    pub fn met(&self) -> Option<CertificateInfo> {
+        let State::Open(connection) = &self.state else { return None };
+        CertificateInfo::read(connection.peer_certificates()?.first()?)
+    }
+
     /// The application protocol both sides agreed on.
     pub fn alpn(&self) -> Option<&[u8]> {
         match &self.state {

@@ -105,6 +105,60 @@ fn rehearse_ends_with_whether_something_stops() {
     }
 }
 
+/// Which of two certificates for one address clients are shown, and what that means when the
+/// first to end is at an end.
+#[test]
+fn a_certificate_that_no_client_is_shown_stops_nothing() {
+    let folder = std::env::temp_dir().join(format!("tieline-shown-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let write = |file: &str, text: String| fs::write(folder.join(file), text).expect("written");
+    let fixed = "entryPoints: {web: {address: ':8443', http: {tls: {}}}}\n\
+                 providers: {file: {filename: two-dynamic.yml}}\n";
+    write("two.yml", fixed.to_owned());
+    let path = folder.join("two.yml").display().to_string();
+    let rehearse = |names: [&str; 2]| {
+        let pair = |name: &str| {
+            let file = format!("{ROOT}/examples/rehearse/{name}");
+            format!("{{certFile: {file}.crt, keyFile: {file}.key}}")
+        };
+        let [first, second] = names.map(pair);
+        write("two-dynamic.yml", format!("tls: {{certificates: [{first}, {second}]}}\n"));
+        let output = tieline(&["rehearse", "--at", "2027-01-15", "--for", "10d", &path]);
+        (String::from_utf8(output.stdout).expect("it is text"), output.status.code())
+    };
+    let (text, code) = rehearse(["eu", "us"]);
+    let stops = "eu.crt (127.0.0.1) at web\n";
+    assert!(text.contains("STOPS for clients that are shown") && text.contains(stops), "{text}");
+    assert_eq!(code, Some(1));
+    let (text, code) = rehearse(["us", "eu"]);
+    assert!(text.contains("eu.crt (127.0.0.1) expires") && !text.contains("STOPS"), "{text}");
+    assert!(text.contains("eu.crt (127.0.0.1): another certificate comes first"), "{text}");
+    assert_eq!(code, Some(0));
+    fs::remove_dir_all(folder).expect("it is ours");
+}
+
+/// Whoever dials the child finds no handshake that stands; connections that stand go on, so
+/// that no request fails while the other child takes over.
+#[test]
+fn a_certificate_that_expires_moves_everything_and_fails_nothing() {
+    let scenario = std::env::temp_dir().join(format!("tieline-expires-{}", std::process::id()));
+    fs::write(&scenario, "cert-expires eu 20s..60s\n").expect("written");
+    let path = scenario.to_str().expect("it is text");
+    let run = ["simulate", "examples/rehearse", "--scenario", path, "--for", "2m", "--rps", "50"];
+    let told = said(&run);
+    fs::remove_file(&scenario).expect("it is ours");
+    let at = |what: &str| {
+        let line = told.lines().find(|line| line.ends_with(what));
+        let line = line.unwrap_or_else(|| panic!("no {what}: {told}"));
+        line.split_whitespace().next().and_then(|at| at.parse::<f64>().ok()).expect("an instant")
+    };
+    assert!((at("[cert-expires eu 20s..60s]") - 20.0).abs() < 0.001, "{told}");
+    // Probes dial each time, so the next one notices.
+    let (gone, back) = (at("main -> fallback"), at("fallback -> main"));
+    assert!((20.0..26.0).contains(&gone) && (60.0..66.0).contains(&back), "{told}");
+    assert!(told.contains("error budget     0 failed"), "{told}");
+}
+
 #[test]
 fn the_page_of_explain_shows_what_is_printed() {
     check_page("explain.md");

@@ -9,8 +9,9 @@ use engine::base::secret::Secret;
 use engine::base::time::Wall;
 use engine::config::fixed::Provider;
 use engine::config::spiffe::Source;
+use engine::config::tls::{ClientTls, Trust};
 use engine::config::{Setting, dynamic_in, tls};
-use engine::tls::{Connector, Crypto, Door, H2, HTTP_1, Session};
+use engine::tls::{CertificateInfo, Connector, Crypto, Door, H2, HTTP_1, Role, Session};
 use engine::view::compile::Compiler;
 use engine::view::stats::Stats;
 use engine::view::{Cover, View};
@@ -99,6 +100,29 @@ impl House {
         }
     }
 
+    /// Which certificate a client meets, at each entry point for clients and by each name that it
+    /// may ask for there: one of those that certificates have, or none of them.
+    pub(super) fn greetings(&self) -> Vec<Greeting> {
+        let settings = ClientTls { trust: Trust::DangerAnybody, ..ClientTls::default() };
+        let Ok(anybody) = Connector::new(&self.crypto, &settings, None, &[]) else {
+            return Vec::new();
+        };
+        let listed = self.view.certificates.iter().filter(|it| it.role == Role::Identity);
+        let mut names: BTreeSet<String> = listed.flat_map(|listed| listed.info.names()).collect();
+        names.insert(NOBODY.to_owned());
+        let clients = self.view.entries.iter().take(self.view.fixed.entry_points.len());
+        let mut all = Vec::new();
+        for entry in clients {
+            let Some(secure) = &entry.secure else { continue };
+            for name in &names {
+                let met = greet(&anybody, &name.replacen('*', "any", 1), &secure.door);
+                let entry = entry.settings.name.clone();
+                all.extend(met.map(|met| Greeting { entry, met }));
+            }
+        }
+        all
+    }
+
     /// Where clients by TLS come in at this port.
     pub(super) fn door(&self, port: u16) -> Option<Arc<Door>> {
         let entry = self.view.entries.iter().find(|it| it.settings.address.port() == port)?;
@@ -112,6 +136,29 @@ fn read(by: &str, path: &str) -> Result<Secret, String> {
     let beside = Path::new(by).parent().unwrap_or_else(|| Path::new("")).join(path);
     let at = if beside.exists() { beside.as_path() } else { Path::new(path) };
     fs::read(at).map(Secret::new).map_err(|error| error.to_string())
+}
+
+/// What a client meets at an entry point.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) entry: String,
+    pub(super) met: CertificateInfo,
+}
+
+/// A name that no certificate is for.
+const NOBODY: &str = "nobody.invalid";
+
+/// What a client is shown that asks for this name. It may be turned away all the same.
+fn greet(anybody: &Connector, name: &str, door: &Arc<Door>) -> Option<CertificateInfo> {
+    let mut client = Session::client(anybody, name, &[H2, HTTP_1]).ok()?;
+    let mut server = Session::server(Arc::clone(door));
+    for _ in 0..2 {
+        let asked = pass(&mut client, &mut server);
+        if asked.and_then(|()| pass(&mut server, &mut client)).is_err() {
+            break;
+        }
+    }
+    client.met()
 }
 
 /// One handshake from beginning to end, in memory.

@@ -203,6 +203,8 @@ impl Show<'_> {
     /// When each certificate begins and ends.
     fn certificates(&mut self, houses: &[House]) {
         for (process, house) in houses.iter().enumerate() {
+            let greetings = house.greetings();
+            self.told.handshakes += greetings.len() as u64;
             for listed in house.view.certificates.iter() {
                 let place = self.place(process);
                 let (role, label) = (listed.role.name(), listed.label.to_string());
@@ -218,15 +220,28 @@ impl Show<'_> {
                 // It is good to the end of its last second.
                 let over = until.saturating_add(1);
                 add(over, What::Expires { role, label: label.clone(), names: names.clone() });
-                let entries = shown_at(house);
-                let shown = listed.role == Role::Identity && house.shown.contains(&label);
-                if shown && !entries.is_empty() {
-                    add(over, What::Shown { label: label.clone(), names: names.clone(), entries });
+                let met = greetings.iter().filter(|it| it.met == *listed.info);
+                let entries: BTreeSet<String> = met.map(|it| it.entry.clone()).collect();
+                let entries: Vec<String> = entries.into_iter().collect();
+                let own = listed.role == Role::Identity && house.shown.contains(&label);
+                if !entries.is_empty() {
+                    let (label, names) = (label.clone(), names.clone());
+                    add(over, What::Shown { label, names, entries: entries.clone() });
+                } else if own && !greetings.is_empty() {
+                    self.told.notes.push(format!(
+                        "{place}: no client is shown {label} ({names}): another certificate comes \
+                         first"
+                    ));
                 }
                 let now = i64::try_from(self.window.at).unwrap_or(i64::MAX);
                 if until < now {
                     let told = format!("{place}: {role} {label} ({names}) has expired");
                     self.told.already.push(told);
+                } else if from > now && !entries.is_empty() {
+                    let at = entries.join(", ");
+                    self.told.already.push(format!(
+                        "{place}: {label} ({names}) is shown at {at}, and not good yet"
+                    ));
                 }
             }
         }
@@ -320,13 +335,6 @@ impl Show<'_> {
             self.told.notes.extend(report::silence(&self.documents.processes[process]));
         }
     }
-}
-
-/// Entry points for clients that speak TLS.
-fn shown_at(house: &House) -> Vec<String> {
-    let clients = house.view.fixed.entry_points.len();
-    let secure = house.view.entries.iter().take(clients).filter(|entry| entry.secure.is_some());
-    secure.map(|entry| entry.settings.name.clone()).collect()
 }
 
 fn names(info: &engine::tls::CertificateInfo) -> String {
