@@ -15,6 +15,8 @@ pub mod explain;
 pub mod figures;
 mod html;
 mod process;
+#[cfg(test)]
+mod recorded;
 pub mod rehearse;
 pub mod report;
 mod sample;

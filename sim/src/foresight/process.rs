@@ -47,6 +47,8 @@ pub(super) struct Process {
     pub(super) hosts: Vec<u16>,
     pub(super) view: Option<Arc<View>>,
     pub(super) workers: u16,
+    /// Of the machines that run now.
+    pub(super) stats: Option<Arc<Stats>>,
     lives: u64,
 }
 
@@ -73,6 +75,7 @@ impl Process {
             files: written.dynamic.clone(),
             hosts: Vec::new(),
             view: None,
+            stats: None,
             lives: 0,
         }
     }
@@ -134,7 +137,9 @@ impl Stage {
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let entries = u16::try_from(entries).unwrap_or(u16::MAX);
         let workers = process.workers;
-        let stats = Arc::new(Stats::new(workers, entries, Wall(0)));
+        let stats = Stats::new(workers, entries, Wall(0));
+        let stats = if self.records { stats.recording(&Limits::default()) } else { stats };
+        let stats = Arc::new(stats);
         let seed = self.seed ^ (process.lives << 32) ^ number as u64;
         let limits = self.limits;
         let control = Control::new(fixed, limits, Arc::clone(&stats), seed, self.net.now);
@@ -155,6 +160,7 @@ impl Stage {
             });
             self.plug(number, Role::Worker, Box::new(worker), listeners.clone());
         }
+        self.processes[number].stats = Some(stats);
         self.take_view(number, view);
     }
 

@@ -26,7 +26,18 @@ const ALLOWED_PPM: u64 = 1_000;
 
 /// Plays one run.
 pub fn simulate(documents: &Documents, scenario: &Scenario, options: Options) -> Report {
+    play(documents, scenario, options, false).1
+}
+
+/// The same, and the world as it ends, with what its workers recorded.
+pub(super) fn play(
+    documents: &Documents,
+    scenario: &Scenario,
+    options: Options,
+    records: bool,
+) -> (Stage, Report) {
     let mut stage = Stage::new(documents, scenario, options.seed, options.rate);
+    stage.records = records;
     // Clients speak clear text.
     stage.found(&documents.in_the_clear());
     let settled = stage.settle();
@@ -48,7 +59,7 @@ pub fn simulate(documents: &Documents, scenario: &Scenario, options: Options) ->
     let end = start + options.length + PATIENCE + Span::secs(2);
     stage.run_until(end, |stage| stage.crowd.is_done(stage.net.now));
     let reached = stage.places.iter().map(|place| Reached::of(place, start)).collect();
-    Report {
+    let report = Report {
         options,
         settled,
         requests: told,
@@ -59,8 +70,9 @@ pub fn simulate(documents: &Documents, scenario: &Scenario, options: Options) ->
         reached,
         allowed_ppm: scenario.allowed_ppm.unwrap_or(ALLOWED_PPM),
         steps: stage.steps,
-        figures: stage.crowd.figures,
-    }
+        figures: stage.crowd.figures.clone(),
+    };
+    (stage, report)
 }
 
 impl Stage {

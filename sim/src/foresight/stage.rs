@@ -104,6 +104,8 @@ pub struct Stage {
     pub(super) start: Time,
     /// Of the control machines.
     pub(super) limits: ControlLimits,
+    /// Workers record what they decide.
+    pub(super) records: bool,
 }
 
 pub(super) const CLIENT_IP: [u8; 4] = [10, 204, 0, 1];
@@ -198,6 +200,7 @@ impl Stage {
             logs: None,
             start: Time::ZERO,
             limits: ControlLimits::default(),
+            records: false,
         };
         scenario.traits.iter().for_each(|(place, found)| stage.places[*place].take(*found));
         let clients = stage.net.terrain.zone(CLIENT_AWAY);

@@ -7,7 +7,7 @@ use crate::rule::{Matcher, Node};
 use crate::service::middleware::Step;
 use crate::view::{Offer, RouteTable, View};
 use crate::worker::capsule::Capsule;
-use crate::worker::recording::event::Sent;
+use crate::worker::recording::event::{Sent, To};
 use std::collections::BTreeSet;
 
 /// A request about which something else is decided.
@@ -51,8 +51,7 @@ pub fn replay(capsule: &Capsule, stage: &Stage, same: bool) -> Result<Told, Stri
             continue;
         };
         let recorded = Decision::recorded(&request);
-        let left = recorded.end.is_some_and(|end| matches!(end.status, 0 | CLIENT_LEFT));
-        if request.sent.is_empty() && (request.done.is_none() || left) {
+        if request.is_before_steps() && request.answered().is_none() {
             told.undecided += 1;
             continue;
         }
@@ -71,8 +70,6 @@ pub fn replay(capsule: &Capsule, stage: &Stage, same: bool) -> Result<Told, Stri
     Ok(told)
 }
 
-const CLIENT_LEFT: u16 = 499;
-
 fn first_difference(one: &Decision, two: &Decision, same: bool) -> Option<&'static str> {
     if one.router != two.router {
         return Some("router");
@@ -84,28 +81,33 @@ fn first_difference(one: &Decision, two: &Decision, same: bool) -> Option<&'stat
     if same && step(one).zip(step(two)).is_some_and(|(one, two)| one != two) {
         return Some("middleware");
     }
-    let ways = one.ways.iter().zip(&two.ways);
-    for (one, two) in ways.take(if same { usize::MAX } else { 1 }) {
-        if one.service != two.service {
-            return Some("service");
-        }
-        let path = |sent: &Sent| -> Vec<(String, u16)> {
-            sent.choices.iter().map(|it| (it.service.clone(), it.turn)).collect()
+    if !same {
+        let (one, two) = (reached(one), reached(two));
+        return match (one, two) {
+            _ if one.map(|it| &it.service) != two.map(|it| &it.service) => Some("service"),
+            _ if one.map(|it| &it.to) != two.map(|it| &it.to) => Some("server"),
+            _ => None,
         };
-        if one.to != two.to {
-            return Some("server");
-        }
-        if same && path(one) != path(two) {
-            return Some("turn");
-        }
-        if same && one.choices != two.choices {
-            return Some("ticket");
-        }
-        if one.mirrored != two.mirrored && same {
-            return Some("mirror");
-        }
     }
-    (same && one.ways.len() != two.ways.len()).then_some("retry")
+    let path = |sent: &Sent| -> Vec<(String, u16)> {
+        sent.choices.iter().map(|it| (it.service.clone(), it.turn)).collect()
+    };
+    let differs = |one: &Sent, two: &Sent| match () {
+        () if one.service != two.service => Some("service"),
+        () if one.to != two.to => Some("server"),
+        () if path(one) != path(two) => Some("turn"),
+        () if one.choices != two.choices => Some("ticket"),
+        () if one.mirrored != two.mirrored => Some("mirror"),
+        () => None,
+    };
+    let mut ways = one.ways.iter().zip(&two.ways);
+    let retried = (one.ways.len() != two.ways.len()).then_some("retry");
+    ways.find_map(|(one, two)| differs(one, two)).or(retried)
+}
+
+/// The first way that did not end before middlewares.
+fn reached(decision: &Decision) -> Option<&Sent> {
+    decision.ways.iter().find(|sent| !matches!(sent.to, To::Guarded(_)))
 }
 
 /// Whether something that a capsule does not tell had a part in it.
@@ -129,7 +131,8 @@ fn is_unknowable(
     let has = |is: fn(&Step) -> bool| goes_through(view, &asked.entry, &replayed.router, is);
     let consulted = !view.layers.is_empty() && has(|it| matches!(it, Step::ForwardAuth(_)));
     // What an error page says in the place of an answer may have another status.
-    let paged = request.sent.is_empty() && has(|it| matches!(it, Step::Errors(_)));
+    let pages: fn(&Step) -> bool = |it| matches!(it, Step::Errors(_));
+    let paged = request.is_before_steps() && (has(pages) || is_paged_below(view, &replayed.ways));
     let passed_by = |ways: &[Sent]| ways.iter().any(|way| way.passed_by);
     let broken = passed_by(&request.sent) || passed_by(&replayed.ways);
     paged
@@ -139,6 +142,18 @@ fn is_unknowable(
         || consulted
         || hidden_query
         || asked.fields.iter().any(hidden)
+}
+
+/// Whether a service on the way gives pages of its own.
+fn is_paged_below(view: &View, ways: &[Sent]) -> bool {
+    let guarded =
+        |sent: &Sent| if let To::Guarded(name) = &sent.to { Some(name.clone()) } else { None };
+    let names: BTreeSet<String> = ways.iter().filter_map(guarded).collect();
+    let mut met = view.services.iter().filter(|node| names.contains(&*node.name));
+    met.any(|node| {
+        let steps = node.guard.iter().flat_map(|guard| guard.steps.iter());
+        steps.into_iter().any(|step| matches!(step, Step::Errors(_)))
+    })
 }
 
 /// Whether a router has such a middleware.

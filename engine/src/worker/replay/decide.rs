@@ -6,19 +6,17 @@ use crate::base::limits::Limits;
 use crate::base::time::Time;
 use crate::http::method::Method;
 use crate::http::request::RequestInfo;
-use crate::service::choosing::{Asker, Session};
+use crate::service::choosing::Session;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Memory, Step, Verdict, judge, path};
 use crate::view::{Destination, NodeKind, Route, ServiceNode, Turns, View};
-use crate::worker::choose::{self, Pick, Sight, Start, Walk};
+use crate::worker::choose::{Pick, Walk};
 use crate::worker::dispatch::{self, Routed};
-use crate::worker::exchange::{Again as Before, Choices, route_of, server_of, service_of};
+use crate::worker::exchange::{Choices, route_of, server_of, service_of};
 use crate::worker::explain::{self, Ask, Asked};
 use crate::worker::fields;
 use crate::worker::pass::write_target;
-use crate::worker::record::Choice;
-use crate::worker::recording::event::{Chosen, Sent, To, What, Why};
-use crate::worker::retry::{Cause, wanted};
+use crate::worker::recording::event::{Chosen, Sent, To, What};
 use std::collections::BTreeSet;
 
 /// What was decided about a request.
@@ -51,15 +49,12 @@ impl Decision {
             (None, Some(sent)) => sent.router.clone(),
             (None, None) => String::new(),
         };
-        let ended = done.filter(|_| request.sent.is_empty());
-        let end = ended.map(|done| End {
-            step: request.judged.last().map(|judged| judged.step),
-            status: done.status,
-        });
-        // What the middlewares of a service do is not followed.
-        let guarded = request.sent.iter().position(|it| matches!(it.to, To::Guarded(_)));
-        let followed = guarded.map_or(request.sent.len(), |at| at + 1);
-        let ways = request.sent[..followed].iter().map(plain).collect();
+        let ended = request.answered().filter(|_| request.is_before_steps());
+        let behind = request.sent.len();
+        let mut judged = request.judged.iter().filter(|(sent, _)| *sent == behind);
+        let step = judged.next_back().map(|(_, judged)| judged.step);
+        let end = ended.map(|done| End { step, status: done.status });
+        let ways = request.sent.iter().map(plain).collect();
         Self { router, end, ways }
     }
 }
@@ -69,6 +64,15 @@ fn plain(sent: &Sent) -> Sent {
     let mut sent = sent.clone();
     sent.choices.iter_mut().for_each(|choice| choice.loads.clear());
     sent
+}
+
+/// Steps that are met together: those of a route, or of a service on the way down.
+pub(super) struct Segment<'a> {
+    /// By which what they count is known.
+    pub(super) counts: &'a str,
+    pub(super) from: usize,
+    /// How often the request had been sent before.
+    pub(super) behind: usize,
 }
 
 /// Decides about one request.
@@ -166,7 +170,8 @@ impl Judge<'_> {
             decision.end = Some(End { step: None, status: 503 });
             return decision;
         }
-        decision.end = self.pass(asked, route);
+        let here = Segment { counts: &route.name, from: 0, behind: 0 };
+        decision.end = self.pass(asked, &route.steps, &here);
         if decision.end.is_some() {
             return decision;
         }
@@ -186,18 +191,24 @@ impl Judge<'_> {
         }
     }
 
-    /// The answer of the first middleware that gives one.
-    fn pass(&self, asked: &Asked<'_>, route: &Route) -> Option<End> {
-        if !route.steps.iter().any(Step::may_answer) {
+    /// The answer of the first middleware that gives one, of those from there on.
+    pub(super) fn pass(
+        &self,
+        asked: &Asked<'_>,
+        steps: &[Step],
+        here: &Segment<'_>,
+    ) -> Option<End> {
+        if !steps.iter().any(Step::may_answer) {
             return None;
         }
         let (mut memory, mut captures) = (Memory::default(), path::Memory::default());
         let mut way = String::new();
         write_target(&mut way, asked.target);
-        for (at, step) in (0..).zip(route.steps.iter()) {
-            let passing = asked.passing(&route.name, &route.steps[..usize::from(at)], &way);
+        for (at, step) in (0..).zip(steps) {
+            let passing = asked.passing(here.counts, &steps[..usize::from(at)], &way);
             let end = match counts(step) {
-                true => self.remembered(at, step, &passing, &mut memory),
+                _ if usize::from(at) < here.from => None,
+                true => self.remembered(at, step, &passing, &mut memory, here.behind),
                 false => status_of(judge(step, &passing, &mut memory)),
             };
             if let Some(status) = end {
@@ -218,94 +229,31 @@ impl Judge<'_> {
         step: &Step,
         passing: &Passing<'_>,
         memory: &mut Memory,
+        behind: usize,
     ) -> Option<u16> {
         if !self.same {
             let anew = matches!(step, Step::RateLimit(_));
             return anew.then(|| judge(step, passing, memory)).and_then(status_of);
         }
-        let judged = self.request.judged.iter().rev().find(|judged| judged.step == at)?;
-        let ended = self.request.done.as_ref().filter(|_| self.request.sent.is_empty());
-        let last = self.request.judged.last().is_some_and(|last| last.step == at);
+        let here = || self.request.judged.iter().filter(|(sent, _)| *sent == behind);
+        let (_, judged) = here().rev().find(|(_, judged)| judged.step == at)?;
+        let last = here().next_back().is_some_and(|(_, last)| last.step == at);
         match judged.what {
             What::Answered | What::Refused => Some(judged.status),
-            What::Held => ended.filter(|done| last && done.passed <= at).map(|done| done.status),
+            What::Held if !last => None,
+            What::Held => match self.again_behind(behind) {
+                Some(again) => Some(again.status),
+                None if self.request.sent.len() > behind => None,
+                None => {
+                    let ended = self.request.done.as_ref();
+                    ended.filter(|done| done.passed <= at).map(|done| done.status)
+                }
+            },
         }
-    }
-
-    fn send(&self, asked: &Asked<'_>, route: &Route, service: ServiceId, decision: &mut Decision) {
-        let mut choices = Choices::default();
-        let mut before: Option<Before> = None;
-        let mut from = service;
-        let times = if self.same { self.request.sent.len() } else { 1 };
-        for at in 0..times {
-            if at > 0 {
-                let Some(next) = self.once_more(route, service, at, &mut choices, &mut before)
-                else {
-                    return;
-                };
-                from = next;
-            }
-            let known = self.request.sent.get(at).filter(|_| self.same);
-            known.iter().for_each(|sent| self.rewind(&sent.choices));
-            let peeks = known.is_some();
-            let asker =
-                Asker { fields: asked.head.fields, ip: asked.peer(), now: asked.now, peeks };
-            let depth_max = Limits::default().service_depth;
-            let start =
-                Start { from, behind: false, anew: None, again: before.as_ref(), depth_max };
-            let sight = Sight { view: self.view, now: asked.now, shut: &[] };
-            let walk = choose::walk(&sight, &start, &mut choices, &asker);
-            decision.ways.push(self.way(route, from, &choices, &walk));
-            if let Pick::Guarded(_) = walk.pick {
-                // What the middlewares of a service do is not followed.
-                return;
-            }
-        }
-    }
-
-    /// Where a request goes that is sent again; nothing if it would not be.
-    fn once_more(
-        &self,
-        route: &Route,
-        service: ServiceId,
-        at: usize,
-        choices: &mut Choices,
-        before: &mut Option<Before>,
-    ) -> Option<ServiceId> {
-        let again = self.request.again.get(at - 1)?;
-        let cause = match again.why {
-            Why::OtherSide => {
-                let other = choose::other_side(self.view, choices, again.status)?;
-                choices.truncate(other.at);
-                let side = Choice {
-                    service: other.failover,
-                    ticket: 0,
-                    turn: 1,
-                    session: Session::None,
-                    instead: false,
-                };
-                choices.push(side, u32::MAX);
-                return Some(other.fallback);
-            }
-            Why::Unreached => Cause::Unreached,
-            Why::Lost => Cause::Lost,
-            Why::Answered => Cause::Answered,
-            Why::Barred => Cause::Barred,
-        };
-        let failures = before.as_ref().map_or(0, |before| before.failures) + 1;
-        let method = &self.request.asked.method;
-        if !wanted(&route.steps, method, cause, again.status, failures)?.again {
-            return None;
-        }
-        let mut tried = before.take().map(|before| before.tried).unwrap_or_default();
-        tried.extend(choices.as_slice().iter().map(|choice| (choice.service, choice.turn)));
-        *before = Some(Before { tried, before: *choices, failures, since: Time::ZERO });
-        choices.truncate(0);
-        Some(service)
     }
 
     /// Shared words are what they were.
-    fn rewind(&self, choices: &[Chosen]) {
+    pub(super) fn rewind(&self, choices: &[Chosen]) {
         for choice in choices {
             let Some(node) = self.service(&choice.service) else { continue };
             match &node.kind {
@@ -323,7 +271,13 @@ impl Judge<'_> {
         }
     }
 
-    fn way(&self, route: &Route, from: ServiceId, choices: &Choices, walk: &Walk) -> Sent {
+    pub(super) fn way(
+        &self,
+        route: &Route,
+        from: ServiceId,
+        choices: &Choices,
+        walk: &Walk,
+    ) -> Sent {
         let name = |id| service_of(self.view, id).map_or("", |node| &node.name).to_owned();
         let to = match walk.pick {
             Pick::Server(at) => {

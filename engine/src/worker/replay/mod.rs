@@ -6,6 +6,7 @@
 mod again;
 mod decide;
 mod stage;
+mod way;
 
 pub use again::{Difference, Told, replay};
 pub use decide::{Decision, End};
@@ -13,8 +14,10 @@ pub use stage::{Change, Stage};
 
 use super::capsule::Capsule;
 use super::explain::Ask;
-use super::recording::event::{Again, Asked, Done, Event, Judged, Sent};
+use super::recording::event::{Again, Asked, Done, Event, Judged, Sent, To};
 use std::collections::BTreeMap;
+
+const CLIENT_LEFT: u16 = 499;
 
 /// Everything recorded about one request.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,10 +28,11 @@ pub struct Request {
     /// Nanoseconds since the process started at which its head was complete.
     pub at: u64,
     pub asked: Asked,
-    pub judged: Vec<Judged>,
+    /// Each with how often the request had been sent by then.
+    pub judged: Vec<(usize, Judged)>,
     pub sent: Vec<Sent>,
-    /// Between one that was sent and the next.
-    pub again: Vec<Again>,
+    /// Each with how often the request had been sent by then.
+    pub again: Vec<(usize, Again)>,
     /// Absent if it was under way.
     pub done: Option<Done>,
 }
@@ -60,9 +64,9 @@ pub fn requests(capsule: &Capsule) -> (Vec<Request>, u64) {
         };
         match &record.event {
             Event::Asked(_) => {}
-            Event::Judged(judged) => request.judged.push(judged.clone()),
+            Event::Judged(judged) => request.judged.push((request.sent.len(), judged.clone())),
             Event::Sent(sent) => request.sent.push(sent.clone()),
-            Event::Again(again) => request.again.push(again.clone()),
+            Event::Again(again) => request.again.push((request.sent.len(), again.clone())),
             Event::Done(done) => request.done = Some(done.clone()),
         }
     }
@@ -72,6 +76,16 @@ pub fn requests(capsule: &Capsule) -> (Vec<Request>, u64) {
 }
 
 impl Request {
+    /// What was decided in the end, unless its client left before.
+    fn answered(&self) -> Option<&Done> {
+        self.done.as_ref().filter(|done| !matches!(done.status, 0 | CLIENT_LEFT))
+    }
+
+    /// The last that is known of its way is that it came to middlewares.
+    fn is_before_steps(&self) -> bool {
+        self.sent.last().is_none_or(|sent| matches!(sent.to, To::Guarded(_)))
+    }
+
     /// What was asked, as far as it is known.
     pub fn ask(&self) -> Ask {
         Ask {

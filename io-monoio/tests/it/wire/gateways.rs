@@ -106,6 +106,19 @@ impl Gateways {
         serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// What the parent recorded, and what replaying it finds.
+    pub(super) fn recorded(&self) -> (String, Value) {
+        let said = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
+            let output = command.current_dir(self.folder.path("")).args(arguments).output();
+            String::from_utf8(output.expect("the program starts").stdout).expect("text")
+        };
+        said(&["record", "all.capsule", &format!("--url=http://{}", self.api)]);
+        let told = said(&["replay", "all.capsule", "--json"]);
+        let capsule = fs::read_to_string(self.folder.path("all.capsule")).expect("written");
+        (capsule, serde_json::from_str(&told).expect("JSON"))
+    }
+
     fn logs(&self) -> String {
         let mut all = String::new();
         for name in ["parent", "child"] {

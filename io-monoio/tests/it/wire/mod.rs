@@ -93,6 +93,28 @@ fn websockets_cross_whatever_either_side_speaks() {
     }
 }
 
+#[test]
+fn what_came_over_tls_is_decided_again_alike() {
+    let stage = Stage::set();
+    for (way, _, _) in WAYS {
+        let path = format!("/{way}/one/chat");
+        for tls in [false, true] {
+            upgraded(&mut stage.connect(tls, b"http/1.1"), &path);
+            stage.ask(tls, async |sender| connected(sender, &path).await);
+            let mut socket = stage.connect(tls, b"http/1.1");
+            socket.send(b"GET /nowhere HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert!(socket.some().starts_with(b"HTTP/1.1 404 "));
+        }
+    }
+    let (capsule, told) = stage.gateways.recorded();
+    assert_eq!(told["different"], serde_json::json!([]), "{told:#}");
+    let count = |what: &str| told[what].as_u64().expect("a count");
+    assert!(count("identical") >= 24 && count("unknowable") == 0, "{told:#}");
+    let secure = capsule.lines().filter(|line| line.contains("\"tls\":true")).count();
+    assert!(secure >= 12, "{secure} requests over TLS were recorded");
+    assert!(!capsule.contains("PRIVATE KEY") && !capsule.contains("CERTIFICATE"));
+}
+
 /// A WebSocket over HTTP/1.1.
 fn upgraded(socket: &mut Socket, path: &str) {
     let head = format!(
