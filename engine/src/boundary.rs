@@ -43,6 +43,8 @@ pub enum Input {
     /// A Workload API told who we are and whom to trust (the answer of `FetchX509SVID`), or why it
     /// tells nothing any more.
     Workload(Result<Secret, String>),
+    /// A worker was given a document that is to take the place of the last one.
+    Offer(Offer),
     /// Watched files may have changed, or the operator asked for a reload.
     Changed,
     /// Stop accepting, finish what is in flight, give up at `by`.
@@ -140,6 +142,8 @@ pub enum Effect {
     Publish,
     /// Deliver to the control machine.
     Report(Report),
+    /// A document for the control machine: pull it with [`Machine::offered`] and deliver it.
+    Offer,
     /// Log lines are ready: pull them with [`Machine::log`].
     Log,
     /// The machine has drained and wants no more calls.
@@ -246,6 +250,15 @@ pub struct Document {
     pub text: Result<String, String>,
 }
 
+/// Dynamic configuration that a client of a worker wants in effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    pub worker: u16,
+    /// Of this worker's offers.
+    pub serial: u64,
+    pub text: String,
+}
+
 /// What the next write offers, in order.
 pub type Batch = Vec<Chunk>;
 
@@ -298,6 +311,11 @@ pub trait Machine {
 
     /// The pull side of [`Effect::Publish`].
     fn published(&mut self) -> Option<Arc<View>> {
+        None
+    }
+
+    /// The pull side of [`Effect::Offer`]. None if it was pulled already.
+    fn offered(&mut self) -> Option<Offer> {
         None
     }
 

@@ -73,6 +73,7 @@ fn perform<M: Machine>(effect: Effect, machine: &mut M, ports: &Rc<Ports>, links
         Effect::Job { job } => links.job(job, machine.job(job)),
         Effect::Publish => links.publish(machine.published()),
         Effect::Report(report) => links.report(report),
+        Effect::Offer => links.offer(machine.offered()),
         Effect::Log => links.log(|out| machine.log(out)),
         Effect::Finished => {}
     }

@@ -4,7 +4,7 @@ use crate::helper::{Helper, Line};
 use crate::runtime::NoRing;
 use crate::slot::{Mailbox, Post};
 use engine::base::id::JobId;
-use engine::boundary::{Job, Report};
+use engine::boundary::{Job, Offer, Report};
 use engine::view::View;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -49,6 +49,12 @@ impl Links {
 
     pub(crate) fn report(&self, report: Report) {
         self.control.post(Post::Report(report));
+    }
+
+    pub(crate) fn offer(&self, offer: Option<Offer>) {
+        if let Some(offer) = offer {
+            self.control.post(Post::Offer(offer));
+        }
     }
 
     pub(crate) fn log(&self, pull: impl FnOnce(&mut Vec<u8>)) {

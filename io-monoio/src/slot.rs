@@ -4,7 +4,7 @@
 use engine::base::id::JobId;
 use engine::base::secret::Secret;
 use engine::base::time::Time;
-use engine::boundary::{Answer, Input, Report};
+use engine::boundary::{Answer, Input, Offer, Report};
 use engine::view::View;
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -30,6 +30,7 @@ struct Mail {
 #[derive(Debug)]
 pub enum Post {
     Report(Report),
+    Offer(Offer),
     Answered { job: JobId, answer: Answer },
     Workload(Result<Secret, String>),
     Changed,
@@ -70,6 +71,7 @@ impl Mailbox {
         batch.extend(mail.view.take().map(Input::View));
         batch.extend(mail.posts.drain(..).map(|post| match post {
             Post::Report(report) => Input::Report(report),
+            Post::Offer(offer) => Input::Offer(offer),
             Post::Answered { job, answer } => Input::Job { job, answer },
             Post::Workload(told) => Input::Workload(told),
             Post::Changed => Input::Changed,

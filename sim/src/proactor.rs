@@ -218,6 +218,7 @@ impl Net {
             Effect::Job { .. }
             | Effect::Publish
             | Effect::Report(_)
+            | Effect::Offer
             | Effect::Log
             | Effect::Finished => return false,
         }

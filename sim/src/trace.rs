@@ -100,6 +100,7 @@ impl Trace {
             }
             Input::View(view) => self.fold(view.epoch),
             Input::Report(report) => self.fold_debug(report),
+            Input::Offer(offer) => self.fold_debug(offer),
             Input::Job { job, answer } => {
                 self.fold(job.0);
                 self.fold_answer(answer);
@@ -156,6 +157,7 @@ impl Trace {
             | Effect::Job { .. }
             | Effect::Publish
             | Effect::Report(_)
+            | Effect::Offer
             | Effect::Log
             | Effect::Finished => self.fold_debug(effect),
         }
@@ -198,6 +200,7 @@ impl fmt::Display for Shown<'_> {
             Input::View(view) => write!(f, "View {}", view.epoch),
             Input::Job { .. }
             | Input::Report(_)
+            | Input::Offer(_)
             | Input::Workload(_)
             | Input::Changed
             | Input::Drain { .. } => write!(f, "{:?}", self.0),

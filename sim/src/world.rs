@@ -21,7 +21,7 @@ use crate::wiring::{self, Wiring};
 use engine::base::id::JobId;
 use engine::base::limits::ControlLimits;
 use engine::base::time::{Span, Time};
-use engine::boundary::{Effect, Input, Job, Machine, Report};
+use engine::boundary::{Effect, Input, Job, Machine, Offer, Report};
 use engine::view::View;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -101,6 +101,10 @@ pub(crate) enum Parcel {
     Report {
         host: u16,
         report: Report,
+    },
+    Offer {
+        host: u16,
+        offer: Offer,
     },
     Job {
         host: u16,
@@ -372,6 +376,15 @@ impl World {
                 let delay = self.cross_delay();
                 self.send(delay, Parcel::Report { host, report });
             }
+            Effect::Offer => {
+                let gateway = self.hosts[number as usize].gateway;
+                let to = self.gateways[gateway].hosts[0];
+                let machine = self.hosts[number as usize].machine.as_mut();
+                if let Some(offer) = machine.and_then(|machine| machine.offered()) {
+                    let delay = self.cross_delay();
+                    self.send(delay, Parcel::Offer { host: to, offer });
+                }
+            }
             Effect::Job { job } => {
                 let machine = self.hosts[number as usize].machine.as_mut();
                 let Some(what) = machine.and_then(|machine| machine.job(job)) else {
@@ -450,6 +463,11 @@ impl World {
             Parcel::Report { host, report } => {
                 if self.hosts[host as usize].machine.is_some() {
                     self.net.tell(host, Input::Report(report));
+                }
+            }
+            Parcel::Offer { host, offer } => {
+                if self.hosts[host as usize].machine.is_some() {
+                    self.net.tell(host, Input::Offer(offer));
                 }
             }
             Parcel::Job { host, job, what } => self.finish_job(host, job, &what),

@@ -148,6 +148,7 @@ impl World {
             | Effect::StopListening { .. }
             | Effect::Job { .. }
             | Effect::Report(_)
+            | Effect::Offer
             | Effect::Finished => panic!("{effect:?} was not expected"),
         }
     }

@@ -139,6 +139,9 @@ fn perform<M: Machine>(effect: Effect, machine: &mut M, ports: &Rc<Ports>, links
             links.worker.put(Input::View(view));
         }
         Effect::Report(report) => links.control.put(Input::Report(report)),
+        Effect::Offer => {
+            machine.offered().into_iter().for_each(|it| links.control.put(Input::Offer(it)))
+        }
         Effect::Log => {
             let mut lines = Vec::new();
             machine.log(&mut lines);

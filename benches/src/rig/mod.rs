@@ -138,7 +138,7 @@ impl Rig {
                 let answer = Answer::Verified(true);
                 self.worker.handle(Input::Job { job, answer }, self.now);
             }
-            Effect::Accept { .. } | Effect::Publish | Effect::Report(_) => {}
+            Effect::Accept { .. } | Effect::Publish | Effect::Report(_) | Effect::Offer => {}
             Effect::Shut { .. }
             | Effect::Close { .. }
             | Effect::StopListening { .. }

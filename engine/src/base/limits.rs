@@ -97,6 +97,9 @@ pub struct Limits {
     pub retries_per_second: u32,
     /// Requests that wait for one Redis to count them: what it answers in some milliseconds.
     pub questions_max: u32,
+    /// Bytes of a document that a client puts in the place of the last one: as many as the control
+    /// machine reads of a URL.
+    pub document_bytes: u32,
     /// Bytes of what another server answers about a request: a page for a person to sign in.
     pub consult_bytes: u32,
     /// Chains of middlewares of a route and of services behind it, put together once: more ways
@@ -188,6 +191,7 @@ impl Default for Limits {
             retries_stock: 500,
             retries_per_second: 10,
             questions_max: 4_096,
+            document_bytes: 8 * 1024 * 1024,
             consult_bytes: 1024 * 1024,
             chains_max: 4_096,
             tape_bytes: 1024 * 1024,

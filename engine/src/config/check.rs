@@ -19,10 +19,17 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 /// Services that the process offers itself.
-const INTERNAL: [&str; 5] =
-    ["api@internal", "dashboard@internal", "noop@internal", "ping@internal", "prometheus@internal"];
+const INTERNAL: [&str; 6] = [
+    "api@internal",
+    "dashboard@internal",
+    "noop@internal",
+    "ping@internal",
+    "prometheus@internal",
+    "rest@internal",
+];
 
 const HTTP: &str = Provider::Http.name();
+const REST: &str = Provider::Rest.name();
 
 const SUGGESTIONS_MAX: usize = 50;
 
@@ -130,7 +137,7 @@ struct Check<'a> {
     found: Vec<Diagnostic>,
     /// Suggestions compare with every name there is, so only the first problems get one.
     suggests: bool,
-    /// What the HTTP provider defines is not here, so references to it are taken on trust.
+    /// What is asked for or given later is not here, so references to it are taken on trust.
     unread: bool,
 }
 
@@ -173,7 +180,7 @@ impl<'a> Check<'a> {
 
     /// Whether a name is one of a provider whose definitions are not here.
     fn is_elsewhere(&self, name: &str) -> bool {
-        self.unread && split(name).is_some_and(|(_, provider)| provider == HTTP)
+        self.unread && split(name).is_some_and(|(_, provider)| [HTTP, REST].contains(&provider))
     }
 
     fn has_service(&self, name: &str) -> bool {
@@ -271,12 +278,14 @@ impl<'a> Check<'a> {
         }
         let (own, provider) = split(name)?;
         let has_http = self.fixed.is_some_and(|fixed| fixed.http.is_some());
+        let has_rest = self.fixed.is_some_and(|fixed| fixed.rest.is_some());
         let text = match provider {
             MULTICLUSTER if self.has_children() && !own.is_empty() => return None,
             MULTICLUSTER if own.is_empty() => format!("{name} names no uplink"),
             MULTICLUSTER => format!("{name} comes from children, and none is configured"),
             "file" | "internal" => format!("there is no service {name}"),
             HTTP if has_http => format!("there is no service {name}"),
+            REST if has_rest => format!("there is no service {name}"),
             other => format!("there is no provider {other}, so no service {name}"),
         };
         let known = self.dynamic.services.iter().map(|it| &*it.name).chain(INTERNAL);

@@ -13,7 +13,7 @@ const DYNAMIC: &str = include_str!("../../../docs/reference/dynamic.md");
 /// Sections as full as the defaults of their members need them.
 const STATIC_BASE: &str = "--entryPoints.n.address=:80 --hub.uplinkEntryPoints.u.address=:81 \
     --hub.providers.multicluster.children.n.address=http://c:9443 --providers.file.filename=f \
-    --providers.http.endpoint=https://c --providers.http.tls.ca=c \
+    --providers.rest --providers.http.endpoint=https://c --providers.http.tls.ca=c \
     --entryPoints.n.http.redirections.entryPoint.to=:443 \
     --api --ping --metrics.prometheus --accessLog";
 const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.service=loadBalancer \
@@ -36,6 +36,7 @@ const DYNAMIC_BASE: &str = "--http.routers.n.rule=Path(`/`) --http.routers.n.ser
     --http.middlewares.encodedCharacters.encodedCharacters --http.middlewares.headers.headers \
     --http.middlewares.rateLimit.rateLimit.average=5 \
     --http.middlewares.rateLimit.rateLimit.sourceCriterion.ipStrategy \
+    --http.middlewares.rateLimit.rateLimit.redis.tls.ca=c \
     --http.middlewares.inFlightReq.inFlightReq.amount=1 \
     --http.middlewares.retry.retry.attempts=2 --http.middlewares.buffering.buffering \
     --http.middlewares.grpcWeb.grpcWeb --http.middlewares.compress.compress \

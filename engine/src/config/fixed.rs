@@ -26,6 +26,7 @@ pub struct Fixed {
     pub multicluster: Option<Multicluster>,
     pub file: Option<FileProvider>,
     pub http: Option<HttpProvider>,
+    pub rest: Option<RestProvider>,
     /// Names of providers: of equal routers, those of the first are asked first.
     pub precedence: Vec<String>,
     pub api: Option<Api>,
@@ -58,6 +59,7 @@ impl Default for Fixed {
             multicluster: None,
             file: None,
             http: None,
+            rest: None,
             precedence: vec!["file".to_owned(), "http".to_owned()],
             api: None,
             ping: None,
@@ -354,6 +356,7 @@ pub enum Provider {
     #[default]
     File,
     Http,
+    Rest,
 }
 
 impl Provider {
@@ -362,6 +365,7 @@ impl Provider {
         match self {
             Self::File => "file",
             Self::Http => "http",
+            Self::Rest => "rest",
         }
     }
 }
@@ -384,6 +388,13 @@ pub struct HttpProvider {
     pub host: Option<String>,
     pub headers: Vec<(String, String)>,
     pub transport: Transport,
+}
+
+/// Documents that clients put in the place of the last one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RestProvider {
+    /// Whoever reaches the entry point `traefik` may.
+    pub insecure: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

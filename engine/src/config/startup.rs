@@ -188,6 +188,7 @@ fn add_missing_entry_points(fixed: &mut Fixed, named: usize) {
     }
     let wants = |manual: bool, entry_point: &str| !manual && entry_point == INTERNAL;
     let wanted = fixed.api.as_ref().is_some_and(|api| api.insecure)
+        || fixed.rest.is_some_and(|rest| rest.insecure)
         || fixed.ping.as_ref().is_some_and(|ping| wants(ping.manual_routing, &ping.entry_point))
         || fixed
             .prometheus

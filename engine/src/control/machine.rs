@@ -16,6 +16,7 @@ use super::names::Names;
 use super::publish::Publisher;
 use super::reload::{Layers, Staged};
 use super::remote::Remote;
+use super::rest::Rest;
 use crate::base::id::{ConnId, JobId};
 use crate::base::limits::ControlLimits;
 use crate::base::line::{Level, LogLine};
@@ -53,6 +54,7 @@ pub struct Control {
     pub(super) checks: Checks,
     pub(super) file: Option<FileProvider>,
     pub(super) remote: Option<Remote>,
+    pub(super) rest: Option<Rest>,
     pub(super) layers: Layers,
     pub(super) ledgers: Ledgers,
     pub(super) publisher: Publisher,
@@ -126,6 +128,7 @@ impl Control {
                 FileProvider::new(&file.path, file.watch, fixed.throttle, limits, stats, now)
             }),
             remote: fixed.http.as_ref().map(|provider| Remote::new(provider, now)),
+            rest: fixed.rest.map(|_| Rest::new(now)),
             layers: Layers::default(),
             ledgers: Ledgers::default(),
             material: Material::new(limits.material_age),
@@ -252,6 +255,7 @@ impl Machine for Control {
             Input::Done { op, outcome } => self.conns.done(op.conn, op.kind, outcome, now),
             Input::Job { job, answer } => self.on_job(job, answer, now),
             Input::Report(report) => self.on_report(report, now),
+            Input::Offer(offer) if self.life == Life::Running => self.on_offer(&offer, now),
             Input::Changed => {
                 self.material.hint(now + self.limits.file_debounce);
                 if let Some(file) = &mut self.file {
@@ -260,8 +264,8 @@ impl Machine for Control {
             }
             Input::Workload(told) => self.on_workload(told, now),
             Input::Drain { by } => self.drain(by, now),
-            // Views come from here.
-            Input::View(_) => {}
+            // Views come from here, and at the end nothing new begins.
+            Input::View(_) | Input::Offer(_) => {}
         }
         if self.life != Life::Running {
             return self.finish_if_idle(now);
@@ -280,6 +284,7 @@ impl Machine for Control {
         self.tick_children(now);
         self.tick_checks(now);
         self.tick_remote(now);
+        self.tick_rest(now);
         self.start_jobs(now);
         self.publish(now);
     }
@@ -335,6 +340,7 @@ impl Machine for Control {
             (self.names.deadline(), "host name"),
             (self.file.as_ref().and_then(FileProvider::deadline), "file"),
             (self.remote.as_ref().and_then(Remote::deadline), "HTTP provider"),
+            (self.rest.as_ref().and_then(Rest::deadline), "REST provider"),
             (self.material.deadline(), "certificate file"),
             (self.publisher.ticket_deadline(self.tickets_until), "session tickets"),
             (self.publisher.deadline(), "publication"),

@@ -20,5 +20,6 @@ mod probe;
 mod publish;
 mod reload;
 mod remote;
+mod rest;
 
 pub use machine::Control;

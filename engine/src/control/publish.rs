@@ -21,6 +21,7 @@ use crate::uplink::advert::Advert;
 use crate::view::compile::{Build, Compiler, NameChanges};
 use crate::view::past::{Known, Moment, Past, Written};
 use crate::view::stats::{ChildStats, Stats};
+use crate::view::status::Judged;
 use crate::view::status::{ChildStatus, ServerStatus, Status};
 use crate::view::{Cover, ServerNode, View};
 use std::collections::BTreeSet;
@@ -231,6 +232,17 @@ impl Publisher {
         self.problems_changed();
     }
 
+    /// What became of a document that a worker was given.
+    pub(super) fn set_judged(&mut self, worker: u16, judged: Judged) {
+        let offers = &mut self.status.offers;
+        let at = usize::from(worker);
+        if offers.len() <= at {
+            offers.resize(at + 1, Judged::default());
+        }
+        offers[at] = judged;
+        self.dirty = true;
+    }
+
     pub(super) fn problems_changed(&mut self) {
         self.dirty = true;
         self.problems_dirty = true;
@@ -355,6 +367,9 @@ impl Control {
         }
         if let Some(remote) = &self.remote {
             remote.diagnose(&mut problems);
+        }
+        if let Some(rest) = &self.rest {
+            rest.diagnose(&mut problems);
         }
         self.ledgers.diagnose(&self.publisher.view, &mut problems);
         self.publisher.status.diagnostics = problems.into();

@@ -3,6 +3,7 @@
 use super::file::{Complete, Verdict};
 use super::machine::Control;
 use super::remote::Remote;
+use super::rest::Rest;
 use crate::base::diag::Diagnostic;
 use crate::base::line::{Level, LogLine};
 use crate::base::secret::Secret;
@@ -39,6 +40,7 @@ pub(super) struct Layer {
 pub(super) struct Layers {
     file: Option<Layer>,
     http: Option<Layer>,
+    rest: Option<Layer>,
     /// Why the last reading of the files did not take effect.
     refused: Vec<Diagnostic>,
     /// What the files say, without secrets.
@@ -51,6 +53,7 @@ impl Layers {
         let mut layers: Vec<(u8, &Layer)> = Vec::new();
         layers.extend(self.file.as_ref().map(|layer| (fixed.rank(Provider::File), layer)));
         layers.extend(self.http.as_ref().map(|layer| (fixed.rank(Provider::Http), layer)));
+        layers.extend(self.rest.as_ref().map(|layer| (fixed.rank(Provider::Rest), layer)));
         layers.sort_by_key(|(rank, _)| *rank);
         let parts: Vec<&Dynamic> = layers.iter().map(|(_, layer)| &layer.dynamic).collect();
         let (dynamic, clashes) = merged(&parts);
@@ -68,20 +71,22 @@ impl Control {
     /// What a provider says takes effect, together with what the others said last.
     pub(super) fn take_over(&mut self, provider: Provider, layer: Layer, now: Time) {
         let mut layer = layer;
-        if self.remote.is_some() {
+        let several = self.has_several();
+        if several {
             match provider {
                 Provider::File => {
                     self.layers.file = Some(layer);
                     self.layers.refused.clear();
                 }
                 Provider::Http => self.layers.http = Some(layer),
+                Provider::Rest => self.layers.rest = Some(layer),
             }
             layer = self.layers.merged(&self.fixed);
         }
         let Layer { dynamic, problems, complete } = layer;
         let files = tls::files(&self.fixed, &dynamic);
         // What several providers say together is no document.
-        let written = self.layers.written.clone().filter(|_| self.remote.is_none());
+        let written = self.layers.written.clone().filter(|_| !several);
         let staged = Staged { dynamic, files, problems, complete, written };
         let mut wanted = tls::files(&self.fixed, &Dynamic::default());
         wanted.extend(self.publisher.files().iter().cloned());
@@ -89,6 +94,11 @@ impl Control {
         self.want_files(wanted);
         self.staged = Some(staged);
         self.apply_staged(now);
+    }
+
+    /// Whether there are others beside the files.
+    fn has_several(&self) -> bool {
+        self.remote.is_some() || self.rest.is_some()
     }
 
     pub(super) fn on_loaded(&mut self, reading: Result<Vec<Document>, String>, now: Time) {
@@ -172,7 +182,8 @@ impl Control {
         let Some(staged) = self.staged.take() else { return };
         self.want_files(staged.files);
         self.publisher.set_dynamic(staged.dynamic, staged.written);
-        let refused = self.remote.as_ref().is_some_and(Remote::is_refused);
+        let refused = self.remote.as_ref().is_some_and(Remote::is_refused)
+            || self.rest.as_ref().is_some_and(Rest::is_refused);
         let complete = if refused { Complete::No } else { staged.complete };
         self.publisher.applied(staged.problems, complete, now);
         self.say_reloaded(complete, now);
@@ -195,9 +206,10 @@ impl Control {
 
     /// Nothing took effect.
     fn refused(&mut self, mut problems: Vec<Diagnostic>, now: Time) {
-        if self.remote.is_some() {
+        if self.has_several() {
             self.layers.refused.clone_from(&problems);
-            problems.extend(self.layers.http.iter().flat_map(|layer| layer.problems.clone()));
+            let others = self.layers.http.iter().chain(&self.layers.rest);
+            problems.extend(others.flat_map(|layer| layer.problems.clone()));
         }
         self.publisher.refused(problems, now);
         let text = "dynamic configuration refused, the last good one stays in effect";

@@ -281,6 +281,7 @@ pub enum Internal {
     Dashboard,
     Ping,
     Prometheus,
+    Rest,
     Noop,
 }
 
@@ -291,6 +292,7 @@ impl Internal {
             Self::Dashboard => "dashboard",
             Self::Ping => "ping",
             Self::Prometheus => "prometheus",
+            Self::Rest => "rest",
             Self::Noop => "noop",
         }
     }

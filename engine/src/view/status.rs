@@ -14,6 +14,8 @@ pub struct Status {
     /// Everything that is wrong now, of all documents and children.
     pub diagnostics: Arc<[Diagnostic]>,
     pub reloads: Reloads,
+    /// By worker: what became of the last document that it was given.
+    pub offers: Vec<Judged>,
     /// By `ChildId`.
     pub children: Table<ChildStatus>,
     /// By `ServerId`; servers with a check, active or passive.
@@ -36,6 +38,16 @@ pub struct Reloads {
     pub refused_at: Option<Time>,
     /// What the last change kept, reset and dropped, with reasons.
     pub report: Arc<[String]>,
+}
+
+/// What became of a document that a worker was given.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Judged {
+    /// Zero is none.
+    pub serial: u64,
+    pub accepted: bool,
+    /// Problems that it has, or why it was not accepted.
+    pub problems: Arc<[String]>,
 }
 
 /// How discovery of one child goes, beyond the figures of `ChildStats`.

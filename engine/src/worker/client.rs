@@ -258,6 +258,7 @@ impl Worker {
             (Due::Dial, Talk::Busy(key)) if self.is_consulting(key) => {
                 self.give_up_consulting(key);
             }
+            (Due::Dial, Talk::Busy(key)) if self.is_offering(key) => self.give_up_offer(key),
             (Due::Dial, Talk::Busy(key)) if self.is_held(key) => self.pass_on(key),
             (Due::Dial, Talk::Busy(key)) => {
                 self.mark(Mark::WaitedTooLong);

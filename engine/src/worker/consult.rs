@@ -257,6 +257,9 @@ impl Worker {
     /// A piece of the body came: whether it may be more.
     pub(super) fn on_gathered(&mut self, key: Key) -> bool {
         let exchange = self.exchanges.get(key).expect("a gathering exchange exists");
+        if exchange.offers {
+            return self.on_offered_piece(key);
+        }
         let Some(Kept { overgrown: true, starved, .. }) = exchange.kept.as_deref() else {
             return true;
         };
@@ -270,6 +273,10 @@ impl Worker {
         let exchange = self.exchanges.get(key).expect("a gathering exchange exists");
         if let Some(client) = exchange.client {
             self.set_due(client, Due::Request, Time::NEVER);
+        }
+        if self.exchanges.get(key).is_some_and(|exchange| exchange.offers) {
+            self.offer(key);
+            return;
         }
         self.pass_on(key);
     }

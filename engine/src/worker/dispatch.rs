@@ -298,6 +298,10 @@ impl Worker {
             path: path.as_bytes(),
             query: target.query.unwrap_or("").as_bytes(),
         };
+        if service == Internal::Rest && internal::is_offer(&ask) {
+            self.begin_offer(key);
+            return;
+        }
         let sight = internal::Sight {
             view: &view,
             stats: self.accounts.stats(),

@@ -340,6 +340,8 @@ pub(super) struct Exchange {
     pub(super) kept: Option<Rc<Kept>>,
     /// The request is collected before it goes on.
     pub(super) collects: bool,
+    /// Its body is a document for the control machine.
+    pub(super) offers: bool,
     /// A response that is collected before it goes on.
     pub(super) held: Option<Box<HeldBack>>,
     /// The client speaks gRPC-Web, and its server gRPC.
@@ -434,6 +436,7 @@ impl Exchange {
             down: Body::none(),
             kept: None,
             collects: false,
+            offers: false,
             held: None,
             web: None,
             web_answer: None,

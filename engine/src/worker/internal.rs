@@ -45,7 +45,8 @@ impl Answer {
 }
 
 pub fn answer(service: Internal, ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
-    if !matches!(ask.method, b"GET" | b"HEAD") && service != Internal::Noop {
+    let reads = !matches!(service, Internal::Noop | Internal::Rest);
+    if reads && !matches!(ask.method, b"GET" | b"HEAD") {
         let mut answer = Answer::text(405, "Method Not Allowed\n");
         answer.fields.push(("Allow", "GET, HEAD".to_owned()));
         return answer;
@@ -56,7 +57,30 @@ pub fn answer(service: Internal, ask: &Ask<'_>, sight: &Sight<'_>) -> Answer {
         Internal::Api => super::api::answer(ask, sight),
         Internal::Dashboard => dashboard::answer(ask, sight)
             .unwrap_or_else(|| Answer::text(404, "404 page not found\n")),
+        Internal::Rest => no_offer(ask),
         Internal::Noop => Answer::text(418, "I'm a teapot\n"),
+    }
+}
+
+/// Where documents are put.
+const OFFERS: &[u8] = b"/api/providers/";
+
+/// Whether a document is put where it belongs.
+pub(super) fn is_offer(ask: &Ask<'_>) -> bool {
+    ask.method == b"PUT" && ask.path.strip_prefix(OFFERS) == Some(b"rest")
+}
+
+fn no_offer(ask: &Ask<'_>) -> Answer {
+    match ask.path.strip_prefix(OFFERS) {
+        Some(b"rest") => {
+            let mut answer = Answer::text(405, "Method Not Allowed\n");
+            answer.fields.push(("Allow", "PUT".to_owned()));
+            answer
+        }
+        Some(_) if ask.method == b"PUT" => {
+            Answer::text(400, "only the provider rest is given documents\n")
+        }
+        Some(_) | None => Answer::text(404, "404 page not found\n"),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod internal;
 pub mod log;
 mod metrics;
 mod mirrors;
+mod offer;
 mod origin;
 mod pages;
 mod pass;
@@ -71,7 +72,7 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Time, Wall};
 use crate::base::timers::Timers;
 use crate::boundary::{
-    Batch, Deadline, Effect, Holdings, Input, Job, Lent, Machine, OpId, OpKind, Outcome,
+    Batch, Deadline, Effect, Holdings, Input, Job, Lent, Machine, Offer, OpId, OpKind, Outcome,
 };
 use crate::h2::message::Gather;
 use crate::http::target::Rewritten;
@@ -90,6 +91,7 @@ use drain::Draining;
 use exchange::{CoreView, Exchange, Kept};
 use guards::Chains;
 use log::AccessLines;
+use offer::Offers;
 use prove::Proofs;
 use recording::Draft;
 use retry::Budget;
@@ -176,6 +178,7 @@ pub struct Worker {
     proofs: Proofs,
     /// Where requests are counted that this process does not count.
     clerks: Slab<Clerk>,
+    offers: Offers,
     scratch: Scratch,
     /// Vectors of reads into many pages, for the next such read.
     spare: Vec<Vec<Page>>,
@@ -264,6 +267,7 @@ impl Worker {
             lines: Lines::default(),
             proofs: Proofs::default(),
             clerks: Slab::default(),
+            offers: Offers::new(index),
             scratch: Scratch::default(),
             spare: Vec::new(),
         };
@@ -300,6 +304,7 @@ impl Worker {
         self.counts().epoch.set(view.epoch);
         self.view = Rc::new(view);
         self.chains.forget();
+        self.conclude_offer();
     }
 
     fn on_done(&mut self, op: OpId, outcome: Outcome) {
@@ -344,7 +349,7 @@ impl Machine for Worker {
             Input::View(view) => self.on_view(view),
             Input::Drain { by } => self.on_drain(by),
             Input::Job { job, answer } => self.on_proof(job, &answer),
-            Input::Report(_) | Input::Workload(_) | Input::Changed => {
+            Input::Report(_) | Input::Workload(_) | Input::Changed | Input::Offer(_) => {
                 debug_assert!(false, "only the control machine takes reports");
             }
         }
@@ -380,6 +385,10 @@ impl Machine for Worker {
 
     fn job(&mut self, job: JobId) -> Option<Job> {
         self.proof_job(job)
+    }
+
+    fn offered(&mut self) -> Option<Offer> {
+        self.take_offer()
     }
 
     fn log(&mut self, out: &mut Vec<u8>) {

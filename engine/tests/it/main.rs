@@ -22,6 +22,7 @@ mod pair;
 mod plan;
 mod pools;
 mod refusals;
+mod rest;
 mod rotation;
 mod routing;
 mod schema;

@@ -8,7 +8,8 @@ use engine::base::mark::Mark;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time, Wall};
 use engine::boundary::{
-    Answer, Batch, Close, Effect, Fault, Input, Job, Lent, Machine, OpId, OpKind, Outcome, Report,
+    Answer, Batch, Close, Effect, Fault, Input, Job, Lent, Machine, Offer, OpId, OpKind, Outcome,
+    Report,
 };
 use engine::view::View;
 use engine::view::stats::Stats;
@@ -72,6 +73,8 @@ pub(crate) struct Pair {
     pub(crate) read_max: usize,
     pub(crate) write_max: usize,
     pub(crate) reports: Vec<Report>,
+    /// Documents for the control machine.
+    pub(crate) offers: Vec<Offer>,
     pub(crate) finished: u32,
     stopped: Vec<ListenerId>,
     stats: Arc<Stats>,
@@ -112,6 +115,7 @@ impl Pair {
             read_max: usize::MAX,
             write_max: usize::MAX,
             reports: Vec::new(),
+            offers: Vec::new(),
             finished: 0,
             stopped: Vec::new(),
             stats,
@@ -429,6 +433,7 @@ impl Pair {
                 }
             }
             Effect::Report(report) => self.reports.push(report),
+            Effect::Offer => self.offers.extend(self.worker.offered()),
             Effect::Log => {
                 let mut lines = Vec::new();
                 self.worker.log(&mut lines);

@@ -15,15 +15,15 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }
 
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_in(arguments, &[])
     }
 
@@ -32,6 +32,10 @@ impl Process {
         command.envs(variables.iter().copied());
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the program starts"))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     fn signal(&self, name: &str) {

@@ -8,6 +8,7 @@ mod foresight;
 mod providers;
 mod real;
 mod redis;
+mod reloads;
 mod smoke;
 mod wire;
 mod workload;

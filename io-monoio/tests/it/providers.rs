@@ -59,3 +59,46 @@ fn a_url_is_asked_for_routes_and_its_last_good_answer_stays() {
         world.end();
     }
 }
+
+/// Puts a document where the REST provider takes it.
+fn put(address: SocketAddr, text: &str) -> (u16, String) {
+    let mut client = Client::connect(address);
+    let length = text.len();
+    client.send(
+        format!(
+            "PUT /api/providers/rest HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    client.send(text.as_bytes());
+    let answer = client.answer();
+    (answer.status, answer.text())
+}
+
+#[test]
+fn routes_are_put_in_the_place_of_the_last_ones() {
+    for runtime in [Runtime::Uring, Runtime::Legacy] {
+        let world = World::with_providers(runtime, origin(), "  rest: {}\n");
+        let own = world.folder.path("dynamic.yml");
+        let more = "http:\n  routers:\n    put:\n      rule: PathPrefix(`/api/providers`)\n      \
+                    priority: 9000\n      service: rest@internal\n";
+        let text = std::fs::read_to_string(&own).expect("it was written");
+        world.folder.write("dynamic.yml", &text.replace("http:\n  routers:\n", more));
+        until(&(405, 200), || {
+            let status = |path: &str| Client::connect(world.address).get(path).status;
+            (status("/api/providers/rest"), status("/a"))
+        });
+        let status = |path: &str| Client::connect(world.address).get(path).status;
+        let (code, told) = put(world.address, &routes("/a", "noop@internal"));
+        assert_eq!((code, told.as_str()), (200, "{\"problems\":[]}"));
+        assert_eq!((status("/a"), status("/b")), (418, 200), "as soon as it was answered");
+        let (code, told) = put(world.address, "<html>");
+        assert_eq!(code, 400);
+        assert!(told.contains("providers.rest"), "{told}");
+        assert_eq!((status("/a"), status("/b")), (418, 200));
+        let (code, _) = put(world.address, &routes("/b", "origin@file"));
+        assert_eq!(code, 200);
+        until(&(200, 200), || (status("/a"), status("/b")));
+        world.end();
+    }
+}

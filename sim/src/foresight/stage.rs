@@ -16,7 +16,7 @@ use engine::base::id::JobId;
 use engine::base::limits::ControlLimits;
 use engine::base::prng::Prng;
 use engine::base::time::{Span, Time};
-use engine::boundary::{Effect, Input, Job, Report};
+use engine::boundary::{Effect, Input, Job, Offer, Report};
 use engine::config::fixed::Scheme;
 use engine::view::View;
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ impl Place {
 pub(super) enum Parcel {
     View { host: u16, view: Arc<View> },
     Report { host: u16, report: Report },
+    Offer { host: u16, offer: Offer },
     Job { host: u16, job: JobId, what: Job },
     Stroke { at: usize, begins: bool },
     Flap { at: usize, down: bool },
@@ -327,6 +328,13 @@ impl Stage {
                 let host = self.processes[self.hosts[number as usize].process].hosts[0];
                 self.send(CROSSING, Parcel::Report { host, report });
             }
+            Effect::Offer => {
+                let host = self.processes[self.hosts[number as usize].process].hosts[0];
+                let machine = self.hosts[number as usize].machine.as_mut();
+                if let Some(offer) = machine.and_then(|machine| machine.offered()) {
+                    self.send(CROSSING, Parcel::Offer { host, offer });
+                }
+            }
             Effect::Job { job } => {
                 let machine = self.hosts[number as usize].machine.as_mut();
                 if let Some(what) = machine.and_then(|machine| machine.job(job)) {
@@ -365,10 +373,16 @@ impl Stage {
             Parcel::Report { host, report } if lives(self, host) => {
                 self.net.tell(host, Input::Report(report));
             }
+            Parcel::Offer { host, offer } if lives(self, host) => {
+                self.net.tell(host, Input::Offer(offer));
+            }
             Parcel::Job { host, job, what } if lives(self, host) => {
                 self.finish_job(host, job, &what);
             }
-            Parcel::View { .. } | Parcel::Report { .. } | Parcel::Job { .. } => {}
+            Parcel::View { .. }
+            | Parcel::Report { .. }
+            | Parcel::Offer { .. }
+            | Parcel::Job { .. } => {}
             Parcel::Stroke { at, begins } => self.strike(at, begins),
             Parcel::Flap { at, down } => self.flap(at, down),
         }

@@ -130,6 +130,10 @@ impl Seat {
             Effect::StopListening { listener } => self.ports.stop_listening(listener),
             Effect::Publish => self.publish(machine.published()),
             Effect::Report(report) => self.control.push(Input::Report(report)),
+            Effect::Offer => {
+                let offer = machine.offered();
+                offer.into_iter().for_each(|offer| self.control.push(Input::Offer(offer)));
+            }
             Effect::Job { job } => {
                 let what = machine.job(job).expect("a machine has every job that it announces");
                 let (inbox, answer) = (Rc::clone(&self.inbox), self.answer(what));

@@ -6,10 +6,10 @@ use crate::base::time::Span;
 use crate::config::address::Url;
 use crate::config::dynamic::{client_tls, headers};
 use crate::config::fields::{Fields, bad_value};
-use crate::config::fixed::{FileProvider, Fixed, HttpProvider, Scheme, Transport};
+use crate::config::fixed::{FileProvider, Fixed, HttpProvider, RestProvider, Scheme, Transport};
 use std::sync::Arc;
 
-const LATER: [&str; 19] = [
+const LATER: [&str; 18] = [
     "consul",
     "consulCatalog",
     "docker",
@@ -26,7 +26,6 @@ const LATER: [&str; 19] = [
     "plugin",
     "rancher",
     "redis",
-    "rest",
     "swarm",
     "zooKeeper",
 ];
@@ -61,6 +60,7 @@ pub(super) fn read(providers: &Fields<'_>, fixed: &mut Fixed) {
     }
     fixed.file = providers.switch("file").and_then(file);
     fixed.http = providers.section("http").and_then(http);
+    fixed.rest = providers.switch("rest").map(rest);
     if let Some(precedence) = precedence(providers) {
         fixed.precedence = precedence;
     }
@@ -100,6 +100,12 @@ fn file(fields: Fields<'_>) -> Option<FileProvider> {
     }
     fields.close();
     path.map(|path| FileProvider { path, watch })
+}
+
+fn rest(fields: Fields<'_>) -> RestProvider {
+    let insecure = fields.flag("insecure").unwrap_or(false);
+    fields.close();
+    RestProvider { insecure }
 }
 
 fn http(fields: Fields<'_>) -> Option<HttpProvider> {

@@ -319,6 +319,7 @@ impl Compiler {
             ),
             (fixed.ping.is_some(), "ping@internal", Internal::Ping),
             (fixed.prometheus.is_some(), "prometheus@internal", Internal::Prometheus),
+            (fixed.rest.is_some(), "rest@internal", Internal::Rest),
             (true, "noop@internal", Internal::Noop),
         ];
         for (_, name, internal) in offered.into_iter().filter(|(offered, ..)| *offered) {

@@ -271,6 +271,9 @@ impl Compiler {
         if let Some(metrics) = fixed.prometheus.as_ref().filter(|metrics| !metrics.manual_routing) {
             routers.push(internal_router("prometheus", "/metrics", &metrics.entry_point, i64::MAX));
         }
+        if fixed.rest.is_some_and(|rest| rest.insecure) {
+            routers.push(internal_router("rest", "/api/providers", "traefik", i64::MAX));
+        }
         if let Some(api) = fixed.api.as_ref().filter(|api| api.insecure) {
             let base = api.base_path.trim_end_matches('/');
             routers.push(internal_router("api", &format!("{base}/api"), "traefik", i64::MAX - 1));

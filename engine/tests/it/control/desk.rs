@@ -255,7 +255,8 @@ impl Desk {
             Effect::Accept { .. }
             | Effect::Shut { .. }
             | Effect::StopListening { .. }
-            | Effect::Report(_) => panic!("the control machine has no use for {effect:?}"),
+            | Effect::Report(_)
+            | Effect::Offer => panic!("the control machine has no use for {effect:?}"),
         }
     }
 

@@ -8,4 +8,5 @@ mod health;
 mod material;
 mod names;
 mod remote;
+mod rest;
 mod streams;
