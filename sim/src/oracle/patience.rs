@@ -89,8 +89,10 @@ pub fn judge_idle(servers: &[Server], site: &Site, net: &mut Net) {
     };
     let now = net.now;
     let idle = site.patience.idle;
+    // What was on its way when the clock leapt arrived after that.
+    let leapt = net.faults.last(Kind::TimeJump).unwrap_or(Time::ZERO);
     for server in servers.iter().filter(|server| !of_child(server)) {
-        let Some(since) = server.quiet_since() else { continue };
+        let Some(since) = server.quiet_since().map(|since| since.max(leapt)) else { continue };
         if since + idle + SLACK < now {
             let name = &server.name;
             net.verdict.add(Oracle::R3, now, || {
