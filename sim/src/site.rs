@@ -262,11 +262,14 @@ fn child_instance(
         uplinks,
         tls: String::new(),
     };
-    let mut transport = String::new();
+    let mut tls = "";
     if wiring.on {
         wiring::document(&mut document);
-        transport = format!("serversTransport: {{{}}}\n", &wiring::TRANSPORT[2..]);
+        tls = wiring::TRANSPORT;
     }
+    // A dial that nobody answers is over when all has to be well again.
+    let dial = "forwardingTimeouts: {dialTimeout: 5s}";
+    let transport = format!("serversTransport: {{{dial}{tls}}}\n");
     let options = "      http: {tls: {options: parents}}\n";
     let secure = if wiring.child(n).tls { options } else { "" };
     let startup = format!(
