@@ -221,7 +221,9 @@ impl Worker {
                 Err(no_page) => done = Err(no_page),
             }
         }
-        if sent == Sent::Full && !std::mem::replace(&mut stream.waits, true) {
+        // Also if its own window is full: settings may widen all windows at once (RFC 9113 §6.9.2).
+        let full = matches!(sent, Sent::Full | Sent::StreamFull);
+        if full && !std::mem::replace(&mut stream.waits, true) {
             session.waiting.push_back(id);
         }
         let written = wire.outbox.bytes() != before;

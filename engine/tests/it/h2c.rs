@@ -242,6 +242,35 @@ fn a_window_of_the_server_holds_the_client_back() {
     pair.nothing_more();
 }
 
+/// RFC 9113 §6.9.2: settings widen the windows of streams without a word about any of them. What
+/// waited for one of them and for the connection stood still until it timed out.
+#[test]
+fn settings_that_widen_windows_let_content_go_on() {
+    let wider = frame(Kind::Settings, 0, 0, &[0, 4, 0, 16, 0, 0]);
+    let whole = window_update(0, 50_000).to_vec();
+    for updates in [[wider.clone(), whole.clone()], [whole, wider]] {
+        let mut pair = Pair::new(&plan());
+        let client = pair.open();
+        pair.send(client, "PUT / HTTP/1.1\r\nHost: s\r\nContent-Length: 100000\r\n\r\n");
+        let mut server = Server::new(&mut pair);
+        pair.send(client, "z".repeat(100_000));
+        let mut heard = |pair: &mut Pair| {
+            let bytes = pair.got_bytes(server.end);
+            let lines = server.ear.hear(&bytes);
+            lines.iter().map(|line| line.matches('z').count()).sum::<usize>()
+        };
+        assert_eq!(heard(&mut pair), 65_535);
+        let [first, second] = updates;
+        pair.send(server.end, first);
+        assert_eq!(heard(&mut pair), 0);
+        pair.send(server.end, second);
+        assert_eq!(heard(&mut pair), 100_000 - 65_535);
+        server.answer(&mut pair, 1, OK, "ok");
+        assert!(pair.got(client).ends_with("ok"));
+        pair.nothing_more();
+    }
+}
+
 #[test]
 fn a_server_that_goes_away_is_left_for_another_connection() {
     let mut pair = Pair::new(&plan());
