@@ -92,7 +92,9 @@ http:
     side: {failover: {service: closed, fallback: plain, errors: {status: [403]}}}
     share: {weighted: {services: [{name: closed}, {name: open}]}}
     inner: {middlewares: [again], weighted: {services: [{name: open}, {name: other}]}}
-    deep: {middlewares: [prefix], failover: {service: inner, fallback: plain, errors: {status: [500-599]}}}
+    deep:
+      middlewares: [prefix]
+      failover: {service: inner, fallback: plain, errors: {status: [500-599]}}
     broken: {weighted: {services: [{name: breaks}, {name: plain, weight: 2}]}}
     rates: {failover: {service: limited, fallback: plain, errors: {status: ['429']}}}
     closed: {middlewares: [nobody], loadBalancer: {servers: [{url: 'http://10.9.0.1'}]}}

@@ -1,5 +1,5 @@
-//! Clients: hyper's client, one request at a time on a connection that is kept, by either version of
-//! HTTP.
+//! Clients: hyper's client, one request at a time on a connection that is kept, by either version
+//! of HTTP.
 
 use super::exec::Here;
 use super::payload::{Payload, check};

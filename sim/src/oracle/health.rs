@@ -141,8 +141,8 @@ pub struct Probes {
 const SLACK: Span = Span::millis(500);
 
 impl Probes {
-    /// Takes in what happened in one call of the machine. Of those that are `undisturbed` nothing in
-    /// this run makes a probe late: no fault, and no bound on how many are under way.
+    /// Takes in what happened in one call of the machine. Of those that are `undisturbed` nothing
+    /// in this run makes a probe late: no fault, and no bound on how many are under way.
     pub fn hear(&mut self, heard: &Heard, undisturbed: Judged, now: Time, verdict: &mut Verdict) {
         match heard {
             Heard::Dialed { conn, to } => {
