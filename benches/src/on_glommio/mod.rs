@@ -140,7 +140,7 @@ fn perform<M: Machine>(effect: Effect, machine: &mut M, ports: &Rc<Ports>, links
         }
         Effect::Report(report) => links.control.put(Input::Report(report)),
         Effect::Offer => {
-            machine.offered().into_iter().for_each(|it| links.control.put(Input::Offer(it)))
+            machine.offered().into_iter().for_each(|it| links.control.put(Input::Offer(it)));
         }
         Effect::Log => {
             let mut lines = Vec::new();
