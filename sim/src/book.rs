@@ -25,8 +25,8 @@ pub struct Book {
     pub mirrors: BTreeSet<u16>,
     /// Instances were stopped from and until.
     pub stops: Vec<(Time, Time)>,
-    /// Of these, instances that were told to finish what they serve: from when, and until when.
-    pub drains: Vec<(Time, Time)>,
+    /// Which of these instances were told to finish what they serve, and until when.
+    pub drains: Vec<(usize, Time)>,
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,
@@ -158,14 +158,17 @@ impl Book {
     /// Whether only a drain was under way then, and what a server had got before it was still to be
     /// served.
     pub fn is_to_be_finished(&self, arrived: Time, end: Time) -> bool {
-        let finishes = |(from, by): &(Time, Time)| arrived < *from && *from <= end && end < *by;
+        let finishes = |(stop, by): &(usize, Time)| {
+            let (from, _) = self.stops[*stop];
+            arrived < from && from <= end && end < *by
+        };
         let Some((drain, _)) = self.drains.iter().find(|drain| finishes(drain)) else {
             return false;
         };
-        let meanwhile = |(from, until): &(Time, Time)| {
-            from != drain && *from <= end && arrived <= *until + Span::secs(1)
+        let meanwhile = |(stop, (from, until)): (usize, &(Time, Time))| {
+            stop != *drain && *from <= end && arrived <= *until + Span::secs(1)
         };
-        !self.stops.iter().any(meanwhile)
+        !self.stops.iter().enumerate().any(meanwhile)
     }
 
     pub fn excuse(&self, started: Time, end: Time) -> Option<Excused> {

@@ -88,7 +88,8 @@ impl World {
         self.book.stops.push((self.net.now, self.net.now + pause + grace));
         self.book.unhealthy = Some(self.net.now);
         if how == Kind::Drain {
-            self.book.drains.push((self.net.now, self.net.now + grace));
+            let stop = self.book.stops.len() - 1;
+            self.book.drains.push((stop, self.net.now + grace));
             self.drain(number, grace);
             // The process is gone soon after its grace is over, and is started again.
             let life = self.gateways[number].lives;
