@@ -27,6 +27,8 @@ pub struct Book {
     pub stops: Vec<(Time, Time)>,
     /// Which of these instances were told to finish what they serve, and until when.
     pub drains: Vec<(usize, Time)>,
+    /// When a worker of a child was last at work that had not got its configuration yet.
+    pub child_begins: Option<Time>,
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,

@@ -327,6 +327,9 @@ impl World {
         if let Role::Worker(index) = role {
             let used = gateway.stats.workers[usize::from(index)].epoch.get();
             let now = self.net.now;
+            if host.gateway != 0 && gateway.version_of(used) == 0 {
+                self.book.child_begins = Some(now);
+            }
             self.epochs.observe(number, handed, used, now, &mut self.net.verdict);
         }
         if role == Role::Control

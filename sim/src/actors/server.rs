@@ -486,7 +486,8 @@ impl Server {
         if let What::Probe { id, arrival } = reading.what
             && let Some(probe) = scene.ledger.get_mut(id)
         {
-            probe.arrivals[arrival].fault = Some(kind);
+            // What it did first it did all the same.
+            probe.arrivals[arrival].fault.get_or_insert(kind);
         }
     }
 

@@ -469,12 +469,16 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if lost && scene.book.multiplexed && probe.meant.body_bytes > 0 {
         return Some(Excused::Unseen);
     }
-    // A child that hardly lingers may take its refusal back with a reset, which is a 502 then.
-    if told.is_some_and(|answer| answer.status == 502)
-        && scene.book.short_linger
-        && scene.book.fates(probe).iter().any(|fate| scene.book.asks_children(fate))
-    {
-        return Some(Excused::Bound);
+    let failed = told.is_some_and(|answer| answer.status == 502);
+    if failed && scene.book.fates(probe).iter().any(|fate| scene.book.asks_children(fate)) {
+        // A child that hardly lingers may take its refusal back with a reset.
+        if scene.book.short_linger {
+            return Some(Excused::Bound);
+        }
+        // One that has no certificate yet takes nobody in.
+        if scene.book.child_begins.is_some_and(|at| probe.started <= at) {
+            return Some(Excused::Starting);
+        }
     }
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
