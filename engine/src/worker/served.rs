@@ -188,6 +188,8 @@ impl Worker {
         let Some(session) = self.session_mut(id) else { return };
         let Side::Server(served) = session.side else { return };
         session.requests += 1;
+        // Nobody may give it up to make room for what is written now.
+        self.idle_upstreams.remove(id.slot);
         let exchange = self.exchanges.get(key).expect("an exchange to attach");
         let upgrades = exchange.asking.upgrade.is_some();
         let ends = exchange.framing.is_over() && !upgrades;

@@ -242,6 +242,42 @@ fn a_window_of_the_server_holds_the_client_back() {
     pair.nothing_more();
 }
 
+/// A connection that rests is taken up again, and there is no page for the head: the one that is
+/// given up to make room was the very same, and with it a stream that nobody had yet.
+#[test]
+fn a_connection_without_a_page_is_not_given_up_for_itself() {
+    let mut starved = 0;
+    for large_pages_max in 1..16 {
+        let limits = Limits {
+            clients_max: 4,
+            upstreams_max: 1,
+            streams_max: 4,
+            small_page_bytes: 16,
+            middle_pages_max: 0,
+            large_page_bytes: 128,
+            large_pages_max,
+            idle_large_pages: large_pages_max,
+            ..Limits::default()
+        };
+        starved += ask_twice(limits);
+    }
+    assert!(starved > 0, "some of these worlds have too few pages");
+}
+
+/// A request, and a longer one to a server that has stopped reading. How often there was no page.
+fn ask_twice(limits: Limits) -> u64 {
+    let mut pair = Pair::with(&plan(), limits);
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = pair.dialed();
+    pair.deafen(server, true);
+    pair.send(server, frame(Kind::Settings, 0, 0, &[]));
+    pair.send(server, [head(1, OK), ended(data(1, "ok"))].concat());
+    pair.send(client, format!("GET /{} HTTP/1.1\r\nHost: s\r\n\r\n", "x".repeat(600)));
+    pair.pass(Span::secs(1));
+    pair.count(Mark::PagesExhausted)
+}
+
 /// RFC 9113 §6.9.2: settings widen the windows of streams without a word about any of them. What
 /// waited for one of them and for the connection stood still until it timed out.
 #[test]
