@@ -483,10 +483,12 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if probe.calm {
         return scene.book.excuse_calm(probe.started, end);
     }
-    if let Some(excuse) = scene.book.excuse(probe.started, end)
-        && !(excuse == Excused::Stopped && is_dropped(scene, probe))
-    {
-        return Some(excuse);
+    let excuse = match is_dropped(scene, probe) {
+        true => scene.book.excuse_calm(probe.started, end),
+        false => scene.book.excuse(probe.started, end),
+    };
+    if excuse.is_some() {
+        return excuse;
     }
     struck(scene, probe.started, end).map(Excused::Fault)
 }
