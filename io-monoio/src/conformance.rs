@@ -14,7 +14,6 @@ use engine::conformance::{Act, SCENARIOS, Scenario, Script, Step, Toy, pattern};
 use engine::view::stats::Stats;
 use monoio::io::{AsyncReadRent, AsyncReadRentExt, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
-use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,13 +90,7 @@ impl Stage {
                     self.mailbox.post(Post::Changed);
                 }
                 Step::Peer(act) => self.act(*act).await,
-                Step::See(expected) => {
-                    let mut expected = expected.to_vec();
-                    while !expected.is_empty() {
-                        let seen = poll_fn(|cx| self.script.poll_seen(cx)).await;
-                        Script::judge(step, &mut expected, seen);
-                    }
-                }
+                Step::See(expected) => self.script.see(step, expected).await,
             }
         }
         self.script.finish();

@@ -65,6 +65,11 @@ impl Service {
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
         Self { name: name.into(), kind, middlewares: Vec::new() }
     }
+
+    /// What its servers are asked for: what two services ask of one can be told apart.
+    pub fn check_path(&self) -> String {
+        format!("/health/{}", self.name)
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -289,9 +294,7 @@ fn service_yaml(out: &mut String, service: &Service) {
                 );
             }
             let mut checks = String::new();
-            // What one server is asked by two services can be told apart.
-            let path = format!("/health/{}", service.name);
-            check_yaml(&mut checks, *check, &path, *passive);
+            check_yaml(&mut checks, *check, &service.check_path(), *passive);
             checks.lines().for_each(|text| line!(out, "  {text}"));
         }
         Kind::Weighted(services) => {

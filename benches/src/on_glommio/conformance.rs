@@ -6,7 +6,7 @@ use super::ports::Ports;
 use super::{Links, drive};
 use engine::boundary::{Fault, Input};
 use engine::conformance::{Act, SCENARIOS, Scenario, Script, Step, Toy, pattern};
-use futures_lite::future::{or, poll_fn};
+use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
@@ -66,13 +66,7 @@ impl Stage {
                     self.inbox.put(Input::Changed);
                 }
                 Step::Peer(act) => self.act(*act).await,
-                Step::See(expected) => {
-                    let mut expected = expected.to_vec();
-                    while !expected.is_empty() {
-                        let seen = poll_fn(|cx| self.script.poll_seen(cx)).await;
-                        Script::judge(step, &mut expected, seen);
-                    }
-                }
+                Step::See(expected) => self.script.see(step, expected).await,
             }
         }
         self.script.finish();

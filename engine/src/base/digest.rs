@@ -150,8 +150,13 @@ impl fmt::Write for Fnv1a {
 
 /// The first `len` digits of a digest.
 pub fn hex(digest: &[u8], len: usize) -> String {
-    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.take(len).map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+    hex_digits(digest).take(len).map(char::from).collect()
+}
+
+/// Hexadecimal digits in lower case, two of each byte.
+pub fn hex_digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;

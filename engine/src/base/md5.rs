@@ -1,5 +1,7 @@
 //! MD5 (RFC 1321), which digest authentication is written in. It protects nothing by itself.
 
+use super::digest::hex_digits;
+
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 const SINES: [u32; 64] = [
@@ -116,9 +118,8 @@ impl Md5 {
     /// The digest as digest authentication spells it: 32 hexadecimal digits in lower case.
     pub fn hex(self) -> [u8; 32] {
         let mut hex = [0; 32];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.finish()) {
-            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+        for (to, digit) in hex.iter_mut().zip(hex_digits(&self.finish())) {
+            *to = digit;
         }
         hex
     }

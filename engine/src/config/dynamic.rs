@@ -88,14 +88,14 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Of what this provider says in a process with these settings.
+    /// Of what this provider says in a process with these settings. Only files have templates,
+    /// and what they see of the environment.
     pub fn of(fixed: &Fixed, provider: Provider) -> Self {
-        Self {
-            syntax: fixed.rule_syntax,
-            environment: fixed.environment.clone(),
-            provider,
-            rank: fixed.rank(provider),
-        }
+        let environment = match provider {
+            Provider::File => fixed.environment.clone(),
+            Provider::Http | Provider::Rest => Environment::default(),
+        };
+        Self { syntax: fixed.rule_syntax, environment, provider, rank: fixed.rank(provider) }
     }
 }
 

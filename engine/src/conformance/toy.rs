@@ -8,6 +8,7 @@ use crate::base::time::Time;
 use crate::boundary::{Batch, Deadline, Effect, Input, Lent, Machine, OpId, Outcome};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
@@ -111,6 +112,18 @@ impl Script {
         match expected.iter().position(|one| *one == seen) {
             Some(at) => drop(expected.remove(at)),
             None => panic!("saw {seen:?} at {step:?}"),
+        }
+    }
+
+    /// Waits until everything was seen that `step` expects.
+    ///
+    /// # Panics
+    /// If something else was.
+    pub async fn see(&self, step: &Step, expected: &[Seen]) {
+        let mut expected = expected.to_vec();
+        while !expected.is_empty() {
+            let seen = poll_fn(|cx| self.poll_seen(cx)).await;
+            Self::judge(step, &mut expected, seen);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::base::mark::Mark;
 use crate::base::slab::Key;
 use crate::base::time::Time;
 use crate::config::fixed::{HttpProvider, IdleConns, Provider, Scheme};
-use crate::config::{Environment, Setting, dynamic_in};
+use crate::config::{Setting, dynamic_in};
 use crate::http::framing::Asked;
 use crate::net::fetch::{Again, Ask, Reply, Want};
 use crate::view::Cover;
@@ -228,9 +228,7 @@ impl Control {
             remote.turn = Turn::Resting { until: remote.next_apply };
             return;
         }
-        // What comes from elsewhere has no templates.
-        let environment = Environment::default();
-        let setting = Setting { environment, ..Setting::of(&fixed, Provider::Http) };
+        let setting = Setting::of(&fixed, Provider::Http);
         let reading = dynamic_in(&[(&*remote.url, &*text)], &setting);
         if !reading.complete {
             let said: Vec<String> = reading.diagnostics.iter().map(ToString::to_string).collect();

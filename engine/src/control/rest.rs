@@ -10,7 +10,7 @@ use crate::base::mark::Mark;
 use crate::base::time::Time;
 use crate::boundary::Offer;
 use crate::config::fixed::Provider;
-use crate::config::{Environment, Setting, dynamic_in};
+use crate::config::{Setting, dynamic_in};
 use crate::view::status::Judged;
 use std::sync::Arc;
 
@@ -56,9 +56,7 @@ impl Control {
             return;
         }
         let fixed = Arc::clone(&self.fixed);
-        // What comes from elsewhere has no templates.
-        let environment = Environment::default();
-        let setting = Setting { environment, ..Setting::of(&fixed, Provider::Rest) };
+        let setting = Setting::of(&fixed, Provider::Rest);
         let reading = dynamic_in(&[(NAME, &offer.text)], &setting);
         let empty = offer.text.trim().is_empty();
         let accepted = reading.complete && !empty;

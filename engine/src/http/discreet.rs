@@ -3,6 +3,7 @@
 //! nobody without the key can tell what they were.
 
 use super::target::put_decoded;
+use crate::base::digest::hex_digits;
 use crate::base::sip::SipKey;
 use std::io::Write as _;
 
@@ -145,9 +146,8 @@ impl Veil {
 /// What is written for a value of this hash.
 pub fn shown_hash(hash: u64) -> [u8; 17] {
     let mut out = [SIGN; 17];
-    for (digit, at) in out[1..].iter_mut().zip((0..16).rev()) {
-        let value = (hash >> (4 * at)) & 15;
-        *digit = b"0123456789abcdef"[usize::try_from(value).unwrap_or(0)];
+    for (to, digit) in out[1..].iter_mut().zip(hex_digits(&hash.to_be_bytes())) {
+        *to = digit;
     }
     out
 }

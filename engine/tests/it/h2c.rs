@@ -1,7 +1,7 @@
 //! Servers that speak HTTP/2 on clear text, behind clients of either version.
 
 use crate::frames::{Ear, block, data, ended, frame, get, hello, request};
-use crate::pair::{Dial, End, Pair};
+use crate::pair::{Dial, End, Pair, few_pages};
 use crate::plan::Plan;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
@@ -248,18 +248,8 @@ fn a_window_of_the_server_holds_the_client_back() {
 fn a_connection_without_a_page_is_not_given_up_for_itself() {
     let mut starved = 0;
     for large_pages_max in 1..16 {
-        let limits = Limits {
-            clients_max: 4,
-            upstreams_max: 1,
-            streams_max: 4,
-            small_page_bytes: 16,
-            middle_pages_max: 0,
-            large_page_bytes: 128,
-            large_pages_max,
-            idle_large_pages: large_pages_max,
-            ..Limits::default()
-        };
-        starved += ask_twice(limits);
+        let few = few_pages(large_pages_max);
+        starved += ask_twice(Limits { clients_max: 4, upstreams_max: 1, streams_max: 4, ..few });
     }
     assert!(starved > 0, "some of these worlds have too few pages");
 }

@@ -1,6 +1,6 @@
 //! Mirrored requests.
 
-use crate::pair::{Dial, Pair};
+use crate::pair::{Dial, Pair, few_pages};
 use crate::plan::Plan;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
@@ -259,18 +259,8 @@ fn a_mirror_that_takes_too_long_is_given_up_and_one_that_refuses_is_forgotten() 
 fn a_mirror_without_a_page_is_not_given_up_for_itself() {
     let mut starved = 0;
     for large_pages_max in 1..9 {
-        let limits = Limits {
-            clients_max: 1,
-            upstreams_max: 2,
-            streams_max: 0,
-            small_page_bytes: 16,
-            middle_pages_max: 0,
-            large_page_bytes: 128,
-            large_pages_max,
-            idle_large_pages: large_pages_max,
-            ..Limits::default()
-        };
-        starved += mirror_twice(limits);
+        let few = few_pages(large_pages_max);
+        starved += mirror_twice(Limits { clients_max: 1, upstreams_max: 2, streams_max: 0, ..few });
     }
     assert!(starved > 0, "some of these worlds have too few pages");
 }

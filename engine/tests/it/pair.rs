@@ -83,6 +83,18 @@ pub(crate) struct Pair {
     pub(crate) chance: Option<Prng>,
 }
 
+/// So few large pages, and no others to speak of.
+pub(crate) fn few_pages(large_pages_max: u32) -> Limits {
+    Limits {
+        small_page_bytes: 16,
+        middle_pages_max: 0,
+        large_page_bytes: 128,
+        large_pages_max,
+        idle_large_pages: large_pages_max,
+        ..Limits::default()
+    }
+}
+
 impl Pair {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self::with(plan, Limits::default())

@@ -173,7 +173,7 @@ pub fn judge_document(
     for service in &document.services {
         let Kind::Balancer { check, passive, .. } = &service.kind else { continue };
         let name = crate::model::qualified(&service.name);
-        let path = format!("/health/{}", service.name);
+        let path = service.check_path();
         let info = view.model.services.iter().find(|info| *info.name == *name);
         let found = info.and_then(|info| match &info.definition {
             Definition::Written(written) => Some(&written.kind),

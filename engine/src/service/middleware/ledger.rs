@@ -8,7 +8,7 @@
 use super::passing::Whose;
 use super::rate::{Grant, Rate};
 use super::resp;
-use crate::base::digest::sha256;
+use crate::base::digest::{hex_digits, sha256};
 use crate::base::id::TargetId;
 use crate::base::text::decimal;
 use crate::base::time::Span;
@@ -63,12 +63,7 @@ impl Ledger {
             (Whose::Address(ip), _) => {
                 out.extend_from_slice(ip.to_canonical().to_string().as_bytes());
             }
-            (Whose::Text(text), Source::Header(_)) => {
-                for byte in sha256(text) {
-                    let digit = |it: u8| b"0123456789abcdef"[usize::from(it)];
-                    out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-                }
-            }
+            (Whose::Text(text), Source::Header(_)) => out.extend(hex_digits(&sha256(text))),
             (Whose::Text(text), Source::Host | Source::Ip(_)) => out.extend_from_slice(text),
         }
     }
