@@ -85,6 +85,9 @@ impl Decoder {
                 let index = number(&mut rest, 7)?;
                 fields.push(self.0.get(index).ok_or("an index of nothing")?);
             } else if first & 0xe0 == 0x20 {
+                if !fields.is_empty() {
+                    return Err("a table that changes its size behind a field".into());
+                }
                 self.0.max = number(&mut rest, 5)?;
                 if self.0.max > 4_096 {
                     return Err("a table larger than was allowed".into());
