@@ -23,12 +23,16 @@ pub struct Book {
     /// Balancers with a server that has no address, by the epoch of the parent's view.
     pub unresolved: BTreeMap<u64, BTreeSet<String>>,
     pub mirrors: BTreeSet<u16>,
+    /// Who has called, as whoever stands behind a child that is met over TLS is told.
+    pub caller: String,
     /// Instances were stopped from and until.
     pub stops: Vec<(Time, Time)>,
     /// Which of these instances were told to finish what they serve, and until when.
     pub drains: Vec<(usize, Time)>,
     /// When a worker of a child was last at work that had not got its configuration yet.
     pub child_begins: Option<Time>,
+    /// A child of ours showed a wrong certificate from and until.
+    pub deceits: Vec<(Time, Time)>,
     /// A worker turned something away for want of room.
     pub shed_at: Option<Time>,
     pub tight: bool,
@@ -171,6 +175,10 @@ impl Book {
             stop != *drain && *from <= end && arrived <= *until + Span::secs(1)
         };
         !self.stops.iter().enumerate().any(meanwhile)
+    }
+
+    pub fn was_deceived(&self, started: Time, end: Time) -> bool {
+        self.deceits.iter().any(|(from, until)| *from <= end && started <= *until)
     }
 
     pub fn excuse(&self, started: Time, end: Time) -> Option<Excused> {

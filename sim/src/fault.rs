@@ -124,6 +124,11 @@ faults! {
     }
     Secrecy {
         RecordSpoilt "a byte of a TLS handshake is changed on its way",
+        RecordBroken "a byte of a TLS record is changed on its way, once both sides have agreed",
+        RecordCut "a TLS connection ends within a record",
+        RecordPlain "clear text comes between the records of a TLS connection",
+        ProtocolUnknown "somebody shares no application protocol with us",
+        ProtocolBroken "somebody agrees on HTTP/2 and speaks HTTP/1.1",
         NoticeMissing "an actor ends a TLS connection without saying so",
         Unsigned "a child shows a certificate of an authority that nobody trusts",
         Misnamed "a child shows a certificate for another name",

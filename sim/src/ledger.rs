@@ -40,6 +40,8 @@ pub struct Probe {
     /// Bytes that were sent from its first on, when its connection was reset.
     pub sent: u64,
     pub leg: Leg,
+    /// The number of its connection.
+    pub link: u32,
     /// Instead of HTTP/2 its connection, which began then, was answered in HTTP/1.1 with this.
     pub plainly: Option<(Time, u16)>,
 }
@@ -105,6 +107,8 @@ pub struct Arrival {
     /// The answer was written to its end.
     pub answered: bool,
     pub leg: Leg,
+    /// The number of the connection that it came over.
+    pub link: u32,
 }
 
 /// The final response as the client saw it.
@@ -171,6 +175,7 @@ impl Ledger {
             from: 0,
             sent: 0,
             leg: Leg::default(),
+            link: 0,
             plainly: None,
         });
         self.probes.last_mut().expect("just pushed")

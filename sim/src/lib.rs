@@ -32,3 +32,4 @@ pub mod weather;
 pub mod wire;
 pub mod wiring;
 pub mod world;
+pub mod wounds;

@@ -10,11 +10,12 @@ use crate::secure::wardrobe::Wardrobe;
 use crate::terrain::{Terrain, Way};
 use crate::trace::Trace;
 use crate::wire::{End, EndId, Flight, Link, Owner, Pipe, Read, Temper};
+use crate::wounds::Wounds;
 use engine::base::time::{Span, Time};
 use engine::boundary::{Close, Fault, OpId};
 use engine::tls::Clock;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ pub struct Net {
     /// Ends of actors where TLS is spoken.
     pub(crate) cloaks: BTreeMap<EndId, Box<Cloak>>,
     pub wardrobe: Wardrobe,
+    pub wounds: Wounds,
     /// The time of day, as actors see it.
     pub clock: Arc<Clock>,
 }
@@ -119,6 +121,7 @@ impl Net {
             bytes: 0,
             cloaks: BTreeMap::new(),
             wardrobe: Wardrobe::default(),
+            wounds: Wounds::default(),
             clock: Arc::default(),
         }
     }
@@ -316,7 +319,7 @@ impl Net {
 
     /// No more will be written at `end`.
     pub fn shut(&mut self, end: EndId) {
-        if self.with_cloak(end, |net, _, cloak| net.shut_cloak(cloak)).is_none() {
+        if self.with_cloak(end, Self::shut_cloak).is_none() {
             self.shut_link(end);
         }
     }
@@ -333,7 +336,7 @@ impl Net {
         if how == Close::Abort {
             self.cloaks.remove(&end);
         }
-        if self.with_cloak(end, |net, _, cloak| net.close_cloak(cloak)).is_none() {
+        if self.with_cloak(end, Self::close_cloak).is_none() {
             self.close_link(end, how);
         }
     }
@@ -349,13 +352,35 @@ impl Net {
             self.faults.observed(Kind::Stall);
         }
         let link = self.link(end).expect("looked up above");
-        link.end(end.side).owner = Owner::Gone;
+        let owner = std::mem::replace(&mut link.end(end.side).owner, Owner::Gone);
+        if let Owner::Machine { .. } = owner {
+            self.heal(end);
+        }
         if how == Close::Abort || unread {
             self.reset(end);
         } else {
             self.shut(end);
         }
         self.free_if_done(end);
+    }
+
+    /// Whoever holds this end wounds its connection.
+    pub fn wound(&mut self, end: EndId, kind: Kind) {
+        if let Some(Owner::Actor(actor)) = self.link(end).map(|link| link.end(end.side).owner) {
+            self.wounds.add(end.link, actor, kind, self.now);
+        }
+    }
+
+    /// A machine gives its end up: whatever wounded the connection is felt by then.
+    fn heal(&mut self, end: EndId) {
+        for kind in self.wounds.end(end.link, self.now) {
+            if matches!(
+                kind,
+                Kind::RecordBroken | Kind::RecordCut | Kind::RecordPlain | Kind::ProtocolBroken
+            ) {
+                self.faults.observed(kind);
+            }
+        }
     }
 
     /// This end dies without being given back: the other sees a reset.
@@ -545,9 +570,11 @@ impl Net {
         self.held.clear();
         self.resume();
         let odd = |pipe: &Pipe| pipe.stalled || pipe.window < 1_000 || pipe.temper == Temper::Slow;
+        let wounded: BTreeSet<u32> = self.wounds.open().collect();
+        self.wounds.forget();
         for number in 0..self.links.len() {
             let Some(link) = &self.links[number] else { continue };
-            if !link.pipes.iter().any(odd) {
+            if !link.pipes.iter().any(odd) && !wounded.contains(&index(number)) {
                 continue;
             }
             for side in 0..2 {

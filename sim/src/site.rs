@@ -152,7 +152,7 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
             startup,
             document,
             workers,
-            files: files_of("parent", PARENT_IP.into(), wiring.on),
+            files: files_of("parent", PARENT_IP.into(), wiring),
         },
         children,
         servers,
@@ -169,8 +169,8 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
     }
 }
 
-fn files_of(name: &str, ip: IpAddr, any: bool) -> BTreeMap<String, Arc<str>> {
-    let shown = any.then(|| wiring::shown(name, ip));
+fn files_of(name: &str, ip: IpAddr, wiring: &Wiring) -> BTreeMap<String, Arc<str>> {
+    let shown = wiring.on.then(|| wiring::shown(name, ip, wiring.spiffe));
     shown.map_or_else(BTreeMap::new, |shown| wiring::files(&shown, &[Authority::Old]))
 }
 
@@ -270,10 +270,14 @@ fn child_instance(
     // A dial that nobody answers is over when all has to be well again.
     let dial = "forwardingTimeouts: {dialTimeout: 5s}";
     let transport = format!("serversTransport: {{{dial}{tls}}}\n");
-    let options = "      http: {tls: {options: parents}}\n";
-    let secure = if wiring.child(n).tls { options } else { "" };
+    let secure = match wiring.child(n).tls {
+        true if wiring.spiffe => wiring::callers(n),
+        true => "      http: {tls: {options: parents}}\n".to_owned(),
+        false => String::new(),
+    };
+    let source = wiring::source(wiring.spiffe);
     let startup = format!(
-        "entryPoints:\n  web:\n    address: \"{address}:80\"\n\
+        "{source}entryPoints:\n  web:\n    address: \"{address}:80\"\n\
          hub:\n  uplinkEntryPoints:\n    up:\n      address: \"{address}:9443\"\n{secure}\
          \x20     transport:\n        respondingTimeouts:\n          readTimeout: 120s\n\
          \x20 providers:\n    multicluster: {{}}\n\
@@ -284,7 +288,7 @@ fn child_instance(
     );
     let workers = u16::try_from(chance.between(1, 2)).expect("few workers");
     let name = format!("child-{n}");
-    let files = files_of(&name, address, wiring.on);
+    let files = files_of(&name, address, wiring);
     Instance { name, ip: address, startup, document, workers, files }
 }
 
@@ -303,7 +307,8 @@ fn parent_startup(
     wiring: &Wiring,
 ) -> (String, Patience) {
     let mut patience = Patience::default();
-    let mut out = String::from("entryPoints:\n");
+    let mut out = wiring::source(wiring.spiffe);
+    line!(out, "entryPoints:");
     let both = [("web", 80), ("extra", 81)].into_iter().zip(wiring.entries);
     for ((name, port), secure) in both.take(1 + usize::from(entries.two)) {
         line!(out, "  {name}:\n    address: \"10.0.0.1:{port}\"");
@@ -342,7 +347,11 @@ fn parent_startup(
         let leg = wiring.child(n);
         let scheme = Wiring::scheme(leg);
         let plain = if leg.tls && !leg.two { ", disableHTTP2: true" } else { "" };
-        let secure = if leg.tls { secure } else { "" };
+        let secure = match leg.tls {
+            true if wiring.spiffe => wiring::transport_to(n),
+            true => secure.to_owned(),
+            false => String::new(),
+        };
         line!(out, "        c{n}:\n          address: \"{scheme}://{addr}\"");
         line!(out, "          serversTransport: {{{timeouts}{secure}{plain}}}");
         let policy = *chance.pick(&["", "demote", "withdraw", "decay"]);

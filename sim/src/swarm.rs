@@ -1,10 +1,11 @@
 //! Many runs, on as many threads as asked for, and what they reached together.
 
-use crate::entropy::RunId;
+use crate::entropy::{Entropy, RunId};
 use crate::fault::{Counts, Kind};
 use crate::life::{Report, play};
 use crate::pairs::Pairs;
 use crate::trace::Text;
+use crate::wiring::Wiring;
 use engine::base::mark::Mark;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,8 +31,7 @@ pub struct Tally {
 
 /// Marks that plays of the engine reach and no run does: no document has passwords, retries,
 /// somebody to consult or settings of TLS that cannot be honoured, no actor opens a WebSocket over
-/// HTTP/2 or asks for a host that wants other options, no record is broken behind a handshake, and
-/// nothing is silent for so long.
+/// HTTP/2 or asks for a host that wants other options, and nothing is silent for so long.
 const ELSEWHERE: &[Mark] = &[
     Mark::BodyOverLimit,
     Mark::BreakerOpened,
@@ -66,7 +66,6 @@ const ELSEWHERE: &[Mark] = &[
     Mark::Retried,
     Mark::RetriesExhausted,
     Mark::TargetUnusable,
-    Mark::TlsBroken,
     Mark::PingUnanswered,
     Mark::WebTranslated,
     Mark::WebSocketBridged,
@@ -163,8 +162,25 @@ pub fn play_checked(run: RunId) -> Report {
     report
 }
 
+/// Whether TLS or HTTP/2 is spoken anywhere.
+pub fn is_wired(run: RunId) -> bool {
+    Wiring::draw(&mut Entropy::new(run).wires).on
+}
+
 /// Plays `count` runs from seed `from` on.
 pub fn swarm(from: u64, count: u64, size: u32, mask: u64, jobs: usize) -> Tally {
+    swarm_of(from, count, size, mask, jobs, |_| true)
+}
+
+/// The same, but only runs that are `wanted`.
+pub fn swarm_of(
+    from: u64,
+    count: u64,
+    size: u32,
+    mask: u64,
+    jobs: usize,
+    wanted: impl Fn(RunId) -> bool + Sync,
+) -> Tally {
     let next = AtomicU64::new(0);
     let work = || {
         let mut tally = Tally::default();
@@ -173,7 +189,10 @@ pub fn swarm(from: u64, count: u64, size: u32, mask: u64, jobs: usize) -> Tally 
             if n >= count {
                 return tally;
             }
-            tally.add(play_checked(RunId { size, mask, ..RunId::new(from + n) }));
+            let run = RunId { size, mask, ..RunId::new(from + n) };
+            if wanted(run) {
+                tally.add(play_checked(run));
+            }
         }
     };
     std::thread::scope(|scope| {

@@ -25,6 +25,8 @@ pub struct Wiring {
     pub entries: [bool; 2],
     /// Clients may speak HTTP/2.
     pub two: bool,
+    /// Parent and children know one another over TLS by ids of SPIFFE.
+    pub spiffe: bool,
     /// By position among the servers.
     origins: [Leg; ORIGINS],
     children: [Leg; CHILDREN],
@@ -33,7 +35,7 @@ pub struct Wiring {
 impl Default for Wiring {
     fn default() -> Self {
         let (origins, children) = ([Leg::default(); ORIGINS], [Leg::default(); CHILDREN]);
-        Self { on: false, entries: [false; 2], two: false, origins, children }
+        Self { on: false, entries: [false; 2], two: false, spiffe: false, origins, children }
     }
 }
 
@@ -52,6 +54,7 @@ impl Wiring {
         for leg in &mut wiring.children {
             *leg = *chance.pick(&Leg::ALL);
         }
+        wiring.spiffe = chance.one_in(2);
         wiring
     }
 
@@ -61,6 +64,7 @@ impl Wiring {
             on: true,
             entries: [client.tls; 2],
             two: client.two,
+            spiffe: false,
             origins: [server; ORIGINS],
             children: [server; CHILDREN],
         }
@@ -89,17 +93,45 @@ impl Wiring {
     }
 }
 
-/// What a server shows that is reached over `leg`.
-pub fn look(leg: Leg, name: &str, ip: IpAddr) -> Look {
-    Look::new(leg, &[&format!("{name}.test"), &ip.to_string()])
+/// The trust domain of all.
+const DOMAIN: &str = "cluster.test";
+
+/// Whom this name stands for.
+pub fn id(name: &str) -> String {
+    format!("spiffe://{DOMAIN}/{name}")
+}
+
+/// Somebody whom nobody lists who meets this name, be it for the id or for the trust domain.
+pub fn wrong_id(name: &str) -> String {
+    match number(name) {
+        Some(child) if is_listed(child) => id("elsewhere"),
+        _ => format!("spiffe://elsewhere.test/{name}"),
+    }
+}
+
+/// The parent knows this child by its id, and not by its trust domain.
+fn is_listed(child: usize) -> bool {
+    child.is_multiple_of(2)
+}
+
+fn number(name: &str) -> Option<usize> {
+    name.strip_prefix("child-")?.parse().ok()
+}
+
+/// What a server shows that is reached over `leg`. Of servers, children alone have ids.
+pub fn look(leg: Leg, name: &str, ip: IpAddr, spiffe: bool) -> Look {
+    let mut look = Look::new(leg, &[&format!("{name}.test"), &ip.to_string()]);
+    look.shown.id = (spiffe && number(name).is_some()).then(|| id(name));
+    look
 }
 
 /// What an instance shows to clients, and to servers.
-pub fn shown(name: &str, ip: IpAddr) -> Wanted {
-    match name {
+pub fn shown(name: &str, ip: IpAddr, spiffe: bool) -> Wanted {
+    let names = match name {
         "parent" => Wanted::new(&[HOST, "other.test", "parent.test"]),
         name => Wanted::new(&[&ip.to_string(), &format!("{name}.test")]),
-    }
+    };
+    Wanted { id: spiffe.then(|| id(name)), ..names }
 }
 
 /// Files of an instance, as its operator puts them there.
@@ -114,6 +146,31 @@ pub fn files(shown: &Wanted, trusted: &[Authority]) -> BTreeMap<String, Arc<str>
 /// Settings of TLS that make a transport.
 pub const TRANSPORT: &str = ", rootCAs: [/ca.pem], certificates: [{certFile: /own.pem, \
      keyFile: /own.key}]";
+
+/// Who an instance is by SPIFFE: a part of its static document.
+pub fn source(spiffe: bool) -> String {
+    let bundle = format!("{{trustDomain: {DOMAIN}, caFiles: [/ca.pem]}}");
+    let files = format!("certFile: /own.pem, keyFile: /own.key, bundles: [{bundle}]");
+    if spiffe { format!("spiffe: {{tieline: {{{files}}}}}\n") } else { String::new() }
+}
+
+/// Settings of TLS for a child, which say who it has to be: one by its id, one by its trust domain.
+pub fn transport_to(child: usize) -> String {
+    let who = match is_listed(child) {
+        true => format!("ids: [\"{}\"]", id(&format!("child-{child}"))),
+        false => format!("trustDomain: {DOMAIN}"),
+    };
+    format!(", spiffe: {{{who}}}")
+}
+
+/// Who may call a child: a part of its uplink entry point.
+pub fn callers(child: usize) -> String {
+    let who = match is_listed(child) {
+        true => format!("trustDomain: {DOMAIN}"),
+        false => format!("ids: [\"{}\"]", id("parent")),
+    };
+    format!("      tieline: {{spiffe: {{{who}}}}}\n")
+}
 
 /// The part of a dynamic document that is about certificates.
 pub fn document(document: &mut Document) {

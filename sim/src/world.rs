@@ -184,7 +184,8 @@ impl World {
             server.leg = origin.leg;
             if origin.leg.tls {
                 let stem = origin.name.as_str();
-                server.look = Some(wiring::look(origin.leg, stem, origin.addr.ip()));
+                let spiffe = self.site.wiring.spiffe;
+                server.look = Some(wiring::look(origin.leg, stem, origin.addr.ip(), spiffe));
             }
             if origin.mirror {
                 self.book.mirrors.insert(actor);
@@ -192,6 +193,10 @@ impl World {
             self.net.listen(origin.addr, actor);
             self.servers.push(server);
         }
+        self.book.caller = match self.site.wiring.spiffe {
+            true => format!("anonymous, {}", wiring::id("parent")),
+            false => "anonymous, dns:shop.test".into(),
+        };
         self.book.tight = self.site.tight;
         self.book.control_tight = self.site.control_tight;
         self.book.multiplexed = self.site.wiring.multiplexes();
@@ -243,6 +248,9 @@ impl World {
         while self.net.next_at().is_some_and(|at| at <= until) && !done(self) {
             let Some(event) = self.net.next_event() else { return };
             self.dispatch(event);
+            if self.net.wounds.hurt_servers() {
+                self.book.unhealthy.get_or_insert(self.net.now);
+            }
             if !self.ledger.to_judge.is_empty() {
                 oracle::http::judge(&mut scene!(self));
             }

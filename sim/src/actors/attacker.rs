@@ -7,7 +7,7 @@ use crate::fault::{Class, Kind};
 use crate::net::{Event, Net};
 use crate::oracle::Oracle;
 use crate::plan::Asking;
-use crate::secure::wardrobe::Leg;
+use crate::secure::wardrobe::{Leg, Manner};
 use crate::wire::{EndId, Owner, Read};
 use crate::wiring::HOST;
 use engine::base::time::{Span, Time};
@@ -96,7 +96,7 @@ impl Attacker {
             // Whoever attacks in clear text where TLS is spoken is an attacker, too.
             let tls = asking.wiring.entries[0] && (two || net.faults.chance.one_in(2));
             if tls {
-                net.wear_client(end, Leg { tls, two }, false, HOST);
+                net.wear_client(end, Leg { tls, two }, Manner::default(), HOST);
             }
             let reader = if two { None } else { Some(Reader::default()) };
             let (came, began) = (Vec::new(), net.now);

@@ -11,7 +11,7 @@ use crate::ledger::{Answer, BodyKind, Ended, ProbeId};
 use crate::net::Event;
 use crate::oracle::{Oracle, http};
 use crate::plan::Asking;
-use crate::secure::wardrobe::Leg;
+use crate::secure::wardrobe::{Leg, Manner};
 use crate::wire::{EndId, Owner, Read};
 use crate::wiring::HOST;
 use engine::base::time::Span;
@@ -242,9 +242,17 @@ impl Client {
             self.refused += 1;
             return false;
         };
-        let (leg, old) = asking.draw_leg(scene.workload, entry);
+        let (mut leg, old) = asking.draw_leg(scene.workload, entry);
         if leg.tls {
-            scene.net.wear_client(end, leg, old, HOST);
+            let unknown = scene.net.faults.strikes(Kind::ProtocolUnknown);
+            if unknown {
+                scene.net.wound(end, Kind::ProtocolUnknown);
+            }
+            scene.net.wear_client(end, leg, Manner { old, unknown }, HOST);
+        }
+        if leg.tls && leg.two && scene.net.faults.strikes(Kind::ProtocolBroken) {
+            scene.net.wound(end, Kind::ProtocolBroken);
+            leg.two = false;
         }
         if leg.two {
             self.line = Some(Line::new(scene, end, entry, leg));
@@ -269,7 +277,7 @@ impl Client {
         let probe = scene.ledger.open(self.actor, conn.entry, meant, want);
         probe.started = now;
         probe.calm = calm;
-        probe.leg = conn.leg;
+        (probe.leg, probe.link) = (conn.leg, conn.end.link);
         probe.oldest = scene.book.oldest;
         probe.oldest_epoch = scene.book.oldest_epoch;
         let (written, pending) = conn.sender.total();
@@ -364,6 +372,12 @@ impl Client {
                     }
                     if let Err(bad) = self.on_bytes(scene, conn, &bytes[..count]) {
                         let actor = self.actor;
+                        let broken = scene.net.wounds.has(conn.end.link, Kind::ProtocolBroken);
+                        if broken {
+                            // It had agreed on frames, and frames it gets.
+                            scene.net.close(conn.end, Close::Abort);
+                            return self.over(scene, conn, Ended::Cut);
+                        }
                         scene.net.verdict.add(Oracle::H1, scene.net.now, || {
                             format!("client {actor} was sent what is no HTTP: {bad}")
                         });

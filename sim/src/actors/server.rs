@@ -168,9 +168,16 @@ impl Server {
     pub fn on_incoming(&mut self, scene: &mut Scene<'_>, end: EndId) {
         let leg = Leg { tls: self.look.is_some(), two: false };
         let mut conn = Conn { leg, lie: self.lie, ..Conn::default() };
-        self.lie.into_iter().for_each(|kind| scene.net.faults.observed(kind));
+        if let Some(kind) = self.lie {
+            scene.net.faults.observed(kind);
+            scene.net.wound(end, kind);
+        }
         if let Some(look) = &self.look {
-            scene.net.wear_server(end, look);
+            let unknown = scene.net.faults.strikes(Kind::ProtocolUnknown);
+            if unknown {
+                scene.net.wound(end, Kind::ProtocolUnknown);
+            }
+            scene.net.wear_server(end, &Look { unknown, ..look.clone() });
         }
         if !self.leg.two && scene.net.faults.strikes(Kind::OriginTalksFirst) {
             scene.net.faults.observed(Kind::OriginTalksFirst);
@@ -395,7 +402,7 @@ impl Server {
         };
         conn.reader.body(framing);
         let awaited = !scene.net.is_left(end);
-        let what = self.recognise(scene, head, framing, (conn.leg, awaited));
+        let what = self.recognise(scene, head, framing, (conn.leg, end.link, awaited));
         let method = head.words().map_or("", |words| words[0]).to_owned();
         let mut reading =
             Reading { what, method, body: 0, whole: false, answered: false, fault: None };
@@ -413,7 +420,7 @@ impl Server {
         scene: &mut Scene<'_>,
         head: &Head,
         framing: Framing,
-        (leg, awaited): (Leg, bool),
+        (leg, link, awaited): (Leg, u32, bool),
     ) -> What {
         let now = scene.net.now;
         let target = head.words().map_or("", |words| words[1]).to_owned();
@@ -427,6 +434,7 @@ impl Server {
                 fault: None,
                 answered: false,
                 leg,
+                link,
             });
             let arrival = probe.arrivals.len() - 1;
             let id = probe.id;

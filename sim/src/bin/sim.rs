@@ -8,7 +8,7 @@ use sim::level2;
 use sim::life::{Report, play};
 use sim::mutants::{Hunt, hunt_all};
 use sim::shrink::shrink;
-use sim::swarm::{Tally, swarm};
+use sim::swarm::{Tally, is_wired, swarm_of};
 use sim::trace::Text;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 const USAGE: &str = "\
 usage: sim run    --seed N [--size N] [--mask N] [--crew N] [--trace]   one run, or replay
-       sim swarm  --seeds N [--from N] [--size N] [--mask N] [--jobs N] [--anyway]
+       sim swarm  --seeds N [--from N] [--size N] [--mask N] [--jobs N] [--anyway] [--wired]
        sim shrink --seed N [--size N] [--mask N] [--crew N]  a smaller run that fails alike
        sim meta   [--seeds N] [--from N] [--level 2]         two processes, one trace
        sim marks  [--seeds N]                                what a swarm reaches
@@ -36,6 +36,8 @@ struct Options {
     jobs: usize,
     trace: bool,
     anyway: bool,
+    /// Of the seeds only those of runs with TLS or HTTP/2 somewhere.
+    wired: bool,
     /// The one fault to plant.
     mutant: Option<Mutant>,
 }
@@ -86,6 +88,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         jobs,
         trace: false,
         anyway: false,
+        wired: false,
         mutant: None,
     };
     let mut rest = arguments.iter();
@@ -93,6 +96,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         match name.as_str() {
             "--trace" => options.trace = true,
             "--anyway" => options.anyway = true,
+            "--wired" => options.wired = true,
             "--of" => {
                 let value = rest.next().ok_or("--of needs the name of a fault")?;
                 let found = Mutant::ALL.iter().find(|mutant| mutant.name() == value);
@@ -156,7 +160,8 @@ fn print_report(report: &Report) {
 fn run_swarm(options: &Options, table: bool) -> ExitCode {
     let began = Instant::now();
     let RunId { size, mask, .. } = options.run;
-    let tally = swarm(options.from, options.seeds, size, mask, options.jobs);
+    let wanted = |run| !options.wired || is_wired(run);
+    let tally = swarm_of(options.from, options.seeds, size, mask, options.jobs, wanted);
     let seconds = began.elapsed().as_secs_f64();
     print_tally(&tally, seconds, options.jobs);
     if table {

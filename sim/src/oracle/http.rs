@@ -24,6 +24,10 @@ pub enum Excused {
     Server(Kind),
     /// A fault struck that breaks connections or delays them for long.
     Fault(Kind),
+    /// Its own connection was spoilt so, or one to a server that it may have waited for.
+    Wound(Kind),
+    /// One of our children showed a wrong certificate.
+    Deceived,
     /// The answer came before the request had ended and the server closed: the rest of the request
     /// meets a reset that may overtake the answer.
     EarlyClose,
@@ -115,7 +119,7 @@ pub fn on_arrival(
     if let Some(text) = hops_problem(probe, server, head) {
         wrong(Oracle::H3, text);
     }
-    if let Some(text) = callers_problem(server, head) {
+    if let Some(text) = callers_problem(server, head, &scene.book.caller) {
         wrong(Oracle::H3, text);
     }
     let believed = |value: &str| value.contains(CLAIMED_ADDRESS) || value == CLAIMED_UPLINK;
@@ -134,6 +138,10 @@ pub fn on_arrival(
         if !same {
             wrong(Oracle::H3, format!("{framing:?} instead of {expected:?}"));
         }
+    }
+    let foul = [Kind::ProtocolUnknown, Kind::ProtocolBroken];
+    if let Some(kind) = foul.into_iter().find(|kind| scene.net.wounds.has(probe.link, *kind)) {
+        wrong(Oracle::H4, format!("a client behind it of which {}", kind.about()));
     }
     let fates = scene.book.fates(probe);
     let problems: Vec<String> = fates
@@ -165,9 +173,9 @@ fn hops_problem(probe: &Probe, server: &Server, head: &Head) -> Option<String> {
 }
 
 /// No client here shows a certificate, and the parent shows one to whoever is met over TLS.
-fn callers_problem(server: &Server, head: &Head) -> Option<String> {
+fn callers_problem(server: &Server, head: &Head, told: &str) -> Option<String> {
     let callers = head.get(CALLERS)?;
-    let known = ["anonymous", "anonymous, anonymous", "anonymous, dns:shop.test"];
+    let known = ["anonymous", "anonymous, anonymous", told];
     let fits = server.name.starts_with("child-") && known.contains(&callers);
     (!fits || head.count(CALLERS) > 1).then(|| format!("{CALLERS} {callers}"))
 }
@@ -416,12 +424,6 @@ const HARD: &[(Kind, Span)] = &[
     (Kind::OriginDiesBeforeHead, Span::secs(10)),
     (Kind::OriginDiesInHead, Span::secs(10)),
     (Kind::OriginDiesInBody, Span::secs(10)),
-    (Kind::RecordSpoilt, Span::secs(60)),
-    (Kind::NoticeMissing, Span::secs(20)),
-    (Kind::SmallWindow, Span::MAX),
-    (Kind::Unsigned, Span::secs(30)),
-    (Kind::Misnamed, Span::secs(30)),
-    (Kind::Expired, Span::secs(30)),
 ];
 
 /// What somebody did to this very request.
@@ -490,6 +492,12 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     if excuse.is_some() {
         return excuse;
     }
+    if let Some(kind) = wounded(scene, probe, end) {
+        return Some(Excused::Wound(kind));
+    }
+    if scene.book.was_deceived(probe.started, end) {
+        return Some(Excused::Deceived);
+    }
     struck(scene, probe.started, end).map(Excused::Fault)
 }
 
@@ -500,6 +508,19 @@ fn is_dropped(scene: &Scene<'_>, probe: &Probe) -> bool {
     let broken = matches!(ended, Ended::Reset | Ended::Closed | Ended::Cut);
     let plain = !probe.meant.upgrade && broken;
     plain && arrived.is_some_and(|arrived| scene.book.is_to_be_finished(arrived, end))
+}
+
+/// What spoilt a connection of this request. Of those to servers it may have waited for any, unless
+/// a server has answered it.
+fn wounded(scene: &Scene<'_>, probe: &Probe, end: Time) -> Option<Kind> {
+    let wounds = &scene.net.wounds;
+    let links = probe.arrivals.iter().map(|arrival| arrival.link).chain([probe.link]);
+    let own = links.flat_map(|link| wounds.of(link)).next();
+    let answered = probe.answer.as_ref().is_some_and(|answer| answer.server.is_some());
+    own.or_else(|| {
+        let mut near = wounds.of_servers(probe.started, end).filter(|_| !answered);
+        near.next().map(|wound| wound.kind)
+    })
 }
 
 /// The excuse of another request whose connection this one was lost with: of an earlier one that

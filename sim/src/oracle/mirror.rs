@@ -11,6 +11,7 @@ use crate::model::{self, Fate};
 use crate::net::Net;
 use crate::plan::{Document, Kind};
 use engine::base::limits::Limits;
+use engine::base::time::Span;
 use engine::view::NodeKind;
 use engine::view::stats::MirrorSkip;
 use std::collections::BTreeMap;
@@ -32,7 +33,12 @@ pub enum Skipped {
     Stopped,
     /// A fault struck that may have cost the mirror's connection.
     Fault(crate::fault::Kind),
+    /// A connection to the mirror was spoilt.
+    Wound(crate::fault::Kind),
 }
+
+/// A mirror starts when its request is answered, and may wait for a connection.
+const LATE: Span = Span::secs(10);
 
 /// What a mirroring service of a document says.
 struct Wanted {
@@ -130,7 +136,10 @@ fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Opt
     if scene.book.was_stopped(probe.started, end) {
         return Some(Skipped::Stopped);
     }
-    struck(scene, probe.started, end).map(Skipped::Fault)
+    let servers = scene.net.wounds.of_servers(probe.started, end + LATE);
+    let mut wounds = servers.filter(|wound| scene.book.is_mirror(wound.actor));
+    let wound = wounds.next().map(|wound| Skipped::Wound(wound.kind));
+    wound.or_else(|| struck(scene, probe.started, end).map(Skipped::Fault))
 }
 
 /// Whether its instance gave up waiting for the rest of the request and said so.

@@ -4,7 +4,7 @@
 use super::crypto;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ED25519, SerialNumber,
+    PKCS_ED25519, SanType, SerialNumber,
 };
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -40,6 +40,8 @@ pub struct Wanted {
     pub by: Authority,
     /// Host names and addresses.
     pub names: Vec<String>,
+    /// An id of SPIFFE.
+    pub id: Option<String>,
     pub good: Good,
     /// Tells apart those that say the same.
     pub serial: u32,
@@ -85,7 +87,7 @@ impl Authority {
 impl Wanted {
     pub fn new(names: &[&str]) -> Self {
         let names = names.iter().map(ToString::to_string).collect();
-        Self { by: Authority::Old, names, good: Good::Always, serial: 0 }
+        Self { by: Authority::Old, names, id: None, good: Good::Always, serial: 0 }
     }
 
     pub fn signed(&self) -> Signed {
@@ -99,7 +101,11 @@ impl Wanted {
 
     fn sign(&self) -> Signed {
         let name = self.names.first().map_or("nobody", String::as_str);
-        let params = params(name, self.names.clone(), self.good);
+        let mut params = params(name, self.names.clone(), self.good);
+        if let Some(id) = &self.id {
+            let id = id.as_str().try_into().expect("ids are ASCII");
+            params.subject_alt_names.push(SanType::URI(id));
+        }
         let key = key(&format!("{self:?}"));
         let cert = self.by.with(|root| params.signed_by(&key, &root.issuer));
         let cert = cert.expect("the parameters are fine").pem();

@@ -3,15 +3,19 @@
 
 use crate::fault::Kind;
 use crate::net::Net;
+use crate::oracle::Oracle;
+use crate::secure::wardrobe::UNKNOWN;
 use crate::wire::{EndId, Owner, Read};
 use engine::boundary::{Close, Fault};
-use rustls::Connection;
+use rustls::{AlertDescription, Connection, Error};
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 
 #[derive(Debug)]
 pub struct Cloak {
     tls: Connection,
+    /// The side that greets first.
+    client: bool,
     /// Sealed and not written.
     sealed: Vec<u8>,
     /// Opened and not read.
@@ -22,6 +26,8 @@ pub struct Cloak {
     shut: bool,
     /// Nothing is written any more.
     silent: bool,
+    /// Of what is sealed from here on nothing is written.
+    cut: bool,
     /// Given back by its actor.
     closing: bool,
     /// Nothing that comes means anything any more.
@@ -32,17 +38,21 @@ pub struct Cloak {
 
 /// Plaintext that is sealed at once.
 const RECORD: usize = 4_096;
+/// What somebody says who has forgotten that TLS is spoken.
+const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 impl Net {
     /// From here on records travel between this end and the other.
     pub fn wear(&mut self, end: EndId, tls: Connection) {
         let cloak = Cloak {
+            client: matches!(tls, Connection::Client(_)),
             tls,
             sealed: Vec::new(),
             opened: VecDeque::new(),
             agreed: false,
             shut: false,
             silent: false,
+            cut: false,
             closing: false,
             failed: false,
             ended: false,
@@ -81,8 +91,12 @@ impl Net {
 
     /// Writes what is sealed, as far as there is room.
     fn pump(&mut self, end: EndId, cloak: &mut Cloak) {
+        let before = cloak.sealed.len();
         while cloak.tls.wants_write() {
             cloak.tls.write_tls(&mut cloak.sealed).expect("memory takes everything");
+        }
+        if cloak.cut {
+            cloak.sealed.truncate(before);
         }
         if cloak.silent {
             cloak.sealed.clear();
@@ -90,12 +104,8 @@ impl Net {
         if cloak.sealed.is_empty() {
             return self.shut_if_due(end, cloak);
         }
-        // Later than that the library underneath asserts what a peer can break: that nothing is
-        // wrong with what comes behind our own notice.
-        if !cloak.agreed && self.faults.strikes(Kind::RecordSpoilt) {
-            self.faults.observed(Kind::RecordSpoilt);
-            let at = self.faults.chance.below(cloak.sealed.len() as u64);
-            cloak.sealed[usize::try_from(at).expect("below a length")] ^= 0x20;
+        if !cloak.cut {
+            self.spoil(end, cloak);
         }
         match self.write_link(end, &cloak.sealed) {
             Ok(count) => {
@@ -108,6 +118,29 @@ impl Net {
         }
         if cloak.sealed.is_empty() {
             self.shut_if_due(end, cloak);
+        }
+    }
+
+    /// Perhaps somebody on the way, or this end, does something to what is sealed.
+    fn spoil(&mut self, end: EndId, cloak: &mut Cloak) {
+        let kinds = [Kind::RecordBroken, Kind::RecordCut, Kind::RecordPlain];
+        let kinds = if cloak.agreed { &kinds[..] } else { &[Kind::RecordSpoilt] };
+        let Some(kind) = kinds.iter().copied().find(|kind| self.faults.strikes(*kind)) else {
+            return;
+        };
+        self.wound(end, kind);
+        let at = self.faults.chance.below(cloak.sealed.len() as u64);
+        let at = usize::try_from(at).expect("below a length");
+        if kind == Kind::RecordCut {
+            cloak.sealed.truncate(at);
+            (cloak.cut, cloak.shut) = (true, true);
+        } else if kind == Kind::RecordPlain {
+            cloak.sealed.extend_from_slice(PLAIN);
+        } else {
+            cloak.sealed[at] ^= 0x20;
+        }
+        if kind == Kind::RecordSpoilt {
+            self.faults.observed(kind);
         }
     }
 
@@ -190,7 +223,11 @@ impl Net {
         cloak.failed |= left && cloak.tls.is_handshaking();
         while !bytes.is_empty() && !cloak.failed {
             let taken = cloak.tls.read_tls(&mut bytes);
-            cloak.failed |= taken.is_err() || cloak.tls.process_new_packets().is_err();
+            cloak.failed |= taken.is_err();
+            if let Err(error) = cloak.tls.process_new_packets() {
+                cloak.failed = true;
+                self.on_refusal(end, &error);
+            }
             let mut opened = Vec::new();
             // That nothing more is there looks like an error.
             let _ = cloak.tls.reader().read_to_end(&mut opened);
@@ -201,11 +238,38 @@ impl Net {
         }
         if !cloak.agreed && !cloak.failed && !cloak.tls.is_handshaking() {
             cloak.agreed = true;
+            self.judge_protocol(end, cloak);
             // Whoever waited to write may do so now.
             if let Some(Owner::Actor(actor)) = self.link(end).map(|link| link.end(end.side).owner) {
                 self.notify_now(actor, end);
             }
         }
+    }
+
+    /// One of the two has found that there is nothing that both speak.
+    fn on_refusal(&mut self, end: EndId, error: &Error) {
+        let told = matches!(
+            error,
+            Error::NoApplicationProtocol
+                | Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        );
+        if told && self.wounds.has(end.link, Kind::ProtocolUnknown) {
+            self.faults.observed(Kind::ProtocolUnknown);
+        }
+    }
+
+    /// Whoever was offered something else entirely has no business to agree.
+    fn judge_protocol(&mut self, end: EndId, cloak: &Cloak) {
+        let agreed = cloak.tls.alpn_protocol();
+        if agreed == Some(UNKNOWN) || (cloak.client && agreed.is_none() && self.is_unknown(end)) {
+            let agreed = agreed.map(String::from_utf8_lossy).map(String::from);
+            let text = || format!("TLS was agreed on with the protocol {agreed:?}");
+            self.verdict.add(Oracle::H4, self.now, text);
+        }
+    }
+
+    fn is_unknown(&self, end: EndId) -> bool {
+        self.wounds.has(end.link, Kind::ProtocolUnknown)
     }
 
     /// What these bytes decrypt to, of what has not been read.
@@ -216,18 +280,19 @@ impl Net {
         cloak.opened.drain(..).collect()
     }
 
-    pub(crate) fn shut_cloak(&mut self, cloak: &mut Cloak) {
+    pub(crate) fn shut_cloak(&mut self, end: EndId, cloak: &mut Cloak) {
         if !self.faults.strikes(Kind::NoticeMissing) {
             cloak.tls.send_close_notify();
         } else {
             self.faults.observed(Kind::NoticeMissing);
+            self.wound(end, Kind::NoticeMissing);
         }
         cloak.shut = true;
     }
 
-    pub(crate) fn close_cloak(&mut self, cloak: &mut Cloak) {
+    pub(crate) fn close_cloak(&mut self, end: EndId, cloak: &mut Cloak) {
         if !cloak.failed {
-            self.shut_cloak(cloak);
+            self.shut_cloak(end, cloak);
         }
         // The link ends by itself.
         cloak.shut = false;

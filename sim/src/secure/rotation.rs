@@ -51,7 +51,11 @@ fn spoil(wanted: &mut Wanted, kind: Option<Kind>, now: Time) {
     if kind == Some(Kind::Unsigned) {
         wanted.by = Authority::Stranger;
     } else if kind == Some(Kind::Misnamed) {
-        wanted.names = vec!["elsewhere.test".into()];
+        // An id is all that counts where there is one, and clients know a parent by its name.
+        match &mut wanted.id {
+            Some(id) => *id = wiring::wrong_id(id.rsplit('/').next().unwrap_or_default()),
+            None => wanted.names = vec!["elsewhere.test".into()],
+        }
     } else if kind == Some(Kind::Expired) {
         // At first nothing is over yet.
         let early = now < Time::ZERO + Span::secs(3);
@@ -86,7 +90,11 @@ impl World {
     fn lie(&mut self, kind: Kind) {
         let servers = self.servers.iter().enumerate().filter(|(_, it)| it.look.is_some());
         let servers: Vec<usize> = servers.map(|(number, _)| number).collect();
-        let ours = self.ours_over_tls();
+        let mut ours = self.ours_over_tls();
+        if kind == Kind::Misnamed && self.site.wiring.spiffe && !ours.is_empty() {
+            // Children demand somebody else.
+            ours.push(0);
+        }
         let all = servers.len() + ours.len();
         // What is replaced just now would be taken for the lie.
         if all == 0 || !matches!(self.weather.rotation, Rotation::Old | Rotation::New) {
@@ -98,7 +106,10 @@ impl World {
         let back = Span::millis(self.net.faults.chance.between(2_000, 12_000));
         match servers.get(at) {
             Some(server) => self.present(*server, Some(kind)),
-            None => self.issue(ours[at - servers.len()], Some(kind)),
+            None => {
+                self.issue(ours[at - servers.len()], Some(kind));
+                self.book.deceits.push((self.net.now, self.net.now + back + STEP));
+            }
         }
         self.send(back, Parcel::Honest);
     }
@@ -127,7 +138,7 @@ impl World {
     fn issue(&mut self, number: usize, lie: Option<Kind>) {
         let rotation = self.weather.rotation;
         let instance = &mut self.gateways[number].instance;
-        let mut shown = wiring::shown(&instance.name, instance.ip);
+        let mut shown = wiring::shown(&instance.name, instance.ip, self.site.wiring.spiffe);
         shown.by = rotation.signer();
         spoil(&mut shown, lie, self.net.now);
         instance.files = wiring::files(&shown, rotation.trusted());
@@ -138,10 +149,10 @@ impl World {
     }
 
     fn present(&mut self, number: usize, lie: Option<Kind>) {
-        let by = self.weather.rotation.signer();
+        let (by, spiffe) = (self.weather.rotation.signer(), self.site.wiring.spiffe);
         let server = &mut self.servers[number];
         let Some(look) = &mut server.look else { return };
-        *look = wiring::look(server.leg, &server.name, server.addr.ip());
+        *look = wiring::look(server.leg, &server.name, server.addr.ip(), spiffe);
         look.shown.by = by;
         spoil(&mut look.shown, lie, self.net.now);
         server.lie = lie;

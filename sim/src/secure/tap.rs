@@ -3,7 +3,7 @@
 //! HTTP/1.1.
 
 use crate::actors::h2::frames::{
-    self, CONTINUATION, END_HEADERS, GOAWAY, HEAD, HEADERS, PREFACE, RST_STREAM,
+    self, CONTINUATION, END_HEADERS, GOAWAY, HEAD, HEADERS, PAYLOAD, PREFACE, RST_STREAM,
 };
 use crate::actors::h2::hpack::{Decoder, Fields};
 use crate::oracle::health::Heard;
@@ -67,13 +67,22 @@ struct Key {
 }
 
 /// The exchange has failed.
-struct Over;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// What came before counts.
+    Ended,
+    /// TLS is broken, and with it perhaps what came at once.
+    Broken,
+}
 
+const CHANGE: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 /// Before each record: its type, the version, its length.
 const RECORD: usize = 5;
+/// What the library takes a record for that is longer than any: the bound of TLS 1.2.
+const LONGEST: usize = 16_384 + 2_047;
 const CLOSE_NOTIFY: u8 = 0;
 
 impl Tap {
@@ -99,7 +108,7 @@ impl Tap {
             }
             Heard::Asked { conn, bytes } => self.follow(conn, true, &bytes),
             Heard::Got { conn, ref bytes } if !bytes.is_empty() => self.follow(conn, false, bytes),
-            Heard::Got { .. } | Heard::Failed { .. } => vec![heard],
+            Heard::Got { .. } | Heard::Failed { .. } | Heard::Doubtful { .. } => vec![heard],
         }
     }
 
@@ -117,13 +126,17 @@ impl Tap {
             return Vec::new();
         };
         let mut said = Vec::new();
-        line.over = line.follow(&self.known, ours, bytes, &mut said).is_err();
+        let over = line.follow(&self.known, ours, bytes, &mut said).err();
+        line.over = over.is_some();
         let told = |bytes| match ours {
             true => Heard::Asked { conn, bytes },
             false => Heard::Got { conn, bytes },
         };
         let mut heard: Vec<Heard> = said.into_iter().map(told).collect();
-        if line.over {
+        if over == Some(Over::Broken) && !ours {
+            heard.push(Heard::Doubtful { conn });
+        }
+        if over.is_some() {
             heard.push(Heard::Got { conn, bytes: Vec::new() });
         }
         heard
@@ -176,7 +189,8 @@ impl Line {
         let streams = *self.streams.get_or_insert_with(begins);
         let side = if ours { &mut self.ours } else { &mut self.theirs };
         if streams {
-            side.frames(ours, &mut self.stream, said)?;
+            let framed = side.frames(ours, &mut self.stream, said);
+            opened = opened.and(framed);
         } else if !side.plain.is_empty() {
             said.push(std::mem::take(&mut side.plain));
         }
@@ -198,29 +212,42 @@ impl Side {
     }
 
     fn open(&mut self, known: &Known, client: &mut String, ours: bool) -> Result<(), Over> {
+        self.judge_head()?;
         while let Some((head, rest)) = self.came.split_first_chunk::<RECORD>() {
             let head = *head;
             let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+            if length > LONGEST || (length == 0 && head[0] != DATA) {
+                return Err(Over::Broken);
+            }
             let Some(record) = rest.get(..length) else { return Ok(()) };
             let record = record.to_vec();
             self.came.drain(..RECORD + length);
             match head[0] {
                 HANDSHAKE if client.is_empty() => {
                     // Behind its type, its length and a version.
-                    *client = hex(record.get(6..38).ok_or(Over)?);
+                    *client = hex(record.get(6..38).ok_or(Over::Broken)?);
                 }
-                ALERT => return Err(Over),
+                ALERT => return Err(Over::Broken),
                 DATA => match self.opened(&head, &record, known, client)? {
                     (DATA, content) => self.plain.extend(content),
-                    (ALERT, content) if !ours || content.get(1) != Some(&CLOSE_NOTIFY) => {
-                        return Err(Over);
+                    (ALERT, content) if content.get(1) != Some(&CLOSE_NOTIFY) => {
+                        return Err(Over::Broken);
                     }
+                    (ALERT, _) if !ours => return Err(Over::Ended),
                     _ => {}
                 },
                 _ => {}
             }
+            self.judge_head()?;
         }
         Ok(())
+    }
+
+    /// What cannot become a record is refused before all of it is there.
+    fn judge_head(&self) -> Result<(), Over> {
+        let known = self.came.first().is_none_or(|kind| (CHANGE..=DATA).contains(kind));
+        let version = self.came.get(1..3).is_none_or(|version| version[0] == 3);
+        if known && version { Ok(()) } else { Err(Over::Broken) }
     }
 
     /// The type and the content of a record.
@@ -235,8 +262,8 @@ impl Side {
             if let Some(found) = self.key.as_mut().and_then(|key| key.open(head, record)) {
                 return Ok(found);
             }
-            let label = self.labels.pop().ok_or(Over)?;
-            let secret = known.get(&(label.to_owned(), client.to_owned())).ok_or(Over)?;
+            let label = self.labels.pop().ok_or(Over::Broken)?;
+            let secret = known.get(&(label.to_owned(), client.to_owned())).ok_or(Over::Broken)?;
             self.key = Some(Key::of(secret));
         }
     }
@@ -251,7 +278,11 @@ impl Side {
             self.plain.drain(..PREFACE.len());
             self.greeted = true;
         }
-        while let Some((frame, payload)) = frames::first(&self.plain) {
+        loop {
+            if frames::length(&self.plain).is_some_and(|length| length > PAYLOAD) {
+                return Err(Over::Ended);
+            }
+            let Some((frame, payload)) = frames::first(&self.plain) else { return Ok(()) };
             let payload = payload.to_vec();
             self.plain.drain(..HEAD + payload.len());
             match frame.kind {
@@ -262,21 +293,20 @@ impl Side {
                     }
                     if frame.has(END_HEADERS) {
                         let block = std::mem::take(&mut self.block);
-                        let fields = self.decoder.decode(&block).map_err(|_| Over)?;
+                        let fields = self.decoder.decode(&block).map_err(|_| Over::Ended)?;
                         said.extend(written(&fields, ours));
                     }
                 }
-                RST_STREAM if !ours && frame.stream == *stream => return Err(Over),
+                RST_STREAM if !ours && frame.stream == *stream => return Err(Over::Ended),
                 GOAWAY if !ours => {
                     let last = payload.first_chunk().map_or(0, |four| u32::from_be_bytes(*four));
                     if last & 0x7fff_ffff < *stream {
-                        return Err(Over);
+                        return Err(Over::Ended);
                     }
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 }
 
@@ -320,7 +350,9 @@ impl Key {
         }
         let nonce = Nonce::assume_unique_for_key(nonce);
         let mut record = record.to_vec();
-        let opened = self.key.open_in_place(nonce, Aad::from(head), &mut record).ok()?;
+        // The version says nothing any more, whatever becomes of it on its way.
+        let head = [head[0], 3, 3, head[3], head[4]];
+        let opened = self.key.open_in_place(nonce, Aad::from(&head), &mut record).ok()?;
         self.opened += 1;
         let end = opened.iter().rposition(|byte| *byte != 0)?;
         Some((opened[end], opened[..end].to_vec()))

@@ -14,6 +14,9 @@ use rustls::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// An application protocol that no instance speaks.
+pub const UNKNOWN: &[u8] = b"gopher";
+
 /// How somebody is met.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Leg {
@@ -51,18 +54,29 @@ pub struct Look {
     pub shown: Wanted,
     /// Callers must be known to one of these.
     pub callers: Vec<Authority>,
+    /// Nothing is spoken there that an instance speaks.
+    pub unknown: bool,
 }
 
 impl Look {
     pub fn new(leg: Leg, names: &[&str]) -> Self {
-        Self { leg, shown: Wanted::new(names), callers: Vec::new() }
+        Self { leg, shown: Wanted::new(names), callers: Vec::new(), unknown: false }
     }
+}
+
+/// What is odd about a client.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Manner {
+    /// It speaks TLS 1.2 only.
+    pub old: bool,
+    /// It offers no protocol that an instance speaks.
+    pub unknown: bool,
 }
 
 #[derive(Debug)]
 pub struct Wardrobe {
     provider: Arc<CryptoProvider>,
-    clients: BTreeMap<(Leg, bool), Arc<ClientConfig>>,
+    clients: BTreeMap<(Leg, Manner), Arc<ClientConfig>>,
     servers: BTreeMap<Look, Arc<ServerConfig>>,
 }
 
@@ -83,20 +97,29 @@ fn roots(of: &[Authority]) -> RootCertStore {
 }
 
 impl Wardrobe {
-    /// A client that asks for `host`. An old one speaks TLS 1.2 only.
-    pub fn client(&mut self, clock: &Arc<Clock>, leg: Leg, old: bool, host: &str) -> Connection {
+    /// A client that asks for `host`.
+    pub fn client(
+        &mut self,
+        clock: &Arc<Clock>,
+        leg: Leg,
+        manner: Manner,
+        host: &str,
+    ) -> Connection {
         let provider = &self.provider;
-        let config = self.clients.entry((leg, old)).or_insert_with(|| {
+        let config = self.clients.entry((leg, manner)).or_insert_with(|| {
             let all = [&rustls::version::TLS13, &rustls::version::TLS12];
             let builder = ClientConfig::builder_with_details(
                 Arc::clone(provider),
                 Arc::<Clock>::clone(clock),
             )
-            .with_protocol_versions(if old { &all[1..] } else { &all })
+            .with_protocol_versions(if manner.old { &all[1..] } else { &all })
             .expect("both versions are spoken");
             let roots = roots(&[Authority::Old, Authority::New]);
             let mut config = builder.with_root_certificates(roots).with_no_client_auth();
             config.alpn_protocols = leg.protocols();
+            if manner.unknown {
+                config.alpn_protocols = vec![UNKNOWN.to_vec()];
+            }
             Arc::new(config)
         });
         let name = ServerName::try_from(host.to_owned()).expect("a host name");
@@ -134,14 +157,17 @@ fn server_config(provider: &Arc<CryptoProvider>, clock: &Arc<Clock>, look: &Look
         // Whoever does not offer it may still ask as always.
         config.alpn_protocols.push(HTTP_1.to_vec());
     }
+    if look.unknown {
+        config.alpn_protocols = vec![UNKNOWN.to_vec()];
+    }
     config
 }
 
 impl Net {
     /// Speaks TLS at `end` as a client that asks for `host`.
-    pub fn wear_client(&mut self, end: crate::wire::EndId, leg: Leg, old: bool, host: &str) {
+    pub fn wear_client(&mut self, end: crate::wire::EndId, leg: Leg, manner: Manner, host: &str) {
         let clock = Arc::clone(&self.clock);
-        let tls = self.wardrobe.client(&clock, leg, old, host);
+        let tls = self.wardrobe.client(&clock, leg, manner, host);
         self.wear(end, tls);
     }
 

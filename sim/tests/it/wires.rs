@@ -74,6 +74,52 @@ fn nothing_is_sent_to_whoever_shows_a_wrong_certificate() {
     }
 }
 
+/// A record that is broken, cut off or no record at all ends its connection, and nothing of it is
+/// heard; so does somebody who speaks what was not agreed on. Everybody else is served.
+#[test]
+fn what_breaks_the_rules_behind_a_handshake_costs_its_own_connection() {
+    for kind in [
+        Kind::RecordBroken,
+        Kind::RecordCut,
+        Kind::RecordPlain,
+        Kind::ProtocolUnknown,
+        Kind::ProtocolBroken,
+    ] {
+        let plan = Plan::QUIET.with(kind, 10);
+        let (mut seen, mut broken, mut refused, mut answered) = (0, 0, 0, 0);
+        for seed in 0..6 {
+            let report = clean(seed, &plan, &Wiring::of(TLS, TLS));
+            seen += report.faults.seen(kind);
+            broken += report.marks[Mark::TlsBroken as usize];
+            refused += report.marks[Mark::HandshakeRefused as usize];
+            answered += report.answered;
+        }
+        assert!(seen > 0 && answered > 0, "{kind:?}: {seen} seen, {answered} answered");
+        let tls_broken = matches!(kind, Kind::RecordBroken | Kind::RecordPlain);
+        assert!(!tls_broken || broken > 0, "{kind:?}");
+        assert!(kind != Kind::ProtocolUnknown || refused > 0);
+    }
+}
+
+/// Parent and children know one another by ids: of all that is signed well, only the right one
+/// opens a door, and bundles may be swapped under load.
+#[test]
+fn ids_of_spiffe_decide_who_calls_whom() {
+    let mut wiring = Wiring::of(TLS, TLS);
+    wiring.spiffe = true;
+    let wrong = Plan::QUIET.with(Kind::Misnamed, 2);
+    let (mut refused, mut of_children) = (0, 0);
+    for seed in 0..8 {
+        let report = clean(seed, &wrong, &wiring);
+        refused += report.marks[Mark::HandshakeRefused as usize];
+        refused += report.marks[Mark::ControlHandshakeRefused as usize];
+        let report = clean(seed, &Plan::QUIET.with(Kind::Rotated, 1), &wiring);
+        assert!(report.excused.keys().all(|why| why == "Starting"), "{:?}", report.excused);
+        of_children += report.pairs.children.count(TLS, TLS);
+    }
+    assert!(refused > 0 && of_children > 0, "{refused} refused, {of_children} served");
+}
+
 #[test]
 fn whoever_does_cheap_work_is_sent_away_and_nobody_else_notices() {
     for (kind, mark) in [

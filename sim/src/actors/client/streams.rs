@@ -47,7 +47,7 @@ impl Line {
             end,
             entry,
             leg,
-            session: Session::new(true, draw_window(scene)),
+            session: Session::new(true, draw_window(scene, end)),
             out: Sender::default(),
             streams: BTreeMap::new(),
             last: false,
@@ -94,7 +94,8 @@ impl Client {
         let last = asking.draw_last(scene.workload);
         let (now, calm) = (scene.net.now, scene.calm);
         let probe = scene.ledger.open(self.actor, line.entry, meant, want);
-        (probe.started, probe.calm, probe.leg) = (now, calm, line.leg);
+        (probe.started, probe.calm) = (now, calm);
+        (probe.leg, probe.link) = (line.leg, line.end.link);
         (probe.oldest, probe.oldest_epoch) = (scene.book.oldest, scene.book.oldest_epoch);
         probe.rude = line.rude;
         let (id, meant) = (probe.id, probe.meant.clone());

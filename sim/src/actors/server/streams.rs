@@ -25,9 +25,10 @@ const WINDOWS: [u32; 3] = [65_535, 20_000, 1_000_000];
 const SMALL_WINDOWS: [u32; 3] = [300, 3_000, 10_000];
 
 /// What the other side may send before it is granted more.
-pub(crate) fn draw_window(scene: &mut Scene<'_>) -> u32 {
+pub(crate) fn draw_window(scene: &mut Scene<'_>, end: EndId) -> u32 {
     if scene.net.faults.strikes(Kind::SmallWindow) {
         scene.net.faults.observed(Kind::SmallWindow);
+        scene.net.wound(end, Kind::SmallWindow);
         return *scene.net.faults.chance.pick(&SMALL_WINDOWS);
     }
     *scene.net.chance.pick(&WINDOWS)
@@ -59,7 +60,13 @@ impl Line {
 
 impl Server {
     pub(super) fn begin_line(&mut self, scene: &mut Scene<'_>, end: EndId, came: &[u8]) {
-        let mut session = Session::new(false, draw_window(scene));
+        if scene.net.faults.strikes(Kind::ProtocolBroken) {
+            scene.net.wound(end, Kind::ProtocolBroken);
+            // As much as there is room for.
+            let _ = scene.net.write(end, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            return scene.net.close(end, Close::Gentle);
+        }
+        let mut session = Session::new(false, draw_window(scene, end));
         session.feed(came);
         let (out, streams) = (Sender::default(), BTreeMap::new());
         let mut line = Line { session, out, streams, tls: self.look.is_some() };
@@ -119,7 +126,6 @@ impl Server {
         let found = line.streams.iter().find(|(_, (conn, _))| busy(conn)).map(|(at, _)| *at);
         let Some(number) = found else { return };
         if scene.net.faults.strikes(Kind::StreamsCut) {
-            scene.net.faults.observed(Kind::StreamsCut);
             let code = *scene.net.faults.chance.pick(&[INTERNAL_ERROR, CANCEL, PROTOCOL_ERROR]);
             let (conn, _) = line.streams.remove(&number).expect("just seen");
             self.blame(scene, &conn, Kind::StreamsCut);
