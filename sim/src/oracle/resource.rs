@@ -5,6 +5,9 @@ use engine::boundary::Holdings;
 
 /// A line of an access log is below this: it may be added to lines that are just below their bound.
 const LINE_BYTES: u64 = 16 * 1024;
+/// What the streams of a connection leave in the log that are lost with it in one call, some tens of
+/// lines: each takes the place of an exchange that is over, so that the sum has no need of it.
+const TOGETHER_BYTES: u64 = 48 * 1024;
 /// What a connection or an exchange takes beside its pages.
 const EACH_BYTES: u64 = 1_024;
 
@@ -14,13 +17,14 @@ pub fn excess(held: &Holdings, limits: &Limits) -> Option<String> {
     let pages_max = small_max * u64::from(limits.small_page_bytes)
         + u64::from(limits.middle_pages_max) * u64::from(limits.middle_page_bytes)
         + u64::from(limits.large_pages_max) * u64::from(limits.large_page_bytes);
+    let log_max = u64::from(limits.log_bytes) + LINE_BYTES + TOGETHER_BYTES;
     let parts = [
         ("small pages", u64::from(held.small_pages), small_max),
         ("middle pages", u64::from(held.middle_pages), limits.middle_pages_max.into()),
         ("large pages", u64::from(held.large_pages), limits.large_pages_max.into()),
         ("bytes of pages", held.page_bytes, pages_max),
         ("bytes of heads", held.head_bytes, limits.grown_head_bytes.into()),
-        ("bytes of the log", held.log_bytes, u64::from(limits.log_bytes) + LINE_BYTES),
+        ("bytes of the log", held.log_bytes, log_max),
         ("clients", held.clients.into(), limits.clients_max.into()),
         ("compressors", held.compressors.into(), limits.compressors_max.into()),
         ("upstreams", held.upstreams.into(), limits.upstreams_max.into()),
@@ -55,6 +59,7 @@ mod tests {
         assert_eq!(excess(&held, &limits), None);
         assert!(excess(&Holdings { clients: 3, ..held }, &limits).is_some());
         assert!(excess(&Holdings { head_bytes: 101, ..held }, &limits).is_some());
+        assert!(excess(&Holdings { log_bytes: 1 << 17, ..held }, &limits).is_some());
         assert!(excess(&Holdings { small_pages: u32::MAX, ..held }, &limits).is_some());
         assert!(excess(&Holdings { middle_pages: u32::MAX, ..held }, &limits).is_some());
         assert!(excess(&Holdings { page_bytes: 1 << 40, ..held }, &limits).is_some());
