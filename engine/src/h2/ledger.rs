@@ -21,7 +21,8 @@ pub enum Cheap {
     TinyGrant,
     /// Frames of a kind that we do not know.
     Unknown,
-    /// Lists of fields that are too long, which a few bytes of a compressed block may be.
+    /// Lists of fields that are too long, which a few bytes of a compressed block may be: each as
+    /// often as it fills the limit.
     LongList,
     /// A block in more pieces than its bytes justify: one is too many.
     Pieces,
@@ -30,10 +31,11 @@ pub enum Cheap {
 const KINDS: usize = 11;
 
 /// How much of each may be under way, and how much of it a second forgives. The ceilings are far
-/// above what a busy peer does, and far below what costs another client its latency.
+/// above what a busy peer does, and far below what costs another client its latency: a peer may reset
+/// all streams that it usually may have open, but not twice at once.
 const BUDGETS: [(u32, u32); KINDS] = [
-    (500, 100),
-    (500, 100),
+    (300, 100),
+    (300, 100),
     (200, 100),
     (20_000, 20_000),
     (1_000, 500),
@@ -81,8 +83,13 @@ impl Ledger {
     }
 
     pub fn charge(&mut self, kind: Cheap, now: Time) -> Result<(), Over> {
+        self.charge_times(kind, 1, now)
+    }
+
+    /// As often as `count` says at once.
+    pub fn charge_times(&mut self, kind: Cheap, count: u32, now: Time) -> Result<(), Over> {
         let spent = &mut self.spent[kind as usize];
-        *spent += 1;
+        *spent = spent.saturating_add(count);
         if *spent <= BUDGETS[kind as usize].0 {
             return Ok(());
         }

@@ -442,6 +442,10 @@ impl Link {
         if self.decoder.decode(bytes, each).is_err() {
             return violation(Code::Compression);
         }
+        let fills = io.gather.fills(most);
+        if fills > 0 && self.role == Role::Server {
+            self.ledger.charge_times(Cheap::LongList, fills, io.now)?;
+        }
         match purpose {
             Purpose::Nothing => return Ok(None),
             Purpose::Late => return self.break_stream(io, block.stream, Code::StreamClosed),
@@ -494,9 +498,6 @@ impl Link {
         if self.streams.active() >= self.bounds.streams_max {
             self.ledger.charge(Cheap::Reset, io.now)?;
             return Ok(self.reset(io, stream, Code::RefusedStream)?);
-        }
-        if gathered.too_large {
-            self.ledger.charge(Cheap::LongList, io.now)?;
         }
         let state = if ended { State::RemoteEnded } else { State::Open };
         self.add(stream, None, state, gathered.length);
