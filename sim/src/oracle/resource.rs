@@ -5,8 +5,8 @@ use engine::boundary::Holdings;
 
 /// A line of an access log is below this: it may be added to lines that are just below their bound.
 const LINE_BYTES: u64 = 16 * 1024;
-/// What the streams of a connection leave in the log that are lost with it in one call, some tens of
-/// lines: each takes the place of an exchange that is over, so that the sum has no need of it.
+/// What the streams of a connection leave in the log that are lost with it in one call, some tens
+/// of lines: each takes the place of an exchange that is over, so that the sum has no need of it.
 const TOGETHER_BYTES: u64 = 48 * 1024;
 /// What a connection or an exchange takes beside its pages.
 const EACH_BYTES: u64 = 1_024;
