@@ -85,6 +85,8 @@ struct Conn {
     lie: Option<Kind>,
     /// When something last came.
     heard: Option<Time>,
+    /// It has said what was no answer to anything: nobody can tell what it still owes.
+    unasked: bool,
 }
 
 /// What the first bytes have shown.
@@ -112,6 +114,18 @@ enum State {
     Tunnel,
     /// Never answers.
     Mute,
+}
+
+impl State {
+    /// What was thought about, if that is still to be answered: a request that came behind, because
+    /// its sender took something else for the answer, is another matter.
+    fn thought(&mut self) -> Option<Reading> {
+        if !matches!(self, Self::Thinking(_)) {
+            return None;
+        }
+        let Self::Thinking(reading) = std::mem::take(self) else { return None };
+        Some(reading)
+    }
 }
 
 /// A request under way.
@@ -181,6 +195,7 @@ impl Server {
         }
         if !self.leg.two && scene.net.faults.strikes(Kind::OriginTalksFirst) {
             scene.net.faults.observed(Kind::OriginTalksFirst);
+            conn.unasked = true;
             conn.sender.buffer().extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         }
         self.conns.insert(end, conn);
@@ -209,7 +224,7 @@ impl Server {
             return self.keep_line(scene, end, line);
         }
         let Some(mut conn) = self.conns.remove(&end) else { return };
-        if let State::Thinking(reading) = std::mem::take(&mut conn.state) {
+        if let Some(reading) = conn.state.thought() {
             self.answer(scene, &mut conn, reading);
         }
         if self.go_on(scene, end, &mut conn) {
@@ -247,10 +262,12 @@ impl Server {
     }
 
     /// Since when the connection has been quiet that has been so for longest, of those that have
-    /// carried a request and wait for the next.
+    /// carried a request, owe nothing and wait for the next.
     pub fn quiet_since(&self) -> Option<Time> {
         let idle = self.conns.values().filter(|conn| matches!(conn.state, State::Idle));
-        idle.filter(|conn| conn.sender.pending() == 0).filter_map(|conn| conn.heard).min()
+        idle.filter(|conn| conn.sender.pending() == 0 && !conn.unasked)
+            .filter_map(|conn| conn.heard)
+            .min()
     }
 
     pub fn open(&self) -> usize {
@@ -680,6 +697,7 @@ impl Server {
                 return true;
             }
             Some(Kind::OriginExtraBytes) if !upgraded && want.framing != Frame::UntilClose => {
+                conn.unasked = true;
                 conn.sender.buffer().extend_from_slice(b"HTTP/1.1 200 Smuggled\r\n\r\n");
             }
             Some(Kind::OriginClosesIdle) => conn.sender.then(Then::Close),

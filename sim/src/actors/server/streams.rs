@@ -83,7 +83,7 @@ impl Server {
 
     pub(super) fn wake_stream(&mut self, scene: &mut Scene<'_>, line: &mut Line, number: u32) {
         let Some((conn, _)) = line.streams.get_mut(&number) else { return };
-        if let State::Thinking(reading) = std::mem::take(&mut conn.state) {
+        if let Some(reading) = conn.state.thought() {
             self.answer(scene, conn, reading);
         }
     }
