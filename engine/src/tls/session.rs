@@ -180,13 +180,27 @@ impl Session {
         self.process(sink)
     }
 
+    /// Opens what is here. Records before one that is broken are as good as ever, and what they say
+    /// is handed out.
     fn process(&mut self, sink: &mut Sink<'_>) -> Result<(), Trouble> {
         let State::Open(connection) = &mut self.state else { return Ok(()) };
-        let state = connection.process_new_packets().map_err(|error| Refusal::of(&error))?;
+        let state = match connection.process_new_packets() {
+            Ok(state) => state,
+            Err(error) => {
+                if self.settled {
+                    self.hand_out(sink)?;
+                }
+                return Err(Refusal::of(&error).into());
+            }
+        };
         self.closed_by_peer |= state.peer_has_closed();
         if !self.settled && !connection.is_handshaking() {
             self.settle()?;
         }
+        self.hand_out(sink)
+    }
+
+    fn hand_out(&mut self, sink: &mut Sink<'_>) -> Result<(), Trouble> {
         let State::Open(connection) = &mut self.state else { return Ok(()) };
         let mut reader = connection.reader();
         loop {

@@ -1,7 +1,9 @@
 //! TLS on connections of a worker: told from clear text by the first byte, opened as it arrives,
 //! and given up with a cause that is counted and told.
 
-use super::conn::{Conn, Role, Usage};
+use super::conn::{Conn, Role, Upstream, Usage};
+use super::exchange::Phase;
+use super::session::Side;
 use super::{Worker, key_of};
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
@@ -149,7 +151,7 @@ impl Worker {
         let agreed = conn.wire.secure().is_some_and(|secure| secure.agreed);
         if agreed {
             self.mark(Mark::TlsBroken);
-            self.lose(id, Fault::Reset);
+            self.break_off(id);
             return;
         }
         conn.wire.set(Due::Handshake, Time::NEVER);
@@ -179,6 +181,38 @@ impl Worker {
             }
             Role::Session(_) | Role::Accepting(_) => {}
         }
+    }
+
+    /// Both sides had agreed, and now nothing more may come or go (RFC 8446 §6.2). What a server
+    /// said before is proven to be its word: an answer that was whole by then counts, and what was
+    /// not is lost as with any connection. A client cannot be answered any more, so that whatever
+    /// it asked and is not done is not begun.
+    fn break_off(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(key_of(id)) else { return };
+        let heard = match &conn.role {
+            Role::Upstream(Upstream { usage: Usage::Busy(key), .. }) => {
+                let exchange = self.exchanges.get(*key);
+                exchange.is_some_and(|exchange| exchange.phase != Phase::Tunnel)
+            }
+            Role::Session(session) => matches!(session.side, Side::Server(_)),
+            Role::Clerk(_) => true,
+            Role::Upstream(_) | Role::Client(_) | Role::Accepting(_) => false,
+        };
+        if !heard {
+            self.lose(id, Fault::Reset);
+            return;
+        }
+        conn.wire.eof = true;
+        conn.wire.cut = true;
+        conn.wire.half = Half::Broken;
+        conn.wire.forget_unsent();
+        if !conn.wire.inbox.is_empty() {
+            self.mark(Mark::HeardBeforeBreak);
+        }
+        if let Some(Side::Server(served)) = self.session_mut(id).map(|session| session.side) {
+            self.forget_session(id, served.target);
+        }
+        self.touch(id);
     }
 
     /// Tells the control machine, but not of every one.

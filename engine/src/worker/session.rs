@@ -353,12 +353,14 @@ impl Worker {
         self.retire_session(id);
     }
 
-    /// Every stream of the connection is lost with it.
+    /// Every stream of the connection is lost with it, unless a server answered it in full before.
     pub(super) fn lose_streams(&mut self, id: ConnId) {
         let Some(session) = self.session_mut(id) else { return };
         let owners: Vec<ConnId> = session.link.owners_above(0).collect();
         for owner in owners {
-            self.lose(owner, Fault::Reset);
+            if !self.has_answered_in_full(owner) {
+                self.lose(owner, Fault::Reset);
+            }
         }
     }
 

@@ -568,6 +568,25 @@ fn garbage_after_the_first_byte_is_refused_and_nobody_else_is_hurt() {
     pair.nothing_more_of(&[good.end]);
 }
 
+/// It could not be answered: the connection is closed at once (RFC 8446 §6.2).
+#[test]
+fn a_request_in_the_read_with_a_broken_record_is_not_begun() {
+    let ca = Ca::new("ca");
+    let mut pair = pair(view(Some("default"), &document(&ca.named("a.example"), ALL, "")));
+    let mut client = Talker::client(&mut pair, &connector(&ca, None), "a.example");
+    let mut out = Vec::new();
+    let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    client.session.seal(std::iter::once(&request[..]));
+    client.session.write_to(&mut out).expect("a vector takes every byte");
+    out.extend_from_slice(b"\x17\x03\x03\x00\x20not what was agreed on, at all..");
+    pair.send(client.end, &out);
+    pair.no_dial();
+    client.pump(&mut pair);
+    assert_eq!((client.heard().as_str(), pair.ended(client.end)), ("", "aborted"));
+    assert_eq!(pair.count(Mark::TlsBroken), 1);
+    pair.nothing_more_of(&[]);
+}
+
 #[test]
 fn a_session_is_resumed_until_its_keys_are_gone() {
     let ca = Ca::new("ca");

@@ -243,6 +243,88 @@ fn a_body_without_a_length_is_whole_only_with_a_notice() {
     }
 }
 
+/// A whole record that nobody sealed.
+const BROKEN: &[u8] = b"\x17\x03\x03\x00\x20not what was agreed on, at all..";
+
+/// In one read: what is said, sealed, and behind it a record that is broken.
+fn say_and_break(talker: &mut Talker, pair: &mut Pair, said: &[u8]) {
+    let mut out = Vec::new();
+    if !said.is_empty() {
+        assert_eq!(talker.session.seal(std::iter::once(said)), said.len());
+        talker.session.write_to(&mut out).expect("a vector takes every byte");
+    }
+    out.extend_from_slice(BROKEN);
+    pair.send(talker.end, &out);
+}
+
+#[test]
+fn an_answer_that_was_whole_before_a_broken_record_counts() {
+    let ca = Ca::new("ca");
+    let door = door(&ca.named("10.0.0.1"), "");
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+    let endless = "HTTP/1.1 200 OK\r\n\r\nhalf";
+    let rows = [
+        (OK, "HTTP/1.1 200 ", "hi", ""),
+        (chunks, "HTTP/1.1 200 ", "2\r\nhi\r\n0\r\n\r\n", ""),
+        (half, "", "", "aborted"),
+        (endless, "", "", "aborted"),
+        ("HTTP/1.1 200 O", "HTTP/1.1 502 ", "Bad Gateway", ""),
+        ("", "HTTP/1.1 502 ", "Bad Gateway", ""),
+    ];
+    for (said, begins, ends, ended) in rows {
+        let mut pair = pair(trusting(&ca, ""));
+        let (client, mut server) = ask(&mut pair, &door);
+        say_and_break(&mut server, &mut pair, said.as_bytes());
+        let got = pair.got(client);
+        assert!(got.starts_with(begins) && got.ends_with(ends), "{said:?}: {got:?}");
+        assert_eq!(pair.ended(client), ended, "{said:?}");
+        let heard = u64::from(!said.is_empty());
+        assert_eq!((pair.count(Mark::TlsBroken), pair.count(Mark::HeardBeforeBreak)), (1, heard));
+        assert_ne!(pair.ended(server.end), "", "nothing goes over it any more");
+        if ended.is_empty() {
+            pair.send(client, GET);
+            let mut next = Talker::server(&mut pair, &door);
+            next.say(&mut pair, OK);
+            assert!(pair.got(client).ends_with("hi"), "{said:?}");
+            pair.nothing_more_of(&[server.end, next.end]);
+        }
+    }
+}
+
+#[test]
+fn streams_that_were_answered_before_a_broken_record_are_served() {
+    let ca = Ca::new("ca");
+    let roots = format!("rootCAs: [{}]", quoted(&ca.pem()));
+    let mut pair = pair(view(None, &streaming_document(&roots)));
+    let door = door(&ca.named("10.0.0.1"), "");
+    let clients = [pair.open(), pair.open(), pair.open()];
+    // The first is not done with its request when it is answered.
+    pair.send(clients[0], "POST /x HTTP/1.1\r\nHost: s\r\nContent-Length: 5\r\n\r\nab");
+    pair.send(clients[1], GET);
+    pair.send(clients[2], GET);
+    let mut server = Talker::server(&mut pair, &door);
+    let ok = block(&[(":status", "200"), ("content-length", "2")]);
+    let mut said = frame(Kind::Settings, 0, 0, &[]);
+    for stream in [1, 3, 5] {
+        said.extend(frame(Kind::Headers, END_HEADERS, stream, &ok));
+        said.extend(if stream == 5 { data(stream, "h") } else { ended(data(stream, "hi")) });
+    }
+    say_and_break(&mut server, &mut pair, &said);
+    let answers = clients.map(|client| pair.got(client));
+    let whole = |got: &&String| {
+        got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\nhi") || got.contains(" 502 ")
+    };
+    assert_eq!(answers.iter().filter(whole).count(), 3, "{answers:?}");
+    assert!(answers[0].contains(" 200 "), "{answers:?}");
+    assert_eq!(answers.iter().filter(|got| got.contains(" 502 ")).count(), 1, "{answers:?}");
+    assert_eq!((pair.count(Mark::TlsBroken), pair.count(Mark::HeardBeforeBreak)), (1, 1));
+    pair.send(clients[1], GET);
+    let next = Talker::server(&mut pair, &door);
+    assert_ne!(pair.ended(server.end), "");
+    pair.nothing_more_of(&[server.end, next.end]);
+}
+
 #[test]
 fn a_transport_that_cannot_be_honoured_serves_nobody_and_says_why() {
     let missing = document("rootCAs: [/nowhere/ca.pem]");

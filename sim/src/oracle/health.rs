@@ -35,10 +35,6 @@ pub enum Heard {
         conn: ConnId,
         bytes: Vec<u8>,
     },
-    /// What was got just now came with something that breaks TLS: it may count or not.
-    Doubtful {
-        conn: ConnId,
-    },
     Failed {
         conn: ConnId,
         fault: Fault,
@@ -161,11 +157,6 @@ impl Probes {
             }
             Heard::Sent { .. } => {}
             Heard::Got { conn, bytes } => self.got(*conn, bytes, now),
-            Heard::Doubtful { conn } => {
-                let whom = self.dials.get(conn).and_then(|dial| dial.whom.clone());
-                let story = whom.map(|whom| self.stories.entry(whom).or_default());
-                story.into_iter().for_each(|it| it.outcomes.push((now, Outcome::Perhaps)));
-            }
             Heard::Failed { conn, fault } => {
                 let inconclusive = matches!(fault, Fault::NoDescriptors | Fault::NoPages);
                 match inconclusive {

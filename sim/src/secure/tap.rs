@@ -66,14 +66,8 @@ struct Key {
     opened: u64,
 }
 
-/// The exchange has failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
-    /// What came before counts.
-    Ended,
-    /// TLS is broken, and with it perhaps what came at once.
-    Broken,
-}
+/// The exchange has failed. What came before counts.
+struct Over;
 
 const CHANGE: u8 = 20;
 const ALERT: u8 = 21;
@@ -108,7 +102,7 @@ impl Tap {
             }
             Heard::Asked { conn, bytes } => self.follow(conn, true, &bytes),
             Heard::Got { conn, ref bytes } if !bytes.is_empty() => self.follow(conn, false, bytes),
-            Heard::Got { .. } | Heard::Failed { .. } | Heard::Doubtful { .. } => vec![heard],
+            Heard::Got { .. } | Heard::Failed { .. } => vec![heard],
         }
     }
 
@@ -126,17 +120,13 @@ impl Tap {
             return Vec::new();
         };
         let mut said = Vec::new();
-        let over = line.follow(&self.known, ours, bytes, &mut said).err();
-        line.over = over.is_some();
+        line.over = line.follow(&self.known, ours, bytes, &mut said).is_err();
         let told = |bytes| match ours {
             true => Heard::Asked { conn, bytes },
             false => Heard::Got { conn, bytes },
         };
         let mut heard: Vec<Heard> = said.into_iter().map(told).collect();
-        if over == Some(Over::Broken) && !ours {
-            heard.push(Heard::Doubtful { conn });
-        }
-        if over.is_some() {
+        if line.over {
             heard.push(Heard::Got { conn, bytes: Vec::new() });
         }
         heard
@@ -217,7 +207,7 @@ impl Side {
             let head = *head;
             let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
             if length > LONGEST || (length == 0 && head[0] != DATA) {
-                return Err(Over::Broken);
+                return Err(Over);
             }
             let Some(record) = rest.get(..length) else { return Ok(()) };
             let record = record.to_vec();
@@ -225,15 +215,15 @@ impl Side {
             match head[0] {
                 HANDSHAKE if client.is_empty() => {
                     // Behind its type, its length and a version.
-                    *client = hex(record.get(6..38).ok_or(Over::Broken)?);
+                    *client = hex(record.get(6..38).ok_or(Over)?);
                 }
-                ALERT => return Err(Over::Broken),
+                ALERT => return Err(Over),
                 DATA => match self.opened(&head, &record, known, client)? {
                     (DATA, content) => self.plain.extend(content),
                     (ALERT, content) if content.get(1) != Some(&CLOSE_NOTIFY) => {
-                        return Err(Over::Broken);
+                        return Err(Over);
                     }
-                    (ALERT, _) if !ours => return Err(Over::Ended),
+                    (ALERT, _) if !ours => return Err(Over),
                     _ => {}
                 },
                 _ => {}
@@ -247,7 +237,7 @@ impl Side {
     fn judge_head(&self) -> Result<(), Over> {
         let known = self.came.first().is_none_or(|kind| (CHANGE..=DATA).contains(kind));
         let version = self.came.get(1..3).is_none_or(|version| version[0] == 3);
-        if known && version { Ok(()) } else { Err(Over::Broken) }
+        if known && version { Ok(()) } else { Err(Over) }
     }
 
     /// The type and the content of a record.
@@ -262,8 +252,8 @@ impl Side {
             if let Some(found) = self.key.as_mut().and_then(|key| key.open(head, record)) {
                 return Ok(found);
             }
-            let label = self.labels.pop().ok_or(Over::Broken)?;
-            let secret = known.get(&(label.to_owned(), client.to_owned())).ok_or(Over::Broken)?;
+            let label = self.labels.pop().ok_or(Over)?;
+            let secret = known.get(&(label.to_owned(), client.to_owned())).ok_or(Over)?;
             self.key = Some(Key::of(secret));
         }
     }
@@ -280,7 +270,7 @@ impl Side {
         }
         loop {
             if frames::length(&self.plain).is_some_and(|length| length > PAYLOAD) {
-                return Err(Over::Ended);
+                return Err(Over);
             }
             let Some((frame, payload)) = frames::first(&self.plain) else { return Ok(()) };
             let payload = payload.to_vec();
@@ -293,15 +283,15 @@ impl Side {
                     }
                     if frame.has(END_HEADERS) {
                         let block = std::mem::take(&mut self.block);
-                        let fields = self.decoder.decode(&block).map_err(|_| Over::Ended)?;
+                        let fields = self.decoder.decode(&block).map_err(|_| Over)?;
                         said.extend(written(&fields, ours));
                     }
                 }
-                RST_STREAM if !ours && frame.stream == *stream => return Err(Over::Ended),
+                RST_STREAM if !ours && frame.stream == *stream => return Err(Over),
                 GOAWAY if !ours => {
                     let last = payload.first_chunk().map_or(0, |four| u32::from_be_bytes(*four));
                     if last & 0x7fff_ffff < *stream {
-                        return Err(Over::Ended);
+                        return Err(Over);
                     }
                 }
                 _ => {}

@@ -69,7 +69,8 @@ impl Conns {
         match opened {
             Err(Trouble::NoRoom) => return self.fail(exchange, Failure::Overloaded),
             Err(Trouble::Refused(refusal)) if was_agreed => {
-                return self.fail(exchange, Failure::Handshake { to, refusal });
+                let failure = Failure::Handshake { to, refusal };
+                return self.break_off(key, exchange, inbox, failure, now);
             }
             Err(Trouble::Refused(refusal)) => {
                 self.stats.control.marks.hit(Mark::ControlHandshakeRefused);
@@ -109,6 +110,41 @@ impl Conns {
         }
         if waits(&self.conns) {
             self.ask(key, OpKind::Recv);
+        }
+    }
+
+    /// The rules of TLS were broken: an answer that was whole before counts, and nothing else.
+    fn break_off(
+        &mut self,
+        key: Key,
+        exchange_key: Key,
+        mut inbox: Inbox,
+        failure: Failure,
+        now: Time,
+    ) {
+        let conn = self.conns.get_mut(key).expect("its operation just ended");
+        let exchange = self.exchanges.get_mut(exchange_key).expect("its connection has it");
+        let collector = &mut exchange.collector;
+        let before = collector.bytes();
+        let mut whole = None;
+        if let Some(calls) = &mut conn.calls {
+            let heard = calls.hear(&mut inbox, Some(collector), &mut conn.outbox, &self.pool, now);
+            whole = heard.ok().flatten();
+        }
+        while conn.calls.is_none()
+            && whole.is_none()
+            && let Some(slice) = inbox.take(usize::MAX)
+        {
+            let Ok(fed) = collector.feed(slice.bytes()) else { break };
+            whole = fed;
+        }
+        self.collected = self.collected + collector.bytes() - before;
+        match whole {
+            Some(reply) => {
+                self.stats.control.marks.hit(Mark::ControlHeardBeforeBreak);
+                self.answered(exchange_key, Reply { reusable: false, ..reply });
+            }
+            None => self.fail(exchange_key, failure),
         }
     }
 
