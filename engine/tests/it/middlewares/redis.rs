@@ -1,12 +1,15 @@
 //! Requests that Redis counts.
 
-use super::{ENTRY, OK, Site, pair};
+use super::{ENTRY, OK, Site, document, pair};
 use crate::pair::{Dial, End, Pair};
+use crate::secure::{self, Ca, Pem, Talker, quoted};
+use crate::secure_servers::door;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
 use engine::base::prng::Prng;
 use engine::base::time::Span;
 use engine::boundary::{LedgerFault, Report};
+use engine::tls::Refusal;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: s\r\n\r\n";
 const NAME: &str = "0123456789012345678901234567890123456789";
@@ -136,6 +139,48 @@ fn a_connection_begins_with_who_we_are_and_which_database_is_meant() {
     pair.send(redis, "*2\r\n:1\r\n:0\r\n");
     served(&mut pair, client);
     pair.nothing_more();
+}
+
+/// A request that one authority's Redis shall count, and who shows this certificate in its place.
+fn asked_over_tls(ca: &Ca, shown: &Pem) -> (Pair, End, Talker) {
+    let limit = limit(&format!(", tls: {{ca: {}}}", quoted(&ca.pem())));
+    let mut pair = secure::pair(secure::view(None, &document(&limit)));
+    let client = pair.open();
+    pair.send(client, GET);
+    let redis = Talker::server(&mut pair, &door(shown, ""));
+    (pair, client, redis)
+}
+
+#[test]
+fn redis_is_asked_over_tls_if_it_is_who_it_should_be() {
+    let ca = Ca::new("ca");
+    let (mut pair, client, mut redis) = asked_over_tls(&ca, &ca.named("10.0.0.2"));
+    assert_eq!(commands(&redis.heard())[0][..2], ["SCRIPT", "LOAD"]);
+    redis.say(&mut pair, &name_of(NAME));
+    assert_eq!(commands(&redis.heard())[0][..2], ["EVALSHA", NAME]);
+    redis.say(&mut pair, "*2\r\n:1\r\n:0\r\n");
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert!(pair.got(client).starts_with("HTTP/1.1 200 OK\r\n"));
+    pair.nothing_more_of(&[redis.end, origin]);
+}
+
+#[test]
+fn a_redis_that_shows_a_wrong_certificate_counts_nothing() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let wrong =
+        [(ca.named("10.0.0.3"), Refusal::WrongName), (other.named("10.0.0.2"), Refusal::UnknownCa)];
+    for (shown, expected) in wrong {
+        let mut pair = pair(&limit(&format!(", tls: {{ca: {}}}", quoted(&ca.pem()))));
+        let client = pair.open();
+        pair.send(client, GET);
+        let mut redis = Talker::server(&mut pair, &door(&shown, ""));
+        assert_eq!(redis.heard(), "", "nothing was asked");
+        assert_eq!(pair.own(client), AWAY);
+        let told =
+            pair.reports.iter().any(|it| matches!(it, Report::Ledger { fault: Some(_), .. }));
+        assert!(told, "{:?}", pair.reports);
+    }
 }
 
 #[test]
