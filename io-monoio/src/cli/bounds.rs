@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         Err(problem) => return usage(&problem),
     };
     let Some(documents) = read_documents(&wish.paths) else { return ExitCode::FAILURE };
-    let found = bounds(&documents);
+    let found = bounds(&documents, wish.rate);
     if wish.json {
         say(&found.json(wish.rate).to_string());
     } else {

@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) const CROWD: u16 = 0;
 const ARRIVAL: u64 = 0;
 const SWEEP: u64 = 1;
-/// How long a client waits for an answer.
+/// How long a client waits for an answer, unless told otherwise.
 pub(super) const PATIENCE: Span = Span::secs(30);
 
 /// One kind of request.
@@ -41,7 +41,7 @@ pub(super) struct Crowd {
     ip: IpAddr,
     pub(super) classes: Vec<Class>,
     weights: u64,
-    rate: u64,
+    pub(super) rate: u64,
     surges: Vec<(Window, u64)>,
     chance: Prng,
     /// By link.
@@ -49,7 +49,30 @@ pub(super) struct Crowd {
     /// Links of kept connections.
     idle: Vec<u32>,
     until: Time,
+    pub(super) pace: Pace,
+    /// How long a client waits for an answer.
+    pub(super) patience: Span,
     pub(super) figures: Figures,
+    /// What became of each request, kept if asked for.
+    pub(super) fates: Option<Vec<Fate>>,
+}
+
+/// When requests begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pace {
+    /// As those of many people do.
+    Random,
+    /// One after another, as far apart as the rate says and never closer.
+    Even,
+}
+
+/// What became of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fate {
+    pub(super) began: Time,
+    /// 0 is no answer.
+    pub(super) status: u16,
+    pub(super) place: Option<usize>,
 }
 
 impl Crowd {
@@ -64,7 +87,10 @@ impl Crowd {
             conns: BTreeMap::new(),
             idle: Vec::new(),
             until: Time::ZERO,
+            pace: Pace::Random,
+            patience: PATIENCE,
             figures: Figures::new(Time::ZERO, Span::secs(1), 1, 0),
+            fates: None,
         }
     }
 
@@ -81,6 +107,11 @@ impl Crowd {
         self.until = net.now + length;
         net.at(net.now, Event::Timer { actor: CROWD, token: ARRIVAL });
         net.after(Span::secs(1), Event::Timer { actor: CROWD, token: SWEEP });
+    }
+
+    /// When requests began that have not been answered.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
+        self.conns.values().filter_map(|conn| conn.asked)
     }
 
     pub(super) fn is_done(&self, now: Time) -> bool {
@@ -100,7 +131,10 @@ impl Crowd {
         let within = |window: &Window| window.from <= since && since < window.until;
         let surge = self.surges.iter().rev().find(|(window, _)| within(window));
         let rate = surge.map_or(self.rate, |(_, rate)| *rate).max(1);
-        let gap = self.chance.below(2 * (1_000_000_000 / rate) + 1);
+        let gap = match self.pace {
+            Pace::Random => self.chance.below(2 * (1_000_000_000 / rate) + 1),
+            Pace::Even => 1_000_000_000_u64.div_ceil(rate),
+        };
         net.after(Span::from_nanos(gap), Event::Timer { actor: CROWD, token: ARRIVAL });
     }
 
@@ -124,7 +158,7 @@ impl Crowd {
                     self.conns.insert(end.link, conn);
                     end.link
                 }
-                Err(_) => return self.figures.record(now, Span::ZERO, 0, None),
+                Err(_) => return self.record(now, Span::ZERO, 0, None),
             },
         };
         let conn = self.conns.get_mut(&link).expect("a kept connection is known");
@@ -140,12 +174,20 @@ impl Crowd {
         self.idle.retain(|idle| *idle != link);
         net.close(conn.end, Close::Abort);
         if let Some(began) = conn.asked {
-            self.figures.record(began, net.now.since(began), 0, None);
+            self.record(began, net.now.since(began), 0, None);
+        }
+    }
+
+    fn record(&mut self, began: Time, took: Span, status: u16, place: Option<usize>) {
+        self.figures.record(began, took, status, place);
+        if let Some(fates) = &mut self.fates {
+            fates.push(Fate { began, status, place });
         }
     }
 
     fn sweep(&mut self, net: &mut Net) {
-        let late = |conn: &Conn| conn.asked.is_some_and(|began| net.now.since(began) >= PATIENCE);
+        let late =
+            |conn: &Conn| conn.asked.is_some_and(|began| net.now.since(began) >= self.patience);
         let late: Vec<u32> =
             self.conns.iter().filter(|(_, conn)| late(conn)).map(|(link, _)| *link).collect();
         late.into_iter().for_each(|link| self.lose(net, link));
@@ -163,9 +205,9 @@ impl Crowd {
         };
         let answer = Answer::of(&conn.heard);
         if let (Some(answer), Some(began)) = (&answer, conn.asked) {
-            self.figures.record(began, net.now.since(began), answer.status, answer.place);
             conn.asked = None;
             conn.heard.clear();
+            self.record(began, net.now.since(began), answer.status, answer.place);
         }
         match answer {
             _ if over => self.lose(net, end.link),

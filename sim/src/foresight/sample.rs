@@ -3,7 +3,7 @@
 use super::crowd::Class;
 use engine::http::fields::Field;
 use engine::http::request::RequestInfo;
-use engine::rule::{HostPattern, Matcher, Node};
+use engine::rule::{HostPattern, Matcher, Node, Rule};
 use engine::view::{Offer, RouteTable, View};
 use std::net::{IpAddr, SocketAddr};
 
@@ -87,6 +87,19 @@ fn is_page(view: &View, name: &str) -> bool {
     router.is_some_and(|router| router.definition.service.ends_with("@internal"))
 }
 
+/// A request with this method that comes to a router by its rule, if one is found at once.
+pub(super) fn ask_for(
+    table: &RouteTable,
+    rule: &Rule,
+    router: &str,
+    method: &str,
+    peer: IpAddr,
+) -> Option<Ask> {
+    let mut ask = Ask { method: method.to_owned(), ..Ask::default() };
+    satisfy(rule.ast(), &mut ask);
+    (ask.method == method && takes(table, &ask, peer) == Some(router)).then_some(ask)
+}
+
 fn takes<'t>(table: &'t RouteTable, ask: &Ask, peer: IpAddr) -> Option<&'t str> {
     ask.with_info(peer, |info| table.find(info).map(|route| &*route.name))
 }
@@ -107,6 +120,11 @@ impl Ask {
             fields: &fields,
             peer,
         })
+    }
+
+    pub(super) fn with(mut self, field: Option<(&str, &str)>) -> Self {
+        self.fields.extend(field.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self
     }
 
     pub(super) fn target(&self) -> String {

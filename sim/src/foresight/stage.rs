@@ -252,6 +252,20 @@ impl Stage {
         addr
     }
 
+    /// A server gets a place and a zone of its own; their numbers.
+    pub(super) fn set_apart(&mut self, server: IpAddr) -> (usize, usize) {
+        let zone = self.net.terrain.zone(Span::ZERO);
+        self.net.terrain.settle(server, zone);
+        let Some(station) = self.stations.iter_mut().find(|it| it.addr.ip() == server) else {
+            return (0, zone);
+        };
+        let whole = &self.places[station.place];
+        let apart = Place { zone, process: None, name: String::new(), ..whole.clone() };
+        station.place = self.places.len();
+        self.places.push(apart);
+        (station.place, zone)
+    }
+
     /// Time counts from here: scheduled are the strokes.
     pub(super) fn begin(&mut self) {
         self.start = self.net.now;

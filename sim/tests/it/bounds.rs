@@ -16,8 +16,6 @@ struct Case {
     poll: &'static str,
     /// Of the child, in the parent's document.
     child: &'static str,
-    /// At the end of the parent's document.
-    more: &'static str,
 }
 
 const PLAIN: Case = Case {
@@ -25,7 +23,6 @@ const PLAIN: Case = Case {
     check: "healthCheck: {path: /, interval: 1s, timeout: 800ms}",
     poll: "pollInterval: 1s, pollTimeout: 900ms",
     child: "",
-    more: "",
 };
 
 /// Polls are over long before probes can be: no shift between them makes a difference.
@@ -36,7 +33,7 @@ const ALONE: Case = Case {
 };
 
 fn documents(case: Case) -> Documents {
-    let Case { name, check, poll, child, more } = case;
+    let Case { name, check, poll, child } = case;
     let folder = std::env::temp_dir().join(format!("tieline-bounds-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let write = |file: &str, text: String| fs::write(folder.join(file), text).expect("written");
@@ -46,7 +43,6 @@ fn documents(case: Case) -> Documents {
             "entryPoints: {{web: {{address: ':8000'}}}}
 hub: {{providers: {{multicluster: {{{poll}, children: {{eu: {{address: 'http://10.0.0.1:9000'{child}}}}}}}}}}}
 providers: {{file: {{filename: parent-dynamic.yml}}}}
-{more}
 "
         ),
     );
@@ -94,7 +90,7 @@ fn offer(found: &Bounds) -> &Judged {
 /// Every bound of the offer: the search is within the form, and close to it if it is tight.
 #[track_caller]
 fn check(case: Case, tight: bool) -> Bounds {
-    let found = bounds(&documents(case));
+    let found = bounds(&documents(case), None);
     let judged = offer(&found);
     for bound in &judged.bounds {
         let (trouble, forms) = (bound.trouble, &bound.forms);
@@ -132,8 +128,9 @@ fn what_probes_find_is_found_as_late_as_the_settings_say_and_no_later() {
     assert!(moved(&hangs, Trouble::Slow) > moved(&alone, Trouble::Slow), "a longer time-out");
     let rests = "healthCheck: {path: /, interval: 500ms, unhealthyInterval: 2s, timeout: 200ms}";
     check(Case { name: "rests", check: rests, ..ALONE }, true);
-    let dial = "serversTransport: {forwardingTimeouts: {dialTimeout: 150ms}}";
-    check(Case { name: "dials", more: dial, ..ALONE }, true);
+    let child = ", serversTransport: {forwardingTimeouts: {dialTimeout: 150ms}}";
+    let dials = check(Case { name: "dials", child, ..ALONE }, true);
+    assert!(moved(&dials, Trouble::BlackHoled) < moved(&alone, Trouble::BlackHoled));
 }
 
 #[test]
@@ -160,7 +157,7 @@ fn what_only_polls_find_is_found_within_what_the_settings_say() {
 
 #[test]
 fn a_gate_names_service_child_trouble_and_setting() {
-    let found = bounds(&documents(Case { name: "gate", ..ALONE }));
+    let found = bounds(&documents(Case { name: "gate", ..ALONE }), None);
     assert_eq!(found.beyond(Span::secs(2)), Vec::<String>::new());
     let beyond = found.beyond(Span::millis(1_100));
     let hung = "parent: shop-eu@multicluster of child eu: black-holed: all has moved after 1.320s, not 1.100s: most \

@@ -12,4 +12,5 @@ mod meta;
 mod relay;
 mod scenarios;
 mod swarm;
+mod tolls;
 mod wires;

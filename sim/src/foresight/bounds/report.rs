@@ -2,18 +2,18 @@
 
 use super::form::Sum;
 use super::surprises::surprises;
-use super::{Bound, Bounds, Effort, Judged, Trouble, Worst};
+use super::{Bound, Bounds, Effort, Judged, Tally, Trouble, Worst};
 use crate::foresight::report::put;
 use engine::base::time::Span;
 use serde_json::{Value, json};
 
 /// Whole milliseconds: what is below them is the model's own.
-fn told(span: Span) -> String {
+pub(super) fn told(span: Span) -> String {
     let millis = span.as_millis();
     format!("{}.{:03}s", millis / 1_000, millis % 1_000)
 }
 
-fn told_worst(worst: Option<Worst>) -> String {
+pub(super) fn told_worst(worst: Option<Worst>) -> String {
     match worst {
         Some(Worst::After(span)) => told(span),
         Some(Worst::Never) => "never".to_owned(),
@@ -46,12 +46,15 @@ impl Judged {
         }
         if self.bounds.iter().any(|bound| bound.forms.found.is_some()) {
             self.table(out);
-            self.failing(out, rate);
         } else {
             let none = |bound: &Bound| bound.found.is_some_and(|it| it.found == Worst::Never);
             let searched = if self.bounds.iter().all(none) { ", and no run finds it" } else { "" };
             put(out, format_args!("  never found out by the settings{searched}"));
         }
+        if self.bounds.iter().any(|bound| self.unit.toll(bound, rate).is_some()) {
+            self.failing(out, rate);
+        }
+        rate.into_iter().for_each(|rate| self.tallies(out, rate));
         for surprise in surprises(self) {
             put(out, format_args!("  * {surprise}"));
         }
@@ -84,40 +87,10 @@ impl Judged {
         }
     }
 
-    /// How many requests can fail.
-    fn failing(&self, out: &mut String, rate: Option<u64>) {
-        let window = |trouble| match (self.moved(trouble), rate) {
-            (None, _) => "all, for as long as it lasts".to_owned(),
-            (Some(moved), None) => format!("those of {}", told(moved)),
-            (Some(moved), Some(rate)) => {
-                format!("those of {}, at most {}", told(moved), count(moved, rate))
-            }
-        };
-        let refused = window(Trouble::Refused);
-        let hung = window(Trouble::BlackHoled);
-        let bad = window(Trouble::Failing);
-        put(out, format_args!("  requests whose turn it is that can fail:"));
-        put(out, format_args!("    refused      {refused}, answered at once"));
-        let timing = &self.unit.timing;
-        let wait = match timing.header_timeout {
-            Span::ZERO => "as long as their clients do".to_owned(),
-            timeout => format!("{timeout}, by responseHeaderTimeout"),
-        };
-        let dial = timing.dial_timeout;
-        put(out, format_args!("    black-holed  {hung}, and those under way; they wait {wait},"));
-        put(
-            out,
-            format_args!(
-                "                 or {dial} by dialTimeout if they are the first to connect"
-            ),
-        );
-        put(out, format_args!("    5xx          {bad}, as it answers them"));
-    }
-
     fn json(&self, rate: Option<u64>) -> Value {
         let unit = &self.unit;
         let bounds = self.bounds.iter().map(|bound| {
-            let failing = rate.and_then(|rate| Some(count(self.moved(bound.trouble)?, rate)));
+            let failing = rate.and_then(|rate| Some(self.unit.toll(bound, Some(rate))?.at(rate)));
             json!({
                 "trouble": bound.trouble.name(),
                 "found": pair(bound.forms.found.as_ref(), bound.found.map(|it| it.found)),
@@ -133,16 +106,11 @@ impl Judged {
             "servers": unit.alike,
             "child": unit.child.as_ref().map(|(name, _)| name),
             "bounds": bounds.collect::<Value>(),
+            "requests": self.tallies.iter().map(Tally::json).collect::<Value>(),
             "remarks": surprises(self),
             "searched": effort(self.effort),
         })
     }
-}
-
-/// Requests that begin within a span at an even rate.
-fn count(span: Span, rate: u64) -> u64 {
-    let nanos = u128::from(span.nanos()) * u128::from(rate);
-    u64::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }
 
 fn pair(form: Option<&Sum>, searched: Option<Worst>) -> Value {

@@ -21,7 +21,7 @@ pub enum Worst {
 }
 
 impl Worst {
-    fn longer(self, other: Self) -> Self {
+    pub(super) fn longer(self, other: Self) -> Self {
         match (self, other) {
             (Self::After(a), Self::After(b)) => Self::After(a.max(b)),
             (Self::Never, _) | (_, Self::Never) => Self::Never,
@@ -252,14 +252,9 @@ impl<'a> Search<'a> {
             // A verdict is told with its instant; that something is old is published at once.
             let known = if sight.since > at { sight.since } else { sight.at };
             found = found.longer(Worst::After(known.since(at)));
-            moved = moved.longer(Worst::After(sight.at.since(at) + Self::crossing()));
+            moved = moved.longer(Worst::After(sight.at.since(at) + crossing()));
         }
         Some((found, moved))
-    }
-
-    fn crossing() -> Span {
-        let gap = ControlLimits::default().publish_gap;
-        Span::from_nanos(publication().nanos() - gap.nanos())
     }
 
     /// A world in which the trouble has lasted, at the beginning of a cycle.
@@ -295,7 +290,7 @@ impl<'a> Search<'a> {
                 return Some(Worst::Never);
             }
             let sight = trial.sights.last()?;
-            back = back.longer(Worst::After(sight.at.since(at) + Self::crossing()));
+            back = back.longer(Worst::After(sight.at.since(at) + crossing()));
         }
         Some(back)
     }
@@ -397,6 +392,12 @@ impl<'a> Search<'a> {
         }
         None
     }
+}
+
+/// From whoever publishes to whoever sends.
+pub(super) fn crossing() -> Span {
+    let gap = ControlLimits::default().publish_gap;
+    Span::from_nanos(publication().nanos() - gap.nanos())
 }
 
 impl Found {

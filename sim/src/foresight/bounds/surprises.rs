@@ -91,7 +91,7 @@ fn passive(timing: &Timing) -> Vec<String> {
     };
     vec![format!(
         "passiveHealthCheck: {} failed within {} eject it, unless nobody else is left; {back}; \
-         how soon depends on who asks, so it is not in these bounds",
+         how soon depends on who asks: --rps says",
         requests(passive.failed_attempts_max),
         passive.failure_window
     )]

@@ -12,7 +12,7 @@ use engine::base::time::{Span, Time};
 use engine::config::fixed::OnStale;
 use engine::view::status::{ChildPhase, Health};
 use engine::view::{NodeKind, ServerNode, Standing, View};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -46,13 +46,16 @@ pub(super) struct Trial<'a> {
     unit: &'a Unit,
     zone: usize,
     /// The place whose servers are slow, or answer with errors.
-    place: usize,
+    pub(super) place: usize,
     known: Option<Arc<View>>,
     pub(super) sights: Vec<Sight>,
     /// When the last poll and the last probe began.
     polled: u64,
     pub(super) polls: u64,
     pub(super) probes: u64,
+    /// Whom the one who judges dials to reach the server, and when that was last done.
+    address: Option<SocketAddr>,
+    pub(super) dialled: Time,
 }
 
 impl<'a> Trial<'a> {
@@ -77,19 +80,20 @@ impl<'a> Trial<'a> {
             polled: 0,
             polls: 0,
             probes: 0,
+            address: None,
+            dialled: Time::ZERO,
         };
         // A poll may find a child that has not read its documents yet.
         let patience = unit.timing.poll.map_or(Span::ZERO, |poll| poll.interval.times(2));
         let until = Time::ZERO + SETTLING + patience;
         trial.advance_to(until, |trial| trial.is_serving() && trial.stage.is_settled());
-        let (from, to) = trial.way()?;
-        if unit.child.is_some() {
-            let of_child = |place: &crate::foresight::stage::Place| place.name != "parent";
-            trial.place = trial.stage.places.iter().position(of_child)?;
+        let (from, to, address) = trial.way()?;
+        trial.address = Some(address);
+        if let Some((child, _)) = &unit.child {
+            trial.place = trial.stage.places.iter().position(|place| place.name == *child)?;
             trial.zone = trial.stage.places[trial.place].zone;
         } else {
-            trial.zone = trial.stage.net.terrain.zone(Span::ZERO);
-            trial.stage.net.terrain.settle(to, trial.zone);
+            (trial.place, trial.zone) = trial.stage.set_apart(to);
         }
         debug_assert!(trial.stage.net.terrain.crosses(trial.zone, from, to));
         trial.advance(trial.stage.net.now + CALM);
@@ -102,13 +106,14 @@ impl<'a> Trial<'a> {
         servers.iter().find(|server| *server.url == *self.unit.url).cloned()
     }
 
-    /// Who judges, and who is judged.
-    fn way(&self) -> Option<(IpAddr, IpAddr)> {
+    /// Who judges, and who is judged, and how it is dialled.
+    fn way(&self) -> Option<(IpAddr, IpAddr, SocketAddr)> {
         let process = &self.stage.processes[0];
         let view = process.view.clone()?;
         let target = view.targets.get(self.server(&view)?.target.0)?;
         let dialled = *target.addrs.first()?;
-        Some((process.ip, self.stage.net.terrain.real(process.ip, dialled).ip()))
+        let real = self.stage.net.terrain.real(process.ip, dialled).ip();
+        Some((process.ip, real, dialled))
     }
 
     /// One event; false if there is none before `until`.
@@ -141,9 +146,14 @@ impl<'a> Trial<'a> {
         let process = &self.stage.processes[0];
         let control = process.hosts[0];
         let heard = self.stage.net.ports[control as usize].heard.as_mut();
-        let dialled = heard.is_some_and(|heard| {
-            heard.drain(..).fold(false, |dialled, it| dialled | matches!(it, Heard::Dialed { .. }))
-        });
+        let mut dialled = false;
+        for it in heard.into_iter().flat_map(|heard| heard.drain(..)) {
+            let Heard::Dialed { to, .. } = it else { continue };
+            dialled = true;
+            if Some(to) == self.address {
+                self.dialled = self.stage.net.now;
+            }
+        }
         let Some(view) = &process.view else { return };
         let polled = view.children.first().map_or(0, |it| it.stats.last_attempt.load(Relaxed));
         let polls = polled != self.polled;
@@ -164,7 +174,8 @@ impl<'a> Trial<'a> {
         let server = self.server(view)?;
         let status = view.status.servers.get(server.id.0);
         let healthy = status.is_none_or(|it| it.health == Health::Up && !it.ejected);
-        let child = view.status.children.iter().next();
+        let child = view.children.iter().position(|child| self.is_of_child(&child.name));
+        let child = child.and_then(|at| view.status.children.iter().nth(at));
         Some(Sight {
             at: self.stage.net.now,
             serving: healthy && self.counts(view),
@@ -173,10 +184,15 @@ impl<'a> Trial<'a> {
         })
     }
 
+    fn is_of_child(&self, name: &str) -> bool {
+        self.unit.child.as_ref().is_none_or(|(child, _)| child == name)
+    }
+
     /// Whether the age of what is known of the child leaves it its requests.
     fn counts(&self, view: &View) -> bool {
         let Some(poll) = self.unit.timing.poll else { return true };
-        let uplink = view.children.first().and_then(|child| {
+        let child = view.children.iter().find(|child| self.is_of_child(&child.name));
+        let uplink = child.and_then(|child| {
             child.uplinks.iter().find(|uplink| {
                 let service = view.services.get(uplink.service.0);
                 service.is_some_and(|service| *service.name == *self.unit.service)

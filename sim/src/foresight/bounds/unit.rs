@@ -1,8 +1,10 @@
 //! Who is judged by whom: every offer of a child, and the servers of every service that has checks.
 
 use super::form::{Check, Poll, Timing};
+use super::ways::{Way, ways};
 use crate::foresight::documents::{Documents, Written};
 use crate::foresight::stage::Stage;
+use engine::base::id::ServiceId;
 use engine::config::typed::{ExpectedStatus, HealthCheck, PassiveCheck, ServiceKind};
 use engine::view::model::Definition;
 use engine::view::{NodeKind, ServerNode, View};
@@ -21,7 +23,11 @@ pub struct Unit {
     pub child: Option<(String, usize)>,
     /// Servers of the service with the same settings.
     pub alike: usize,
+    /// Whether somebody is left if requests take it out.
+    pub(super) stood_in: bool,
     pub timing: Timing,
+    /// The routers of the process that lead there.
+    pub ways: Vec<Way>,
     /// What the check takes for an error.
     pub(super) bad_status: u16,
 }
@@ -97,16 +103,44 @@ impl Of<'_> {
         };
         let expected = check.map(|check| check.status);
         let bad = if expected == Some(ExpectedStatus::Exactly(503)) { 500 } else { 503 };
-        Some(Unit {
+        let mut unit = Unit {
             process: self.process.to_owned(),
             number: self.number,
             service: self.service.to_owned(),
             url: server.url.to_string(),
             child,
             alike: servers.len(),
+            stood_in: self.is_stood_in(server),
             timing,
+            ways: Vec::new(),
             bad_status: bad,
-        })
+        };
+        unit.ways = ways(self.view, &unit);
+        Some(unit)
+    }
+
+    /// Whether another server of the service has weight, or another child offers the same.
+    fn is_stood_in(&self, server: &ServerNode) -> bool {
+        let model = &self.view.model.services;
+        let id = self.view.services.iter().find(|node| *node.name == *self.service).map(|it| it.id);
+        match id.and_then(|id| model.get(id.0)).map(|info| &info.definition) {
+            Some(Definition::Written(written)) => {
+                let ServiceKind::Balancer(balancer) = &written.kind else { return false };
+                let weight = |url: &str| {
+                    let written = balancer.servers.iter().find(|it| *it.url == *url);
+                    written.is_none_or(|it| it.weight.get() > 0)
+                };
+                let servers = self.servers().unwrap_or_default();
+                servers.iter().any(|it| it.id != server.id && weight(&it.url))
+            }
+            Some(Definition::Child { .. }) => model.iter().any(|info| {
+                let Definition::Aggregate { members } = &info.definition else { return false };
+                let is_mine = |(member, _): &(ServiceId, u32)| Some(*member) == id;
+                members.iter().any(is_mine)
+                    && members.iter().any(|(member, weight)| Some(*member) != id && *weight > 0)
+            }),
+            Some(Definition::Aggregate { .. } | Definition::Internal(_)) | None => false,
+        }
     }
 
     fn servers(&self) -> Option<&[Arc<ServerNode>]> {
@@ -125,24 +159,28 @@ impl Of<'_> {
 impl Unit {
     /// Only the process that judges, and the child that is judged with everybody below it.
     pub(super) fn alone(&self, documents: &Documents) -> Documents {
+        let child: Vec<usize> = self.child.iter().map(|(_, at)| *at).collect();
+        self.with(documents, &child)
+    }
+
+    /// The process that judges, with everybody below it.
+    pub(super) fn among(&self, documents: &Documents) -> Documents {
+        let all = 0..documents.processes[self.number].children.len();
+        self.with(documents, &all.collect::<Vec<usize>>())
+    }
+
+    fn with(&self, documents: &Documents, children: &[usize]) -> Documents {
         let mut processes = Vec::new();
-        let child = self.child.as_ref().map(|(_, at)| *at);
-        take(documents, self.number, child, &mut processes);
+        take(documents, self.number, children, &mut processes);
         "parent".clone_into(&mut processes[0].name);
         Documents { processes }
     }
 }
 
-/// Adds a process with its children, or with only one of them; returns its number.
-fn take(all: &Documents, number: usize, only: Option<usize>, into: &mut Vec<Written>) -> usize {
+/// Adds a process with some of its children and everybody below these; returns its number.
+fn take(all: &Documents, number: usize, kept: &[usize], into: &mut Vec<Written>) -> usize {
     let at = into.len();
-    let root = at == 0;
     let mut written = all.processes[number].clone();
-    let kept: Vec<usize> = match only {
-        Some(child) => vec![child],
-        None if root => Vec::new(),
-        None => (0..written.children.len()).collect(),
-    };
     if let Some(multicluster) = &mut written.fixed.multicluster {
         let children = std::mem::take(&mut multicluster.children);
         multicluster.children = kept.iter().map(|child| children[*child].clone()).collect();
@@ -153,7 +191,8 @@ fn take(all: &Documents, number: usize, only: Option<usize>, into: &mut Vec<Writ
     into.push(written);
     for (child, process) in processes.into_iter().enumerate() {
         let Some(process) = process else { continue };
-        let taken = take(all, process, None, into);
+        let below: Vec<usize> = (0..all.processes[process].children.len()).collect();
+        let taken = take(all, process, &below, into);
         into[at].children[child] = Some(taken);
     }
     at
