@@ -46,6 +46,8 @@ pub struct Book {
     pub unhealthy: Option<Time>,
     /// Polls and probes may fail for want of room.
     pub control_tight: bool,
+    /// Bounds of workers are the usual ones: there is room to wait for the length of an answer.
+    pub roomy: bool,
     /// Requests share connections with others.
     pub multiplexed: bool,
 }

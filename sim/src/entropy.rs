@@ -74,6 +74,8 @@ pub struct Entropy {
     pub publication: Stream,
     /// Over what everybody is met, and what goes wrong with that.
     pub wires: Stream,
+    /// What documents say beyond the core of the dialect.
+    pub dialect: Stream,
 }
 
 impl Entropy {
@@ -88,6 +90,7 @@ impl Entropy {
             faults: stream(4, size / 2),
             publication: stream(5, size / 8),
             wires: stream(6, size / 8),
+            dialect: stream(7, size / 8),
         }
     }
 }

@@ -71,6 +71,17 @@ impl Gateway {
         self.versions.get(&epoch).copied().unwrap_or(0)
     }
 
+    /// The document that a view was made of.
+    pub fn document_of(&self, epoch: u64) -> Option<&Document> {
+        let version = self.version_of(epoch);
+        self.documents.iter().find(|document| document.version == version)
+    }
+
+    /// See [`Uplinks::shares`].
+    pub fn shares(&self, service: &str, epoch: u64) -> Option<&[u32]> {
+        self.uplinks.shares(service, epoch)
+    }
+
     /// See [`Uplinks::weights`].
     pub fn weights(&self, service: &str, epoch: u64) -> Option<&[u32]> {
         self.uplinks.weights(service, epoch)

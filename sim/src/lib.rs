@@ -5,6 +5,7 @@
 
 pub mod actors;
 pub mod book;
+pub mod dialect;
 pub mod driver;
 pub mod entropy;
 pub mod fault;

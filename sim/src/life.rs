@@ -283,6 +283,11 @@ impl World {
             self.gateways[number].drained = drained && self.gateways[number].up;
             if self.gateways[number].drained {
                 self.choices.judge_gaps(&self.gateways[number], &mut self.net);
+                let (of, now) = (&self.gateways[number], self.net.now);
+                let name = of.instance.name.as_str();
+                self.choices.breakers.judge(name, of.lives, now, &mut self.net.verdict);
+                let of = (name, of.lives);
+                self.choices.loads.judge(of, &self.ledger, now, &mut self.net.verdict);
             }
             self.choices.judge_shares(&self.gateways[number], &mut self.net);
         }

@@ -27,6 +27,7 @@ pub enum Fate {
     Unclean {
         router: String,
         limited: bool,
+        breaks: bool,
     },
     Routed(Routed),
 }
@@ -50,6 +51,9 @@ pub struct Routed {
     pub stripped: Vec<String>,
     /// Requests that come too fast or are too many at once get 429.
     pub limited: bool,
+    /// A circuit breaker may refuse it.
+    pub breaks: bool,
+    pub squeezes: bool,
 }
 
 /// The fate of a request at an entry point of an instance with this document.
@@ -114,7 +118,8 @@ fn routed(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) ->
     let (path, _) = split(&routed.target);
     let dots = |segment: &str| segment == "." || segment == "..";
     if !routed.stripped.is_empty() && path.split('/').any(dots) {
-        return Fate::Unclean { router: name, limited: routed.limited };
+        let Routed { limited, breaks, .. } = routed;
+        return Fate::Unclean { router: name, limited, breaks };
     }
     Fate::Routed(routed)
 }
@@ -215,7 +220,9 @@ fn steps<'a>(document: &'a Document, names: &[String]) -> Option<Vec<&'a Step>> 
             | Step::Secure
             | Step::Share
             | Step::Rate
-            | Step::Gauge) => all.push(step),
+            | Step::Gauge
+            | Step::Break(_)
+            | Step::Squeeze) => all.push(step),
         }
     }
     Some(all)
@@ -236,6 +243,8 @@ fn apply(
         response_edits: Vec::new(),
         stripped: Vec::new(),
         limited: false,
+        breaks: false,
+        squeezes: false,
     };
     go(&mut routed, steps, path, query);
     routed
@@ -262,6 +271,8 @@ fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str
             Step::Chain(_) => unreachable!("chains were unrolled"),
             Step::Share | Step::Secure => {}
             Step::Rate | Step::Gauge => routed.limited = true,
+            Step::Break(_) => routed.breaks = true,
+            Step::Squeeze => routed.squeezes = true,
             Step::Allow(_) => unreachable!("only the first turns somebody away"),
         }
     }

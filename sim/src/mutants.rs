@@ -40,10 +40,19 @@ pub fn bound(mutant: Mutant) -> u64 {
     }
 }
 
-const SELDOM: [Mutant; 3] = [Mutant::BothLengths, Mutant::EpochGoesBack, Mutant::MirrorBeyondCap];
+const SELDOM: [Mutant; 6] = [
+    Mutant::AddressUnweighed,
+    Mutant::BothLengths,
+    Mutant::BreakerLeaks,
+    Mutant::BreakerNeverOpens,
+    Mutant::EpochGoesBack,
+    Mutant::MirrorBeyondCap,
+];
 
-const RARE: [Mutant; 7] = [
+const RARE: [Mutant; 9] = [
     Mutant::AdvertsForgotten,
+    Mutant::BreakerNeverCloses,
+    Mutant::BreakerRemembers,
     Mutant::DrainCutsRequests,
     Mutant::ResponseTimeoutLost,
     Mutant::RetriesPost,

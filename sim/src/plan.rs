@@ -3,6 +3,8 @@
 
 use crate::entropy::Stream;
 use crate::ledger::{BodyKind, Frame, Meant, Want};
+use crate::oracle::breaker::Settings;
+use crate::oracle::{coding, signed};
 use crate::secure::wardrobe::Leg;
 use crate::wiring::Wiring;
 use engine::base::time::Span;
@@ -59,11 +61,54 @@ pub struct Service {
     pub kind: Kind,
     /// Its own, whoever leads to it.
     pub middlewares: Vec<String>,
+    pub strategy: Strategy,
+    /// A signed cookie keeps sessions here and at all that is below.
+    pub signed: bool,
+}
+
+/// How a member is chosen where no cookie says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Strategy {
+    #[default]
+    Turns,
+    /// The less busy of two.
+    Two,
+    /// By the client's address; for services over services, too.
+    Client,
+    LeastTime,
+}
+
+impl Strategy {
+    /// Another one, unless it is the plainest: that stays.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Client => Self::Two,
+            Self::Two => Self::LeastTime,
+            Self::LeastTime | Self::Turns => Self::Turns,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Turns => "wrr",
+            Self::Two => "p2c",
+            Self::Client => "hrw",
+            Self::LeastTime => "leasttime",
+        }
+    }
 }
 
 impl Service {
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, middlewares: Vec::new() }
+        let (middlewares, strategy) = (Vec::new(), Strategy::Turns);
+        Self { name: name.into(), kind, middlewares, strategy, signed: false }
+    }
+
+    /// What is shared by addresses among services knows no sessions.
+    pub fn is_sticky(&self) -> bool {
+        let by_address =
+            matches!(self.kind, Kind::Weighted(_)) && self.strategy == Strategy::Client;
+        self.kind.is_sticky() && !by_address && !self.signed
     }
 
     /// What its servers are asked for: what two services ask of one can be told apart.
@@ -86,7 +131,7 @@ pub const SERVER: &str = "lb";
 
 impl Kind {
     /// Decided by what was drawn anyway.
-    pub fn is_sticky(&self) -> bool {
+    fn is_sticky(&self) -> bool {
         let first = match self {
             Self::Balancer { servers, .. } => servers.first().map(|at| at.weight),
             Self::Weighted(members) => members.first().map(|(_, weight)| *weight),
@@ -135,6 +180,9 @@ pub enum Step {
     Rate,
     /// Few requests at once.
     Gauge,
+    Break(Settings),
+    /// What is long enough is compressed for those that ask for it.
+    Squeeze,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -214,7 +262,7 @@ impl Document {
     /// sticky services in the plainest of the forms that Traefik ever gave out.
     pub fn cookies(&self) -> Vec<String> {
         let (mut trees, mut servers) = (Vec::new(), Vec::new());
-        for service in self.services.iter().filter(|service| service.kind.is_sticky()) {
+        for service in self.services.iter().filter(|service| service.is_sticky()) {
             match &service.kind {
                 Kind::Balancer { servers: all, .. } => {
                     servers.extend(all.iter().map(|at| at.url.as_str()));
@@ -230,7 +278,40 @@ impl Document {
             };
             cookies.push(format!("{TREE}={}; x=1; {SERVER}={}", at(&trees), at(&servers)));
         }
+        if let Some(root) = self.signed() {
+            cookies.extend(signed::cookies(self, root));
+        }
         cookies
+    }
+
+    /// The service with a signed cookie, if there is one.
+    pub fn signed(&self) -> Option<&str> {
+        let root = self.services.iter().find(|service| service.signed)?;
+        Some(&root.name)
+    }
+
+    /// Whether it has circuit breakers.
+    pub fn breaks(&self) -> bool {
+        self.middlewares.iter().any(|step| matches!(step.kind, Step::Break(_)))
+    }
+
+    /// What the circuit breaker of a router is told, if it has one.
+    pub fn breaker_of(&self, router: &str) -> Option<Settings> {
+        let router = self.routers.iter().find(|at| at.name == router)?;
+        let named = |at: &&Middleware| router.middlewares.contains(&at.name);
+        self.middlewares.iter().filter(named).find_map(|step| match step.kind {
+            Step::Break(settings) => Some(settings),
+            Step::Strip(_)
+            | Step::Add(_)
+            | Step::Headers { .. }
+            | Step::Chain(_)
+            | Step::Allow(_)
+            | Step::Secure
+            | Step::Share
+            | Step::Rate
+            | Step::Gauge
+            | Step::Squeeze => None,
+        })
     }
 
     pub fn service(&self, name: &str) -> Option<&Service> {
@@ -281,9 +362,10 @@ fn service_yaml(out: &mut String, service: &Service) {
     match &service.kind {
         Kind::Balancer { servers, check, passive, pass_host } => {
             line!(out, "      loadBalancer:\n        passHostHeader: {pass_host}");
-            if service.kind.is_sticky() {
-                line!(out, "        sticky: {{cookie: {{name: {SERVER}}}}}");
+            if service.strategy != Strategy::Turns {
+                line!(out, "        strategy: {}", service.strategy.name());
             }
+            sticky_yaml(out, service, SERVER);
             line!(out, "        servers:");
             for backend in servers {
                 line!(
@@ -298,10 +380,10 @@ fn service_yaml(out: &mut String, service: &Service) {
             checks.lines().for_each(|text| line!(out, "  {text}"));
         }
         Kind::Weighted(services) => {
-            line!(out, "      weighted:");
-            if service.kind.is_sticky() {
-                line!(out, "        sticky: {{cookie: {{name: {TREE}}}}}");
-            }
+            let by_address = service.strategy == Strategy::Client;
+            let kind = if by_address { "highestRandomWeight" } else { "weighted" };
+            line!(out, "      {kind}:");
+            sticky_yaml(out, service, TREE);
             line!(out, "        services:");
             for (name, weight) in services {
                 line!(out, "        - name: \"{name}\"\n          weight: {weight}");
@@ -327,6 +409,16 @@ fn service_yaml(out: &mut String, service: &Service) {
     }
 }
 
+fn sticky_yaml(out: &mut String, service: &Service, name: &str) {
+    if service.is_sticky() {
+        line!(out, "        sticky: {{cookie: {{name: {name}}}}}");
+    }
+    if service.signed {
+        line!(out, "        sticky:\n          cookie: {{name: {}}}", signed::COOKIE);
+        line!(out, "          tieline: {{allLevels: {{key: \"{}\"}}}}", signed::KEY);
+    }
+}
+
 fn middleware_yaml(out: &mut String, middleware: &Middleware) {
     line!(out, "    {}:", middleware.name);
     match &middleware.kind {
@@ -342,6 +434,8 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
             line!(out, "      rateLimit:\n        average: 2\n        burst: 1");
         }
         Step::Gauge => line!(out, "      inFlightReq:\n        amount: 1"),
+        Step::Squeeze => line!(out, "      compress: {{}}"),
+        Step::Break(settings) => breaker_yaml(out, *settings),
         Step::Share => {
             line!(out, "      headers:\n        accessControlAllowOriginList: [\"*\"]");
             line!(out, "        accessControlAllowMethods: [GET, POST]");
@@ -363,6 +457,16 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
     }
 }
 
+fn breaker_yaml(out: &mut String, Settings { network, percent }: Settings) {
+    let what = if network { "NetworkErrorRatio()" } else { "ResponseCodeRatio(500, 600, 0, 600)" };
+    let [period, fallback, recovery] =
+        [Settings::PERIOD, Settings::FALLBACK, Settings::RECOVERY].map(Span::as_millis);
+    line!(out, "      circuitBreaker:\n        expression: {what} > 0.{percent:02}");
+    line!(out, "        checkPeriod: {period}ms\n        fallbackDuration: {fallback}ms");
+    line!(out, "        recoveryDuration: {recovery}ms");
+    line!(out, "        responseCode: {}", Settings::STATUS);
+}
+
 /// What clients may ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Asking {
@@ -376,6 +480,8 @@ pub struct Asking {
     /// How large bodies may get.
     pub body_max: u64,
     pub upgrades: bool,
+    /// Clients say which codings they take.
+    pub codings: bool,
     pub wiring: Wiring,
 }
 
@@ -422,6 +528,10 @@ impl Asking {
             && !self.cookies.is_empty()
         {
             value.clone_from(&self.cookies[target.len() % self.cookies.len()]);
+        }
+        if self.codings && !chance.one_in(4) {
+            let (text, _) = *chance.pick(&coding::ASKED);
+            fields.push((coding::FIELD.into(), text.into()));
         }
         // What nobody from outside may say. Drawn by what was drawn anyway.
         if target.len() % 5 == 2 {

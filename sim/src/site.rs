@@ -99,6 +99,11 @@ fn ip(group: u8, number: usize) -> IpAddr {
     [10, 0, group, u8::try_from(number + 1).expect("a run has few hosts")].into()
 }
 
+/// Whence a client comes.
+pub fn client_ip(actor: u16) -> IpAddr {
+    [10, 9, 0, u8::try_from(actor + 1).expect("a run has few clients")].into()
+}
+
 fn number(position: usize) -> u16 {
     FIRST_SERVER + u16::try_from(position).expect("a run has few servers")
 }
@@ -141,6 +146,7 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
         prefixes: prefixes(&document),
         cookies: document.cookies(),
         body_max: *chance.pick(&[5_000, 20_000, 300, 200_000]),
+        codings: false,
         upgrades: chance.one_in(2) && !wiring.multiplexes(),
         wiring: wiring.clone(),
     };

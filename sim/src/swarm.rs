@@ -34,9 +34,7 @@ pub struct Tally {
 /// HTTP/2 or asks for a host that wants other options, and nothing is silent for so long.
 const ELSEWHERE: &[Mark] = &[
     Mark::BodyOverLimit,
-    Mark::BreakerOpened,
     Mark::BreakerPassedBy,
-    Mark::BreakerRefused,
     Mark::ProviderFailed,
     Mark::ProviderRefused,
     Mark::ProviderThrottled,
@@ -55,7 +53,6 @@ const ELSEWHERE: &[Mark] = &[
     Mark::CountFailed,
     Mark::ScriptForgotten,
     Mark::CollectedNoMore,
-    Mark::Compressed,
     Mark::CompressorRested,
     Mark::CompressorsFull,
     Mark::ErrorPageAsked,

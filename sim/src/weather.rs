@@ -159,8 +159,14 @@ impl World {
             }
             1 => {
                 let at = any(chance, document.services.len());
-                match &mut document.services[at].kind {
+                let version = document.version;
+                let service = &mut document.services[at];
+                match &mut service.kind {
                     ServiceKind::Balancer { servers, .. } => {
+                        // Decided by what was drawn anyway.
+                        if version.is_multiple_of(2) {
+                            service.strategy = service.strategy.next();
+                        }
                         servers[0].weight = 1 + small(chance.below(6));
                     }
                     ServiceKind::Weighted(members) => members[0].1 = small(chance.below(9)),

@@ -5,6 +5,7 @@ use crate::actors::attacker::Attacker;
 use crate::actors::client::Client;
 use crate::actors::server::{Script, Server};
 use crate::book::Book;
+use crate::dialect;
 use crate::driver::{Errands, step};
 use crate::entropy::{Entropy, RunId, Stream};
 use crate::fault::{Faults, Kind, Plan};
@@ -14,17 +15,16 @@ use crate::net::{Event, Net};
 use crate::oracle;
 use crate::oracle::health::Judged;
 use crate::secure::crypto;
-use crate::site::{Child, FIRST_SERVER, Site};
+use crate::site::{Child, FIRST_SERVER, Site, client_ip};
 use crate::trace::{Text, Trace};
 use crate::weather::Weather;
 use crate::wiring::{self, Wiring};
 use engine::base::id::JobId;
-use engine::base::limits::ControlLimits;
+use engine::base::limits::{ControlLimits, Limits};
 use engine::base::time::{Span, Time};
 use engine::boundary::{Effect, Input, Job, Machine, Offer, Report};
 use engine::view::View;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Borrows what actors may touch.
@@ -142,7 +142,8 @@ impl World {
             plan.draw_wires(&mut entropy.wires, run.mask);
         }
         let with_limits = run.mask >> 63 == 1;
-        let site = crate::site::draw_wired(&mut entropy.topology, with_limits, &wiring);
+        let mut site = crate::site::draw_wired(&mut entropy.topology, with_limits, &wiring);
+        dialect::enrich(&mut entropy.dialect, &mut site);
         Self::of_site(run, site, plan, entropy, text)
     }
 
@@ -199,8 +200,9 @@ impl World {
         };
         self.book.tight = self.site.tight;
         self.book.control_tight = self.site.control_tight;
+        self.book.roomy = self.site.limits == Limits::default();
         self.book.multiplexed = self.site.wiring.multiplexes();
-        let usual = engine::base::limits::Limits::default().linger_bytes;
+        let usual = Limits::default().linger_bytes;
         self.book.short_linger = self.site.limits.linger_bytes < usual;
         self.book.linger_bytes = u64::from(self.site.limits.linger_bytes);
         let parent = self.site.parent.clone();
@@ -222,9 +224,8 @@ impl World {
         }
         for (n, requests) in self.site.clients.clone().into_iter().enumerate() {
             let actor = u16::try_from(n).expect("a run has few clients");
-            let ip: IpAddr = [10, 9, 0, u8::try_from(n + 1).expect("few clients")].into();
             let requests = if self.run.crew.client(n) { requests } else { 0 };
-            let mut client = Client::new(actor, ip, requests);
+            let mut client = Client::new(actor, client_ip(actor), requests);
             let after = Span::millis(self.workload.size(3_000));
             let mut scene = scene!(self);
             client.wake(&mut scene, after);

@@ -206,7 +206,7 @@ impl Choosing {
         };
         let session = if self.sticky.is_some() { Session::Begun } else { Session::None };
         let (position, ticket) = match self.strategy {
-            Strategy::Hrw => (self.by_client(asker.ip, fit), 0),
+            Strategy::Hrw => (self.by_client(asker, fit), 0),
             Strategy::Wrr => {
                 let chosen = by_turns(rotation, ticket, asker, tried, kept)?;
                 let instead = chosen.instead || tried.is_some_and(|tried| !tried.ways.is_empty());
@@ -235,10 +235,13 @@ impl Choosing {
         }
         let mut chance = Prng::new(ticket);
         let mut below = || usize::try_from(chance.below(all as u64)).expect("below a length");
-        let (one, two) = (below(), below());
+        let (one, two) = if planted(Mutant::SameTwo) { (0, 1) } else { (below(), below()) };
         let two = if one == two { (two + 1) % all } else { two };
         let [one, two] = [one, two].map(|at| fitting().nth(at).map(|member| member.position));
         let (one, two) = (one?, two?);
+        if planted(Mutant::BusierTaken) {
+            return Some(if self.in_flight(two) > self.in_flight(one) { two } else { one });
+        }
         Some(if self.in_flight(two) < self.in_flight(one) { two } else { one })
     }
 
@@ -280,16 +283,21 @@ impl Choosing {
 
     /// Rendezvous hashing: each member draws a number from the client's address and its own name,
     /// and the best for its weight wins. A member that leaves takes nobody else's clients along.
-    fn by_client(&self, ip: IpAddr, fit: impl Fn(&&Candidate) -> bool) -> Option<u16> {
+    fn by_client(&self, asker: &Asker<'_>, fit: impl Fn(&&Candidate) -> bool) -> Option<u16> {
         let mut client = Fnv1a::default();
-        write!(client, "{}", ip.to_canonical()).expect("a hash takes every byte");
+        write!(client, "{}", asker.ip.to_canonical()).expect("a hash takes every byte");
+        if planted(Mutant::ClientsWander) {
+            client = client.with(&asker.now.nanos().to_be_bytes());
+        }
+        let weigh = |weight: u32| if planted(Mutant::AddressUnweighed) { 1 } else { weight };
         let mut best: Option<(u64, &Candidate)> = None;
         for member in self.candidates.iter().filter(&fit) {
             let name = self.names.get(usize::from(member.position)).map_or("", |name| &**name);
             let hash = client.with(name.as_bytes()).finish();
-            if best
-                .is_none_or(|(other, than)| draws_better(hash, member.weight, other, than.weight))
-            {
+            let better = best.is_none_or(|(other, than)| {
+                draws_better(hash, weigh(member.weight), other, weigh(than.weight))
+            });
+            if better {
                 best = Some((hash, member));
             }
         }

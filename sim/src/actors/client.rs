@@ -9,6 +9,7 @@ use super::sender::{Flushed, Sender, Then};
 use crate::fault::Kind;
 use crate::ledger::{Answer, BodyKind, Ended, ProbeId};
 use crate::net::Event;
+use crate::oracle::coding::Coded;
 use crate::oracle::{Oracle, http};
 use crate::plan::Asking;
 use crate::secure::wardrobe::{Leg, Manner};
@@ -52,6 +53,7 @@ struct Conn {
     /// Sent and not answered, oldest first.
     open: VecDeque<ProbeId>,
     body: u64,
+    coded: Option<Coded>,
     status: u16,
     from_server: bool,
     /// Where in the sender's buffer heads and requests end.
@@ -89,6 +91,7 @@ impl Conn {
             sender: Sender::default(),
             open: VecDeque::new(),
             body: 0,
+            coded: None,
             status: 0,
             from_server: false,
             heads: VecDeque::new(),
@@ -460,6 +463,10 @@ impl Client {
                         continue;
                     }
                     let id = *conn.open.front().ok_or("a body without a request")?;
+                    if let Some(coded) = &mut conn.coded {
+                        coded.feed(conn.reader.data(from, len));
+                        continue;
+                    }
                     let fits = fits_pattern(id, conn.body, conn.reader.data(from, len));
                     if conn.from_server && !fits && !http::somebody_lied(scene.net) {
                         let at = conn.body;
@@ -511,6 +518,7 @@ impl Client {
         }
         conn.status = status;
         conn.body = 0;
+        conn.coded = Coded::of(head);
         conn.from_server = head.get("x-server").is_some();
         conn.ending |= head.has_token("connection", "close");
         conn.last |= conn.ending;
@@ -547,6 +555,9 @@ impl Client {
 
     fn end_answer(&mut self, scene: &mut Scene<'_>, conn: &mut Conn, id: ProbeId) {
         let now = scene.net.now;
+        if let Some(coded) = conn.coded.take() {
+            conn.body = http::on_coded(scene, id, &coded);
+        }
         if let Some(answer) = scene.ledger.get_mut(id).and_then(|probe| probe.answer.as_mut()) {
             answer.body_bytes = conn.body;
         }

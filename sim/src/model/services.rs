@@ -2,7 +2,7 @@
 //! and who serves there at a given health.
 
 use super::qualified;
-use crate::plan::{Check, Document, Kind, Uplink};
+use crate::plan::{Check, Document, Kind, Strategy, Uplink};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A child as its parent is configured, with what it offers.
@@ -39,6 +39,7 @@ pub struct Service {
     /// Where the document names them, in the same order.
     pub places: Vec<String>,
     pub in_circle: bool,
+    pub strategy: Strategy,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -66,8 +67,9 @@ impl Services {
             services.add(&name, What::Weighted(Vec::new()), Vec::new());
         }
         for service in &document.services {
-            let (what, members) = written(&service.kind);
+            let (what, members) = written(&service.kind, service.strategy);
             services.add(&service.name, what, members);
+            services.list.last_mut().expect("just added").strategy = service.strategy;
         }
         services.add_offers(children);
         services.resolve();
@@ -83,7 +85,8 @@ impl Services {
         let (places, members): (Vec<String>, Vec<String>) = members.into_iter().unzip();
         let members = members.iter().map(|member| (qualified(member), None)).collect();
         self.at.insert(name.clone(), self.list.len());
-        self.list.push(Service { name, what, members, places, in_circle: false });
+        let (in_circle, strategy) = (false, Strategy::Turns);
+        self.list.push(Service { name, what, members, places, in_circle, strategy });
     }
 
     fn add_offers(&mut self, children: &[Offered]) {
@@ -207,7 +210,7 @@ impl Services {
 }
 
 /// A service as written, and the services that it names with their places.
-fn written(kind: &Kind) -> (What, Vec<(String, String)>) {
+fn written(kind: &Kind, strategy: Strategy) -> (What, Vec<(String, String)>) {
     match kind {
         Kind::Balancer { servers, check, passive, .. } => {
             let servers = servers.iter().map(|at| (at.url.clone(), at.weight)).collect();
@@ -216,7 +219,9 @@ fn written(kind: &Kind) -> (What, Vec<(String, String)>) {
         }
         Kind::Weighted(members) => {
             let weights = members.iter().map(|(_, weight)| *weight).collect();
-            let place = |n: usize| format!("weighted.services[{n}].name");
+            let by_address = strategy == Strategy::Client;
+            let key = if by_address { "highestRandomWeight" } else { "weighted" };
+            let place = |n: usize| format!("{key}.services[{n}].name");
             let named = members.iter().enumerate().map(|(n, (name, _))| (place(n), name.clone()));
             (What::Weighted(weights), named.collect())
         }

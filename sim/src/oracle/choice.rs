@@ -1,14 +1,19 @@
 //! Every choice an access log line tells about: C1, C2 and P2. A line holds the epoch, the
 //! router, and service, ticket and turn of each balancer: enough to work the choice out again.
 
+use super::breaker::{Breakers, Came};
+use super::busy::{Loads, Sent};
+use super::strategy::{self, Picked};
 use super::view::Epochs;
-use super::{Oracle, share};
+use super::{Oracle, share, signed};
 use crate::gateway::Gateway;
 use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
+use crate::plan::{Document, Kind};
+use crate::site::client_ip;
 use engine::base::id::{ServerId, ServiceId};
 use engine::base::time::Time;
-use engine::config::typed::ServiceKind;
+use engine::config::typed::{ServiceKind, Strategy};
 use engine::service::rotation::Rotation;
 use engine::view::model::Definition;
 use engine::view::status::{ChildPhase, Health};
@@ -16,6 +21,7 @@ use engine::view::{MirrorNode, NodeKind, ServiceNode, Side, View};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A line of the access log, as far as it matters here.
@@ -34,6 +40,10 @@ struct Line<'a> {
     /// None if no server answered.
     #[serde(rename = "OriginStatus", default)]
     origin_status: Option<u16>,
+    #[serde(rename = "StartUTC", borrow)]
+    started: Cow<'a, str>,
+    #[serde(rename = "Duration")]
+    took: u64,
     #[serde(rename = "RequestMethod", borrow)]
     method: Cow<'a, str>,
     #[serde(rename = "RequestPath", borrow)]
@@ -90,6 +100,8 @@ pub struct Choices {
     /// Tickets that were drawn for nothing, and that no line tells: nobody could serve, or a
     /// failover took the other side after a bad answer.
     untold: BTreeMap<Drawer, u64>,
+    pub breakers: Breakers,
+    pub loads: Loads,
     pub lines: u64,
 }
 
@@ -99,6 +111,16 @@ pub struct Seen<'a> {
     pub host: u16,
     pub gateway: &'a Gateway,
     pub ledger: &'a Ledger,
+}
+
+/// Who asked.
+#[derive(Clone, Debug)]
+struct Asker<'a> {
+    cookies: &'a str,
+    /// What a signed cookie says, from the service on that it belongs to.
+    claims: Option<signed::Claims>,
+    /// Unknown unless the line names a request of a client.
+    ip: Option<IpAddr>,
 }
 
 impl Choices {
@@ -124,9 +146,21 @@ impl Choices {
                 format!("a request was routed by epoch {epoch}, which was never published")
             });
         };
+        let probe = line.probe.as_ref().and_then(|text| text.parse::<ProbeId>().ok());
+        let known = probe.and_then(|id| seen.ledger.get(id));
+        let mut asker = Asker {
+            cookies: line.cookie.as_deref().unwrap_or_default(),
+            claims: None,
+            ip: known.map(|probe| client_ip(probe.client)),
+        };
+        let root = gateway.document_of(line.epoch).and_then(Document::signed);
         for choice in &line.choices {
-            let cookies = line.cookie.as_deref().unwrap_or_default();
-            self.judge_choice(choice, cookies, view, gateway, net);
+            if root.is_some() && choice.service.strip_suffix("@file") == root {
+                let claims = signed::claims_among(asker.cookies, &choice.service);
+                asker.claims = Some(claims.unwrap_or_default());
+            }
+            self.judge_choice(choice, &asker, view, gateway, net);
+            self.note_load(line, choice, view, gateway);
         }
         let told = |name: &str| line.choices.iter().any(|at| at.service == name);
         if let Some(service) = line.service.as_ref().filter(|name| !told(name)) {
@@ -139,8 +173,8 @@ impl Choices {
                 });
             }
         }
-        let probe = line.probe.as_ref().and_then(|text| text.parse::<ProbeId>().ok());
-        let sent = probe.and_then(|id| seen.ledger.get(id)?.head_sent);
+        self.note_breaker(line, gateway);
+        let sent = known.and_then(|probe| probe.head_sent);
         epochs.judge_line(seen.host, line.epoch, sent, net.now, &mut net.verdict);
         let Some(probe) = probe else { return };
         let choices = line
@@ -161,6 +195,36 @@ impl Choices {
         });
     }
 
+    fn note_load(&mut self, line: &Line<'_>, choice: &Choice<'_>, view: &View, gateway: &Gateway) {
+        let node = view.services.iter().find(|node| *node.name == *choice.service);
+        let strategy = node.map_or(Strategy::Wrr, |node| strategy_of(node));
+        if !matches!(strategy, Strategy::P2c | Strategy::LeastTime) {
+            return;
+        }
+        let Some(started) = moment(&line.started) else { return };
+        let weights = gateway.weights(&choice.service, view.epoch);
+        let weights = weights.filter(|_| strategy == Strategy::P2c).unwrap_or_default().to_vec();
+        let ended = Time::from_nanos(started.nanos() + line.took);
+        let probe = line.probe.as_ref().and_then(|text| text.parse().ok());
+        let (ticket, turn) = (choice.ticket, choice.turn);
+        let place = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
+        self.loads.note(place, Sent { ticket, turn, weights, started, ended, probe });
+    }
+
+    fn note_breaker(&mut self, line: &Line<'_>, gateway: &Gateway) {
+        let Some(router) = line.router.as_deref().filter(|_| gateway.instance.document.breaks())
+        else {
+            return;
+        };
+        let document = gateway.document_of(line.epoch);
+        let settings = document.and_then(|at| at.breaker_of(router.trim_end_matches("@file")));
+        if let (Some(settings), Some(started)) = (settings, moment(&line.started)) {
+            let (ended, status) = (Time::from_nanos(started.nanos() + line.took), line.status);
+            let place = (gateway.instance.name.clone(), gateway.lives, router.to_owned());
+            self.breakers.note(place, settings, Came { started, ended, status });
+        }
+    }
+
     fn note_untold(&mut self, service: &str, gateway: &Gateway) {
         let of = (gateway.instance.name.clone(), gateway.lives, service.to_owned());
         *self.untold.entry(of).or_default() += 1;
@@ -169,6 +233,7 @@ impl Choices {
     /// A replay after a bad answer: what was chosen below the main side is not told.
     fn note_replay(&mut self, node: &ServiceNode, view: &View, gateway: &Gateway) {
         let NodeKind::Failover { main, .. } = &node.kind else { return };
+        self.loads.note_replay(&gateway.instance.name, gateway.lives);
         let mut below = vec![*main];
         while let Some(id) = below.pop() {
             let Some(node) = view.services.get(id.0) else { continue };
@@ -185,7 +250,7 @@ impl Choices {
     fn judge_choice(
         &mut self,
         choice: &Choice<'_>,
-        cookies: &str,
+        asker: &Asker<'_>,
         view: &Arc<View>,
         gateway: &Gateway,
         net: &mut Net,
@@ -201,7 +266,7 @@ impl Choices {
         let Some(node) = node else {
             return wrong(Oracle::C1, "no such service in that view".into());
         };
-        if let Some(text) = session_problem(node, choice, cookies, view) {
+        if let Some(text) = session_problem(node, choice, asker, view) {
             wrong(Oracle::C1, text);
         }
         let mut replayed = false;
@@ -210,10 +275,17 @@ impl Choices {
                 false
             }
             NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => {
-                if let Some(text) = turn_problem(&turns.rotation, ticket, turn) {
+                let strategy = strategy_of(node);
+                let problem = match strategy {
+                    Strategy::Wrr => turn_problem(&turns.rotation, ticket, turn),
+                    Strategy::P2c | Strategy::Hrw | Strategy::LeastTime => {
+                        strategy_problem(node, (ticket, turn), asker, view, gateway)
+                    }
+                };
+                if let Some(text) = problem {
                     wrong(Oracle::C1, text);
                 }
-                true
+                strategy != Strategy::Hrw
             }
             NodeKind::Failover { side, .. } => {
                 if let Some(text) = side_problem(node, *side, turn, view) {
@@ -278,9 +350,9 @@ impl Choices {
             }
             let mut tickets = tickets.iter().peekable();
             while let Some((first, (epoch, turn))) = tickets.next() {
-                let Some(weights) = of.weights(service, *epoch) else { continue };
+                let Some(weights) = of.shares(service, *epoch) else { continue };
                 let (mut turns, mut next) = (vec![*turn], first + 1);
-                let same = |epoch: u64| of.weights(service, epoch) == Some(weights);
+                let same = |epoch: u64| of.shares(service, epoch) == Some(weights);
                 while let Some((_, (_, turn))) =
                     tickets.next_if(|(ticket, (epoch, _))| **ticket == next && same(*epoch))
                 {
@@ -336,6 +408,14 @@ impl Choices {
     }
 }
 
+/// A moment of the first month of 1970, when all clocks here begin.
+fn moment(text: &str) -> Option<Time> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let days = number(8, 10)?.checked_sub(1).filter(|_| text.starts_with("1970-01-"))?;
+    let seconds = ((days * 24 + number(11, 13)?) * 60 + number(14, 16)?) * 60 + number(17, 19)?;
+    Some(Time::from_nanos(seconds * 1_000_000_000 + number(20, 29)?))
+}
+
 /// The first epoch of those without a gap up to `epoch` in which `service` was what it is then. A
 /// position goes with the kind: an alias and the service of an uplink may have one name in turn.
 fn born(views: &BTreeMap<u64, Arc<View>>, epoch: u64, service: &str) -> u64 {
@@ -354,16 +434,32 @@ fn born(views: &BTreeMap<u64, Arc<View>>, epoch: u64, service: &str) -> u64 {
 fn session_problem(
     node: &ServiceNode,
     choice: &Choice<'_>,
-    cookies: &str,
+    asker: &Asker<'_>,
     view: &View,
 ) -> Option<String> {
-    let expected = kept_by(node, cookies, view);
+    let claimed = asker.claims.as_ref().and_then(|claims| claimed_by(node, claims, view));
+    let expected = claimed.or_else(|| kept_by(node, asker.cookies, view));
     let kept = choice.session.as_ref().map(|_| usize::from(choice.turn));
     if kept == expected && choice.ticket.is_some() == kept.is_none() {
         return None;
     }
-    let (session, ticket) = (&choice.session, choice.ticket);
+    let (session, ticket, cookies) = (&choice.session, choice.ticket, asker.cookies);
     Some(format!("session {session:?}, ticket {ticket:?}, but `{cookies}` keeps {expected:?}"))
+}
+
+/// Whom a signed cookie keeps a session with.
+fn claimed_by(node: &ServiceNode, claims: &signed::Claims, view: &View) -> Option<usize> {
+    let name = |id: &ServiceId| view.services.get(id.0).map_or("", |service| &*service.name);
+    let members: Vec<&str> = match &node.kind {
+        NodeKind::Balancer { servers, .. } => servers.iter().map(|at| &*at.url).collect(),
+        NodeKind::Weighted { services, .. } => services.iter().map(name).collect(),
+        NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => return None,
+    };
+    let member = signed::member_of(claims, &node.name, &members)?;
+    (known_member(node, member, view)? != Known::Down).then_some(member)
 }
 
 fn kept_by(node: &ServiceNode, cookies: &str, view: &View) -> Option<usize> {
@@ -380,19 +476,23 @@ fn kept_by(node: &ServiceNode, cookies: &str, view: &View) -> Option<usize> {
             return None;
         }
     };
-    let name = &manner.sticky.as_ref()?.name;
+    let sticky = manner.sticky.as_ref().filter(|cookie| cookie.signed_by.is_none())?;
+    let name = &sticky.name;
     let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(other, _)| other == name)?;
     let member = keys.iter().position(|key| *key == value)?;
-    let known = match &node.kind {
-        NodeKind::Balancer { servers, .. } => known_server(view, servers.get(member)?.id),
-        NodeKind::Weighted { services, .. } => known(view, *services.get(member)?, 0),
+    (known_member(node, member, view)? != Known::Down).then_some(member)
+}
+
+fn known_member(node: &ServiceNode, member: usize, view: &View) -> Option<Known> {
+    match &node.kind {
+        NodeKind::Balancer { servers, .. } => Some(known_server(view, servers.get(member)?.id)),
+        NodeKind::Weighted { services, .. } => Some(known(view, *services.get(member)?, 0)),
         NodeKind::Failover { .. }
         | NodeKind::Mirroring(_)
         | NodeKind::Internal(_)
-        | NodeKind::Unavailable(_) => return None,
-    };
-    (known != Known::Down).then_some(member)
+        | NodeKind::Unavailable(_) => None,
+    }
 }
 
 /// A walk that ends where a service has chosen nobody is right only if nobody below it takes turns,
@@ -411,6 +511,30 @@ fn nobody_problem(service: &str, view: &View) -> Option<String> {
         NodeKind::Mirroring(_) | NodeKind::Internal(_) => Some("it always has somebody".into()),
         NodeKind::Unavailable(_) => None,
     }
+}
+
+/// That it is the document's is judged with each view.
+fn strategy_of(node: &ServiceNode) -> Strategy {
+    node.choosing.as_ref().map_or(Strategy::Wrr, |choosing| choosing.strategy)
+}
+
+fn strategy_problem(
+    node: &ServiceNode,
+    (ticket, turn): (u64, u16),
+    asker: &Asker<'_>,
+    view: &View,
+    gateway: &Gateway,
+) -> Option<String> {
+    let weights = gateway.weights(&node.name, view.epoch)?;
+    let document = gateway.document_of(view.epoch)?;
+    let service = document.service(node.name.trim_end_matches("@file"))?;
+    let names: Vec<&str> = match &service.kind {
+        Kind::Balancer { servers, .. } => servers.iter().map(|at| at.url.as_str()).collect(),
+        Kind::Weighted(members) => members.iter().map(|(name, _)| name.as_str()).collect(),
+        Kind::Failover { .. } | Kind::Mirroring { .. } => return None,
+    };
+    let (strategy, names, client) = (strategy_of(node), &names[..], asker.ip);
+    strategy::problem(&Picked { strategy, ticket, turn, weights, names, client })
 }
 
 fn turn_problem(rotation: &Rotation, ticket: u64, turn: u16) -> Option<String> {

@@ -4,15 +4,19 @@
 //! somebody did: a fault, a rude client, an operator. A run without faults excuses nothing.
 
 use super::Oracle;
+use super::breaker::Settings;
+use super::coding::{self, Coded};
+use super::signed;
 use crate::actors::Scene;
 use crate::actors::client::expected_framing;
-use crate::actors::codec::{Framing, Head};
+use crate::actors::codec::{Framing, Head, fits_pattern};
 use crate::actors::server::Server;
+use crate::book::Book;
 use crate::fault::Kind;
 use crate::ledger::{BodyKind, Ended, Frame, Probe, ProbeId};
 use crate::model::{Fate, HOPS, PARENT, Routed};
 use crate::net::Net;
-use crate::plan::{CLAIMED_ADDRESS, CLAIMED_UPLINK};
+use crate::plan::{CLAIMED_ADDRESS, CLAIMED_UPLINK, Document};
 use engine::base::time::{Span, Time};
 
 /// Why a request may end badly.
@@ -286,6 +290,12 @@ pub fn on_answer(scene: &mut Scene<'_>, id: ProbeId, head: &Head) {
     if answer.status != probe.want.status {
         wrong(format!("with {} instead of {}", answer.status, probe.want.status));
     }
+    if let Some(text) = coding::problem(scene.book, probe, head) {
+        wrong(text);
+    }
+    for text in given_problems(scene.book, head, server) {
+        wrong(text);
+    }
     let edits = scene.book.response_edits(probe);
     let intact = head.get("connection-note") == Some("kept");
     if !intact {
@@ -300,6 +310,28 @@ pub fn on_answer(scene: &mut Scene<'_>, id: ProbeId, head: &Head) {
     if !edits.is_empty() && !edits.iter().any(edited) {
         wrong(format!("with fields other than one of {edits:?}"));
     }
+}
+
+/// What is wrong with cookies that a client is given.
+fn given_problems(book: &Book, head: &Head, server: u16) -> Vec<String> {
+    let Some(root) = book.documents.iter().find_map(Document::signed) else { return Vec::new() };
+    let lines = head.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    lines.filter_map(|(_, line)| signed::problem(&book.documents, root, line, server)).collect()
+}
+
+/// A client has read the end of a compressed response; how long it was before.
+pub fn on_coded(scene: &mut Scene<'_>, id: ProbeId, coded: &Coded) -> u64 {
+    let meaning = coded.meaning();
+    let problem = match &meaning {
+        Ok(bytes) if fits_pattern(id, 0, bytes) => None,
+        Ok(_) => Some("something else".to_owned()),
+        Err(why) => Some(why.clone()),
+    };
+    if let Some(problem) = problem.filter(|_| !somebody_lied(scene.net)) {
+        let text = || format!("the compressed answer to probe {id} means {problem}");
+        scene.net.verdict.add(Oracle::H2, scene.net.now, text);
+    }
+    meaning.map_or(0, |bytes| bytes.len() as u64)
 }
 
 /// A client has read the end of a response.
@@ -380,14 +412,18 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
         Fate::Loop => answer.status == 508,
         Fate::Broken { .. } => answer.status == 503,
         Fate::TurnedAway { statuses, .. } => statuses.contains(&answer.status),
-        Fate::Unclean { limited, .. } => {
-            matches!(answer.status, 400 | 503) || (*limited && answer.status == 429)
-        }
+        Fate::Unclean { limited, breaks, .. } => match answer.status {
+            400 | 503 => true,
+            429 => *limited,
+            Settings::STATUS => *breaks,
+            _ => false,
+        },
         Fate::Routed(routed) => match answer.status {
             503 => scene.book.may_lack_servers(routed),
             502 => scene.book.may_lack_addresses(routed, probe.oldest_epoch),
             508 => scene.book.may_loop_below(routed, &probe.meant),
             429 => routed.limited,
+            Settings::STATUS => routed.breaks,
             _ => false,
         },
     };

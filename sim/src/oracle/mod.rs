@@ -1,14 +1,19 @@
 //! What must hold, judged from outside the engine. Violations are collected, so that one run
 //! reports everything it found.
 
+pub mod breaker;
+pub mod busy;
 pub mod capsule;
 pub mod choice;
+pub mod coding;
 pub mod health;
 pub mod http;
 pub mod mirror;
 pub mod patience;
 pub mod resource;
 pub mod share;
+pub mod signed;
+pub mod strategy;
 pub mod told;
 pub mod uplink;
 pub mod view;
@@ -40,6 +45,8 @@ pub enum Oracle {
     C2,
     /// Mirrors get what the closed form says.
     C3,
+    /// Circuit breakers open, rest and recover by what was answered.
+    C4,
     /// A failover takes the side that is up.
     P2,
     /// Health is what the probes said, and follows them in time.

@@ -3,7 +3,7 @@
 
 use super::{Oracle, Verdict};
 use crate::model::services::{Offered, Services, What, Works};
-use crate::plan::{Document, Matcher, Router};
+use crate::plan::{Document, Matcher, Router, Strategy};
 use engine::base::diag::Diagnostic;
 use engine::base::time::Time;
 use std::collections::BTreeSet;
@@ -87,6 +87,12 @@ impl Expected {
             let path = path(&service.name);
             if service.what == What::Weighted(Vec::new()) {
                 self.needed.push(vec![format!("{path}.weighted.services")]);
+            }
+            if let What::Balancer { servers, .. } = &service.what
+                && service.strategy == Strategy::Two
+                && servers.iter().any(|(_, weight)| *weight > 1)
+            {
+                self.needed.push(vec![format!("{path}.loadBalancer.strategy")]);
             }
             for ((_, member), place) in service.members.iter().zip(&service.places) {
                 if services.works(*member) == Works::Nothing {

@@ -4,9 +4,10 @@
 use super::share::Shares;
 use super::{Oracle, Verdict};
 use crate::model::services::{Known, Offered, Service, Services, What, Works};
-use crate::plan::{Check, Document, Kind, Uplink};
+use crate::plan::{Check, Document, Kind, Strategy, Uplink};
 use engine::base::id::ServiceId;
 use engine::base::time::{Span, Time};
+use engine::config::typed::Strategy as Chosen;
 use engine::config::typed::{ExpectedStatus, HealthCheck, ServiceKind};
 use engine::service::failover::Side;
 use engine::uplink::advert::Advert;
@@ -16,8 +17,14 @@ use engine::view::{NodeKind, Offer, ServiceNode, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the model gave a service's members from an epoch on; nothing where it does not say.
-type Since = (u64, Option<Vec<u32>>);
+/// What the model gave a service's members from an epoch on.
+#[derive(Debug)]
+struct Since {
+    epoch: u64,
+    /// Nothing where the model does not say.
+    weights: Option<Vec<u32>>,
+    strategy: Strategy,
+}
 
 /// What was worked out for an instance's last view, and rotations that were found right.
 #[derive(Debug, Default)]
@@ -29,11 +36,21 @@ pub struct Uplinks {
 }
 
 impl Uplinks {
-    /// The weights by which a service's members took turns in a view, by the model.
+    /// The weights of a service's members in a view, by the model.
     pub fn weights(&self, service: &str, epoch: u64) -> Option<&[u32]> {
+        self.since(service, epoch)?.weights.as_deref()
+    }
+
+    /// The same where they took turns by them.
+    pub fn shares(&self, service: &str, epoch: u64) -> Option<&[u32]> {
+        let since = self.since(service, epoch)?;
+        since.weights.as_deref().filter(|_| since.strategy == Strategy::Turns)
+    }
+
+    fn since(&self, service: &str, epoch: u64) -> Option<&Since> {
         let weights = self.weights.get(service)?;
-        let until = weights.partition_point(|(since, _)| *since <= epoch);
-        weights.get(until.checked_sub(1)?)?.1.as_deref()
+        let until = weights.partition_point(|since| since.epoch <= epoch);
+        weights.get(until.checked_sub(1)?)
     }
 
     /// Each published view, against its document and what it says that children offer.
@@ -65,8 +82,14 @@ impl Uplinks {
             };
             let weights = sight.weights(at, node);
             let history = self.weights.entry(name.clone()).or_default();
-            if history.last().is_none_or(|(_, last)| *last != weights) {
-                history.push((view.epoch, weights.clone()));
+            let strategy = service.strategy;
+            let same = |last: &Since| last.weights == weights && last.strategy == strategy;
+            if !history.last().is_some_and(same) {
+                let (epoch, weights) = (view.epoch, weights.clone());
+                history.push(Since { epoch, weights, strategy });
+            }
+            if !is_chosen_by(node, strategy) {
+                wrong(Oracle::U1, name, format!("it does not choose by {strategy:?}"));
             }
             if let Some(text) = sight.shape_problem(service, node) {
                 wrong(Oracle::U1, name, text);
@@ -336,6 +359,17 @@ fn misplaced<'a>(
         let found = tables.clone().filter(move |(table, _)| table.iter().any(|it| is(&it.name)));
         found.map(|(_, at)| (router.name.as_str(), at))
     })
+}
+
+fn is_chosen_by(node: &ServiceNode, strategy: Strategy) -> bool {
+    let found = node.choosing.as_ref().map_or(Chosen::Wrr, |choosing| choosing.strategy);
+    let wanted = match strategy {
+        Strategy::Turns => Chosen::Wrr,
+        Strategy::Two => Chosen::P2c,
+        Strategy::Client => Chosen::Hrw,
+        Strategy::LeastTime => Chosen::LeastTime,
+    };
+    found == wanted || matches!(node.kind, NodeKind::Unavailable(_))
 }
 
 fn turns_problem(

@@ -151,3 +151,21 @@ fn a_request_that_timed_out_is_not_mirrored() {
     let report = sim::life::play(RunId::new(0x800_b3b9), Text::Off);
     assert!(report.violations.is_empty(), "{:?}", report.violations);
 }
+
+/// What a cookie for all levels had said was not restored from a recording.
+#[test]
+fn a_session_that_a_signed_cookie_keeps_is_decided_again_alike() {
+    let mut replayed = 0;
+    for seed in (0..8).map(|n| n * sim::life::RECORDED_ONE_IN) {
+        let report = play(seed, &Plan::QUIET, |site| {
+            let document = &mut site.parent.document;
+            document.services[0].signed = true;
+            let root = document.services[0].name.clone();
+            site.asking.cookies = sim::oracle::signed::cookies(document, &root);
+        });
+        let found: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "seed {seed}:\n{}", found.join("\n"));
+        replayed += report.replayed;
+    }
+    assert!(replayed > 200, "{replayed}");
+}

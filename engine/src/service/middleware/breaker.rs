@@ -10,6 +10,7 @@
 //! count. A latency needs no more than that either: that a percentage of answers took longer than a
 //! bound is a statement about how many did not.
 
+use crate::base::mutant::{Mutant, planted};
 use crate::base::time::{Span, Time};
 use crate::config::condition::{Decimal, Measure, Node, Relation};
 use crate::config::typed::CircuitBreaker;
@@ -134,7 +135,9 @@ impl Counter {
     fn sum(&self, now: Time) -> u64 {
         let stretch = self.stretch(now);
         let words = self.buckets.iter().map(|word| word.load(Relaxed));
-        let fresh = words.filter(|word| stretch.wrapping_sub(word >> 32) < BUCKETS as u64);
+        let fresh = words.filter(|word| {
+            stretch.wrapping_sub(word >> 32) < BUCKETS as u64 || planted(Mutant::BreakerRemembers)
+        });
         fresh.map(|word| word & u64::from(u32::MAX)).sum()
     }
 }
@@ -193,7 +196,10 @@ impl Breaker {
         let word = self.state.load(Relaxed);
         let until = match State::unpack(word) {
             State::Closed => return true,
-            State::Open(until) if now < until => return false,
+            State::Open(until) if now < until => {
+                return planted(Mutant::BreakerLeaks);
+            }
+            State::Open(_) if planted(Mutant::BreakerNeverCloses) => return false,
             State::Open(_) => {
                 let until = now + self.settings.recovery;
                 if self.turn(word, State::Recovering(until)) {
@@ -239,7 +245,8 @@ impl Breaker {
             return Counted::Quietly;
         }
         let word = self.state.load(Relaxed);
-        if matches!(State::unpack(word), State::Open(_)) || !self.holds(now) {
+        let opens = self.holds(now) && !planted(Mutant::BreakerNeverOpens);
+        if matches!(State::unpack(word), State::Open(_)) || !opens {
             return Counted::Quietly;
         }
         if !self.turn(word, State::Open(now + self.settings.fallback)) {

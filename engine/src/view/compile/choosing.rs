@@ -4,6 +4,7 @@ use super::Compiler;
 use super::slots::{Part, Seat, Shape};
 use crate::base::diag::Diagnostic;
 use crate::base::id::ServiceId;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::secret::Secret;
 use crate::config::typed::{KeyFrom, Manner, Service, ServiceKind, Strategy};
 use crate::service::choosing::{Candidate, Choosing, Sticking};
@@ -58,8 +59,10 @@ impl Compiler {
     pub(super) fn choosing(&mut self, id: ServiceId, best: Standing) -> Option<Choosing> {
         let chosen_by = Arc::clone(self.slots.get(id).chosen_by.as_ref()?);
         let members = self.members(id)?;
-        let takes =
-            |(standing, weight): (Standing, u32)| weight > 0 && standing == best && best.serves();
+        let takes = |(standing, weight): (Standing, u32)| {
+            let fit = standing == best || planted(Mutant::StrategyPicksDown);
+            weight > 0 && fit && best.serves()
+        };
         let candidates = (0..=u16::MAX)
             .zip(&members)
             .filter(|(_, member)| takes(**member))

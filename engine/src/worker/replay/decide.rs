@@ -9,6 +9,7 @@ use crate::http::request::RequestInfo;
 use crate::service::choosing::Session;
 use crate::service::middleware::passing::Passing;
 use crate::service::middleware::{Memory, Step, Verdict, judge, path};
+use crate::service::signed::Claims;
 use crate::view::{Destination, NodeKind, Route, ServiceNode, Turns, View};
 use crate::worker::choose::{Pick, Walk};
 use crate::worker::dispatch::{self, Routed};
@@ -87,6 +88,7 @@ impl Judge<'_> {
     pub(super) fn decide(&self) -> Result<Decision, String> {
         let mut ask = self.request.ask();
         self.restore_cookies(&mut ask);
+        self.restore_signed(&mut ask);
         let now = Time::from_nanos(self.request.at);
         explain::asked(self.view, now, &ask, |asked| match asked {
             Ok(asked) => self.direct(asked),
@@ -113,6 +115,28 @@ impl Judge<'_> {
                 let pair = line.split(';').next().unwrap_or_default().to_owned();
                 ask.fields.push(("Cookie".to_owned(), pair));
             }
+        }
+    }
+
+    /// What a cookie for all levels said is known in the same way. It is signed with the key that
+    /// is here, in the place of the one that is told to nobody.
+    fn restore_signed(&self, ask: &mut Ask) {
+        let (mut claims, mut signed) = (Claims::default(), None);
+        let mut met = BTreeSet::new();
+        for choice in self.request.sent.iter().flat_map(|sent| &sent.choices) {
+            let Some(node) = self.service(&choice.service) else { continue };
+            signed = signed.or_else(|| node.choosing.as_ref()?.signed.as_ref());
+            let kept = signed.is_some() && choice.session == Session::Kept;
+            if let Some(leash) = node.leash.as_ref().filter(|_| kept)
+                && let Some(member) = leash.members.get(usize::from(choice.turn))
+                && met.insert(leash.service)
+            {
+                claims.push(leash.service, *member);
+            }
+        }
+        if let Some(line) = signed.filter(|_| !met.is_empty()).and_then(|it| it.line(&claims)) {
+            let pair = line.split(';').next().unwrap_or_default().to_owned();
+            ask.fields.push(("Cookie".to_owned(), pair));
         }
     }
 
