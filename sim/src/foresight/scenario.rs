@@ -4,6 +4,7 @@ use engine::base::nearest::nearest;
 use engine::base::time::Span;
 use engine::boundary::Document;
 use engine::config::duration::span;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a scenario file says. Places are numbers: 0 is the parent, then its children by name.
@@ -117,6 +118,7 @@ const VERBS: [&str; 18] = [
 pub fn parse(text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Wrong>> {
     let mut scenario = Scenario::default();
     let mut wrong = Vec::new();
+    let mut told: BTreeMap<(&str, Option<usize>), usize> = BTreeMap::new();
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.split('#').next().unwrap_or_default().trim();
         if text.is_empty() {
@@ -124,7 +126,16 @@ pub fn parse(text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Wrong>> {
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         let mut reader = Line { line, text, words: &words, known };
+        let before = scenario.traits.len();
         if let Err(text) = reader.read(&mut scenario) {
+            wrong.push(Wrong { line, text });
+            continue;
+        }
+        let place = scenario.traits.get(before).map(|(place, _)| *place);
+        if (place.is_some() || words[0] == "slo")
+            && let Some(earlier) = told.insert((words[0], place), line)
+        {
+            let text = format!("line {earlier} says what {} is", words[0]);
             wrong.push(Wrong { line, text });
         }
     }
@@ -452,6 +463,9 @@ mod tests {
         line("reload old.yml at 1s", "old.yml: no such file");
         line("slo 100%", "100% is no objective: write 99.9%");
         line("load fast", "fast is no rate: write 500/s, from 1/s to 1000000/s");
+        let said =
+            "latency child-eu 1s\nlatency child-us 1s\nlatency child-eu 2s\nslo 99%\nslo 98%";
+        check(said, &["line 3: line 1 says what latency is", "line 5: line 4 says what slo is"]);
         let twice = "crash child-eu 1s..5s\nblackhole child-eu 4s..6s\nfoo";
         let told = [
             "line 2: child-eu cannot be struck so while line 1 lasts",
