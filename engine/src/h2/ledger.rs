@@ -31,8 +31,8 @@ pub enum Cheap {
 const KINDS: usize = 11;
 
 /// How much of each may be under way, and how much of it a second forgives. The ceilings are far
-/// above what a busy peer does, and far below what costs another client its latency: a peer may reset
-/// all streams that it usually may have open, but not twice at once.
+/// above what a busy peer does, and far below what costs another client its latency: a peer may
+/// reset all streams that it usually may have open, but not twice at once.
 const BUDGETS: [(u32, u32); KINDS] = [
     (300, 100),
     (300, 100),

@@ -86,8 +86,8 @@ impl Gather {
         self.parts.malformed |= !fine;
     }
 
-    /// How often the block, as long as it is once it is decompressed, fills a limit that it is over;
-    /// 0 if it is not.
+    /// How often the block, as long as it is once it is decompressed, fills a limit that it is
+    /// over; 0 if it is not.
     pub fn fills(&self, bytes_max: u32) -> u32 {
         match self.parts.too_large {
             true => u32::try_from(self.parts.bytes / bytes_max.max(1) as usize).unwrap_or(u32::MAX),
