@@ -219,12 +219,16 @@ impl Control {
         self.effects.push(Effect::Job { job });
     }
 
+    /// Whoever is told that an exchange ended may begin another, and that may end at once, for want
+    /// of a page.
     fn settle_exchanges(&mut self, now: Time) {
-        for ended in std::mem::take(&mut self.conns.ended) {
-            match ended.owner {
-                Owner::Child(child) => self.on_polled(child, ended.result, ended.kept, now),
-                Owner::Provider => self.on_remote(ended.result, ended.kept, now),
-                Owner::Probe(server) => self.on_probed(server, ended.result, now),
+        while !self.conns.ended.is_empty() {
+            for ended in std::mem::take(&mut self.conns.ended) {
+                match ended.owner {
+                    Owner::Child(child) => self.on_polled(child, ended.result, ended.kept, now),
+                    Owner::Provider => self.on_remote(ended.result, ended.kept, now),
+                    Owner::Probe(server) => self.on_probed(server, ended.result, now),
+                }
             }
         }
     }
@@ -285,6 +289,7 @@ impl Machine for Control {
         self.tick_checks(now);
         self.tick_remote(now);
         self.tick_rest(now);
+        self.settle_exchanges(now);
         self.start_jobs(now);
         self.publish(now);
     }
