@@ -171,15 +171,15 @@ fn a_redis_that_shows_a_wrong_certificate_counts_nothing() {
     let wrong =
         [(ca.named("10.0.0.3"), Refusal::WrongName), (other.named("10.0.0.2"), Refusal::UnknownCa)];
     for (shown, expected) in wrong {
-        let mut pair = pair(&limit(&format!(", tls: {{ca: {}}}", quoted(&ca.pem()))));
-        let client = pair.open();
-        pair.send(client, GET);
-        let mut redis = Talker::server(&mut pair, &door(&shown, ""));
+        let (mut pair, client, mut redis) = asked_over_tls(&ca, &shown);
         assert_eq!(redis.heard(), "", "nothing was asked");
-        assert_eq!(pair.own(client), AWAY);
-        let told =
-            pair.reports.iter().any(|it| matches!(it, Report::Ledger { fault: Some(_), .. }));
-        assert!(told, "{:?}", pair.reports);
+        assert!(pair.got(client).starts_with("HTTP/1.1 500 "));
+        let [Report::Refused { refusal, .. }, Report::Ledger { fault: Some(_), .. }] =
+            pair.reports[..]
+        else {
+            panic!("{:?}", pair.reports)
+        };
+        assert_eq!(refusal, expected);
     }
 }
 
