@@ -27,8 +27,7 @@ pub fn enrich(chance: &mut Stream, site: &mut Site) {
     if chance.one_in(BREAKERS) {
         draw_breakers(chance, &mut site.parent.document);
     }
-    // For a client of HTTP/2 an empty answer that waited for its length loses its trailers.
-    if chance.one_in(SQUEEZERS) && !site.wiring.two {
+    if chance.one_in(SQUEEZERS) {
         draw_squeezers(chance, &mut site.parent.document);
         site.asking.codings = true;
     }

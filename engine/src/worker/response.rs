@@ -217,7 +217,9 @@ impl Worker {
             exchange.sent_head = Some(out.as_slice().into());
         }
         let held = exchange.held.take();
-        let over = (exchange.down.is_over() || bare) && exchange.squeezing.is_none();
+        // What was collected may be over already, and its trailers are still to come.
+        let more = exchange.squeezing.is_some() || exchange.down.has_trailers();
+        let over = (exchange.down.is_over() || bare) && !more;
         let ends = over && !tunnel && held.as_ref().is_none_or(|held| held.bytes == 0);
         if conn.stream.is_some() {
             let out = std::mem::take(&mut self.scratch.head);

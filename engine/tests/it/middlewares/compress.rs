@@ -1,6 +1,6 @@
 //! Responses that are compressed.
 
-use super::{ENTRY, Site, pair, unchunked};
+use super::{ENTRY, Site, document, pair, unchunked};
 use crate::frames::{Ear, block, ended, frame, hello};
 use crate::pair::{End, Pair};
 use engine::base::limits::Limits;
@@ -251,15 +251,57 @@ fn whoever_leaves_while_its_answer_rests_leaves_nothing_behind() {
     pair.nothing_more();
 }
 
-#[test]
-fn streams_get_coded_content_without_chunks() {
-    let mut pair = pair("a: {compress: {}}");
+fn asked_on_a_stream(pair: &mut Pair) -> (End, End) {
     let client = pair.open();
     pair.send(client, hello());
     let asked = [(":method", "GET"), (":scheme", "http"), (":authority", "s"), (":path", "/")];
     let fields = [&asked[..], &[("accept-encoding", "br")]].concat();
     pair.send(client, ended(frame(Kind::Headers, END_HEADERS, 1, &block(&fields))));
     let origin = pair.dialed();
+    (client, origin)
+}
+
+#[test]
+fn streams_get_the_trailers_of_what_was_collected() {
+    for (content, middleware) in [
+        ("", "compress: {}"),
+        ("2\r\nhi\r\n", "compress: {}"),
+        ("", "buffering: {maxResponseBodyBytes: 99}"),
+    ] {
+        let mut pair = pair(&format!("a: {{{middleware}}}"));
+        let (client, origin) = asked_on_a_stream(&mut pair);
+        pair.send(origin, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        pair.send(origin, format!("{content}0\r\nX-Sum: 7\r\n\r\n"));
+        let expected = if content.is_empty() { "" } else { "hi" };
+        trailed(pair, client, expected);
+    }
+}
+
+#[test]
+fn streams_get_the_trailers_of_a_stream_without_content() {
+    let document = document("a: {compress: {}}").replace("http://10", "h2c://10");
+    let mut pair = Pair::of(Site::new(ENTRY).view_of(&document), Limits::default());
+    let (client, origin) = asked_on_a_stream(&mut pair);
+    let head = frame(Kind::Headers, END_HEADERS, 1, &block(&[(":status", "200")]));
+    pair.send(origin, [frame(Kind::Settings, 0, 0, &[]), head].concat());
+    pair.send(origin, ended(frame(Kind::Headers, END_HEADERS, 1, &block(&[("x-sum", "7")]))));
+    trailed(pair, client, "");
+}
+
+/// The client has got this content, and a trailer behind it.
+#[track_caller]
+fn trailed(mut pair: Pair, client: End, content: &str) {
+    let (heads, got) = split(&pair.got_bytes(client));
+    let last = heads.last().map(String::as_str);
+    assert!(last.is_some_and(|it| it.starts_with("1 head x-sum=7")), "{heads:?}");
+    assert_eq!(got, content.as_bytes());
+    pair.reset(client);
+}
+
+#[test]
+fn streams_get_coded_content_without_chunks() {
+    let mut pair = pair("a: {compress: {}}");
+    let (client, origin) = asked_on_a_stream(&mut pair);
     let content = text(3_000);
     pair.send(origin, format!("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n{content}"));
     let (heads, coded) = split(&pair.got_bytes(client));
