@@ -251,6 +251,27 @@ fn whoever_leaves_while_its_answer_rests_leaves_nothing_behind() {
     pair.nothing_more();
 }
 
+#[test]
+fn what_was_collected_of_a_server_that_was_lost_is_forgotten() {
+    for second in
+        ["Content-Length: 2\r\n\r\nok", "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"]
+    {
+        let mut pair = pair("a: {compress: {}}\nb: {retry: {attempts: 2, status: ['502']}}");
+        let client = pair.open();
+        pair.send(client, get("gzip"));
+        let first = pair.dialed();
+        pair.send(first, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nstale\r\n");
+        pair.reset(first);
+        pair.pass(Span::secs(1));
+        let origin = pair.dialed();
+        pair.send(origin, format!("HTTP/1.1 200 OK\r\n{second}"));
+        let got = pair.got(client);
+        assert!(got.contains("ok") && !got.contains("stale"), "{got}");
+        assert_eq!(pair.census().kept_bytes, 0);
+        pair.reset(client);
+    }
+}
+
 fn asked_on_a_stream(pair: &mut Pair) -> (End, End) {
     let client = pair.open();
     pair.send(client, hello());
