@@ -256,9 +256,7 @@ impl Worker {
     }
 
     pub(super) fn forget_held(&mut self, exchange: &mut Exchange) {
-        if let Some(held) = exchange.held.take() {
-            self.kept_bytes -= held.bytes;
-        }
+        self.kept_bytes -= exchange.drop_held();
     }
 
     /// Whether one more page may be kept.
@@ -269,6 +267,11 @@ impl Worker {
 }
 
 impl Exchange {
+    /// Forgets what was held back of a response; so many bytes of it are kept no more.
+    pub(super) fn drop_held(&mut self) -> u64 {
+        self.held.take().map_or(0, |held| held.bytes)
+    }
+
     /// Whether the request is longer than a middleware lets through.
     pub(super) fn is_too_long(&self) -> bool {
         let max = self.buffering().and_then(|limits| limits.request_bytes_max);

@@ -39,9 +39,7 @@ impl Worker {
         exchange.replayed = 0;
         exchange.ended = false;
         // What another server had begun to say must not precede what the next one says.
-        if let Some(held) = exchange.held.take() {
-            self.kept_bytes -= held.bytes;
-        }
+        self.kept_bytes -= exchange.drop_held();
         let Some(target) = exchange.target_id() else {
             self.fail(key, 502);
             return;

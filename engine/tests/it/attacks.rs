@@ -94,13 +94,18 @@ fn blocks_of_fields_that_never_end_end() {
     assert!(withstand("full CONTINUATION", &opening, |_| full.clone()) <= 100);
 }
 
+/// A block that goes on with a field of four kibibytes for the table, which it names as often as
+/// fits a frame.
+fn swelling(mut block: Vec<u8>) -> Vec<u8> {
+    block.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0x80 + 33, 30]);
+    block.extend_from_slice(&[b'v'; 4_000]);
+    block.resize(16_000, 0x80 + 62);
+    block
+}
+
 #[test]
 fn blocks_that_swell_when_they_are_read_end() {
-    // A field of four kibibytes in the table, and a request that names it as often as fits a frame.
-    let mut bomb = block(&[(":method", "GET"), (":scheme", "http"), (":path", "/")]);
-    bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0x80 + 33, 30]);
-    bomb.extend_from_slice(&[b'v'; 4_000]);
-    bomb.resize(16_000, 0x80 + 62);
+    let bomb = swelling(block(&[(":method", "GET"), (":scheme", "http"), (":path", "/")]));
     let turns = withstand("header bomb", &[], |turn| {
         frame(Kind::Headers, END_HEADERS | END_STREAM, 2 * turn + 1, &bomb)
     });
@@ -109,9 +114,7 @@ fn blocks_that_swell_when_they_are_read_end() {
 
 #[test]
 fn trailers_that_swell_when_they_are_read_end() {
-    let mut bomb = vec![0x40, 1, b'x', 0x7f, 0x80 + 33, 30];
-    bomb.extend_from_slice(&[b'v'; 4_000]);
-    bomb.resize(16_000, 0x80 + 62);
+    let bomb = swelling(Vec::new());
     let turns = withstand("trailers", &[], |turn| {
         let stream = 2 * turn + 1;
         let trailers = frame(Kind::Headers, END_HEADERS | END_STREAM, stream, &bomb);

@@ -2,10 +2,10 @@
 //! documents: the second never exceeds the first, and reaches it where polls, which are uneven by
 //! chance, have no part in it.
 
+use crate::folder;
 use engine::base::time::Span;
 use sim::foresight::bounds::{Bounds, Judged, TICK, Trouble, Worst, bounds};
-use sim::foresight::documents::{Documents, read};
-use std::fs;
+use sim::foresight::documents::Documents;
 
 /// What one document of the family says.
 #[derive(Clone, Copy)]
@@ -34,45 +34,32 @@ const ALONE: Case = Case {
 
 fn documents(case: Case) -> Documents {
     let Case { name, check, poll, child } = case;
-    let folder = std::env::temp_dir().join(format!("tieline-bounds-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder");
-    let write = |file: &str, text: String| fs::write(folder.join(file), text).expect("written");
-    write(
-        "parent.yml",
-        format!(
-            "entryPoints: {{web: {{address: ':8000'}}}}
+    let parent = format!(
+        "entryPoints: {{web: {{address: ':8000'}}}}
 hub: {{providers: {{multicluster: {{{poll}, children: {{eu: {{address: 'http://10.0.0.1:9000'{child}}}}}}}}}}}
 providers: {{file: {{filename: parent-dynamic.yml}}}}
 "
-        ),
     );
-    write(
-        "parent-dynamic.yml",
-        "http:
+    let routers = "http:
   routers: {shop: {rule: 'PathPrefix(`/`)', service: shop@multicluster}}
-"
-        .to_owned(),
-    );
-    write(
-        "child.yml",
-        "hub: {uplinkEntryPoints: {up: {address: '10.0.0.1:9000', asDefault: true}}, providers: {multicluster: {}}}
+";
+    let entry = "hub: {uplinkEntryPoints: {up: {address: '10.0.0.1:9000', asDefault: true}}, providers: {multicluster: {}}}
 providers: {file: {filename: child-dynamic.yml}}
-"
-        .to_owned(),
-    );
-    write(
-        "child-dynamic.yml",
-        format!(
-            "http:
+";
+    let offer = format!(
+        "http:
   uplinks: {{shop: {{{check}}}}}
   routers: {{shop: {{rule: 'PathPrefix(`/`)', uplinks: [shop], service: shop}}}}
   services: {{shop: {{loadBalancer: {{servers: [{{url: 'http://10.1.0.1:80'}}]}}}}}}
 "
-        ),
     );
-    let read = read(&[folder.display().to_string()]).expect("sound documents");
-    fs::remove_dir_all(folder).expect("it is ours");
-    read
+    let files = [
+        ("parent.yml", &*parent),
+        ("parent-dynamic.yml", routers),
+        ("child.yml", entry),
+        ("child-dynamic.yml", &*offer),
+    ];
+    folder::documents(&format!("bounds-{name}"), &files)
 }
 
 /// Below a millisecond it is the way through the model.

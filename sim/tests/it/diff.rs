@@ -1,11 +1,11 @@
 //! What is told of a change, held against a hundred thousand requests that nobody chose.
 
+use crate::folder;
 use engine::base::prng::Prng;
 use engine::worker::explain::{Ask, Outcome};
 use sim::foresight::diff::{Side, diff};
-use sim::foresight::documents::{Documents, read};
+use sim::foresight::documents::Documents;
 use std::collections::BTreeSet;
-use std::fs;
 
 const STATIC: &str = "
 entryPoints: {web: {address: ':8000'}}
@@ -45,13 +45,7 @@ const CHANGES: [(&str, &str); 7] = [
 ];
 
 fn documents(name: &str, dynamic: &str) -> Documents {
-    let folder = std::env::temp_dir().join(format!("tieline-diff-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("parent.yml"), STATIC).expect("written");
-    fs::write(folder.join("dynamic.yml"), dynamic).expect("written");
-    let read = read(&[folder.display().to_string()]).expect("sound documents");
-    fs::remove_dir_all(folder).expect("it is ours");
-    read
+    folder::documents(&format!("diff-{name}"), &[("parent.yml", STATIC), ("dynamic.yml", dynamic)])
 }
 
 fn random(prng: &mut Prng) -> Ask {

@@ -3,6 +3,7 @@
 mod bounds;
 mod conformance;
 mod diff;
+mod folder;
 #[cfg(feature = "level2")]
 mod h2;
 #[cfg(feature = "level2")]

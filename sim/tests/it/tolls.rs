@@ -1,9 +1,9 @@
 //! Requests that fail while a server is in trouble: by the settings against those that were counted
 //! when the machines ran, for passive checks, and for requests that are sent elsewhere.
 
-use sim::foresight::bounds::{Asked, Tally, Trouble, Worst, requests};
-use sim::foresight::documents::{Documents, read};
-use std::fs;
+use crate::folder;
+use sim::foresight::bounds::{Asked, Row, Tally, Trouble, Worst, requests};
+use sim::foresight::documents::Documents;
 
 /// What one document of the family says.
 #[derive(Clone, Copy)]
@@ -34,13 +34,8 @@ const PLAIN: Case = Case {
 
 fn documents(case: Case) -> Documents {
     let Case { name, check, heavy, router, more, transport, .. } = case;
-    let folder = std::env::temp_dir().join(format!("tieline-tolls-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder");
-    let write = |file: &str, text: String| fs::write(folder.join(file), text).expect("written");
-    write(
-        "parent.yml",
-        format!(
-            "entryPoints: {{web: {{address: ':8000'}}}}
+    let parent = format!(
+        "entryPoints: {{web: {{address: ':8000'}}}}
 hub:
   providers:
     multicluster:
@@ -49,49 +44,55 @@ hub:
       children: {{eu: {{address: 'http://10.0.0.1:9000'{transport}}}, us: {{address: 'http://10.0.0.2:9000'}}}}
 providers: {{file: {{filename: parent-dynamic.yml}}}}
 "
-        ),
     );
-    write(
-        "parent-dynamic.yml",
-        format!("http:\n  routers: {{shop: {{rule: 'PathPrefix(`/`)', {router}}}}}\n{more}"),
-    );
-    for child in [1, 2] {
-        let heavy = if child == 1 { heavy } else { "" };
-        write(
-            &format!("child-{child}.yml"),
-            format!(
-                "hub:
+    let routers =
+        format!("http:\n  routers: {{shop: {{rule: 'PathPrefix(`/`)', {router}}}}}\n{more}");
+    let entry = |child: u8| {
+        format!(
+            "hub:
   uplinkEntryPoints: {{up: {{address: '10.0.0.{child}:9000', asDefault: true}}}}
   providers: {{multicluster: {{}}}}
 providers: {{file: {{filename: child-{child}-dynamic.yml}}}}
 "
-            ),
-        );
-        write(
-            &format!("child-{child}-dynamic.yml"),
-            format!(
-                "http:
+        )
+    };
+    let offer = |child: u8, heavy: &str| {
+        format!(
+            "http:
   uplinks: {{shop: {{{heavy}{check}}}}}
   routers: {{shop: {{rule: 'PathPrefix(`/`)', uplinks: [shop], service: shop}}}}
   services: {{shop: {{loadBalancer: {{servers: [{{url: 'http://10.1.0.{child}:80'}}]}}}}}}
 "
-            ),
-        );
-    }
-    let read = read(&[folder.display().to_string()]).expect("sound documents");
-    fs::remove_dir_all(folder).expect("it is ours");
-    read
+        )
+    };
+    let files = [
+        ("parent.yml", &*parent),
+        ("parent-dynamic.yml", &*routers),
+        ("child-1.yml", &*entry(1)),
+        ("child-1-dynamic.yml", &*offer(1, heavy)),
+        ("child-2.yml", &*entry(2)),
+        ("child-2-dynamic.yml", &*offer(2, "")),
+    ];
+    folder::documents(&format!("tolls-{name}"), &files)
+}
+
+/// What was found, beside what is expected for the same method.
+#[track_caller]
+fn rows(case: Case, trouble: Trouble, expected: &[(Asked, u64)]) -> Vec<(Row, u64)> {
+    let found = requests(&documents(case), "eu", trouble, case.rate);
+    let [Tally { rows, .. }] = &found[..] else { panic!("one way leads there: {found:?}") };
+    let of = |&(asked, count): &(Asked, u64)| {
+        let row = rows.iter().find(|row| row.asked.is_none_or(|it| it == asked));
+        (row.expect("each method has its row").clone(), count)
+    };
+    expected.iter().map(of).collect()
 }
 
 /// No run has more that failed than the settings say, nor fewer by more than the 20 ms between two
 /// publications make; and what is expected can fail.
 #[track_caller]
 fn check(case: Case, trouble: Trouble, expected: &[(Asked, u64)]) {
-    let found = requests(&documents(case), "eu", trouble, case.rate);
-    let [Tally { rows, .. }] = &found[..] else { panic!("one way leads there: {found:?}") };
-    for &(asked, count) in expected {
-        let row = rows.iter().find(|row| row.asked.is_none_or(|it| it == asked));
-        let row = row.expect("each method has its row");
+    for (row, count) in rows(case, trouble, expected) {
         let told = format!("{}: {row:?}", case.name);
         assert_eq!(row.failing, Some(count), "{told}");
         let searched = row.searched.unwrap_or_else(|| panic!("searched: {told}"));
@@ -166,11 +167,7 @@ fn what_may_not_be_sent_again_fails() {
 /// As the settings say, whatever the share of the server: what is sent again takes turns besides.
 #[track_caller]
 fn check_unsaved(case: Case, trouble: Trouble, expected: &[(Asked, u64)]) {
-    let found = requests(&documents(case), "eu", trouble, case.rate);
-    let [Tally { rows, .. }] = &found[..] else { panic!("one way leads there: {found:?}") };
-    for &(asked, count) in expected {
-        let row = rows.iter().find(|row| row.asked.is_none_or(|it| it == asked));
-        let row = row.expect("each method has its row");
+    for (row, count) in rows(case, trouble, expected) {
         let searched = row.searched.expect("it was searched").failed;
         assert_eq!(row.failing, Some(count), "{}: {row:?}", case.name);
         assert!(searched <= count && (searched > 0 || count == 0), "{}: {row:?}", case.name);
