@@ -199,7 +199,7 @@ impl Link {
         }
         if !ends && length == 0 {
             self.ledger.charge(Cheap::EmptyData, io.now)?;
-        } else if !ends && length < TINY {
+        } else if !ends && length < TINY && self.role == Role::Server {
             self.ledger.charge(Cheap::TinyData, io.now)?;
         } else {
             self.ledger.earn(&[Cheap::EmptyData, Cheap::TinyData, Cheap::Ping], 1);

@@ -19,6 +19,9 @@ use crate::net::wire::{Due, Half, Link, Wire};
 
 /// What one stream may send before others get their turn.
 const TURN: usize = 64 * 1024;
+/// The least that is put into one frame, however little room is left, unless windows or the content
+/// end before: frames of a few bytes are work for both sides, and beyond a budget an attack.
+const WORTH: usize = 1_024;
 /// Streams whose memory waits for the next ones, and how much of it.
 const REMAINS_MAX: usize = 1_024;
 const REMAINING_LINES: usize = 1_024;
@@ -201,7 +204,7 @@ impl Worker {
         }
         let stream = conn.stream.as_mut().expect("just seen");
         let gather = &mut scratch.gather;
-        let room = limit.saturating_sub(wire.outbox.bytes()).min(TURN);
+        let room = room_for_frames(limit, wire.outbox.bytes());
         let before = wire.outbox.bytes();
         let (inbox, outbox) = (&mut wire.inbox, &mut wire.outbox);
         let mut io = Io { inbox, outbox, pool, gather, now };
@@ -274,5 +277,13 @@ impl Worker {
             self.remains.extend(Remains::of(conn));
         }
         self.with_link(session, |link, io| link.let_go(io, number, code));
+    }
+}
+
+/// How much content a stream may put into frames while so much waits to be written already.
+fn room_for_frames(limit: usize, waiting: usize) -> usize {
+    match limit.saturating_sub(waiting) {
+        0 => 0,
+        room => room.clamp(WORTH, TURN),
     }
 }

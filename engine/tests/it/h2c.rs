@@ -242,6 +242,45 @@ fn a_window_of_the_server_holds_the_client_back() {
     pair.nothing_more();
 }
 
+/// Little room made frames of a byte each, and the other side of them took it for an attack.
+#[test]
+fn however_little_room_is_left_frames_are_not_small() {
+    let limits = Limits { outbox_bytes: 1, stream_outbox_bytes: 1, ..Limits::default() };
+    let mut pair = Pair::with(&plan(), limits);
+    let client = pair.open();
+    pair.send(client, "PUT / HTTP/1.1\r\nHost: s\r\nContent-Length: 50000\r\n\r\n");
+    let mut server = Server::new(&mut pair);
+    pair.send(client, "z".repeat(50_000));
+    let bytes = pair.got_bytes(server.end);
+    let lines = server.ear.hear(&bytes);
+    let lengths: Vec<_> = lines.iter().map(|line| line.matches('z').count()).collect();
+    assert_eq!(lengths.iter().sum::<usize>(), 50_000);
+    let small = lengths.iter().filter(|length| **length < 1_024).count();
+    assert!(small <= 1 + 50_000 / 17_000, "the rest of a page may be small: {lengths:?}");
+    server.answer(&mut pair, 1, OK, "ok");
+    assert!(pair.got(client).ends_with("ok"));
+    pair.nothing_more();
+}
+
+/// The messages of many clients share the connection: they would all be cut.
+#[test]
+fn a_server_may_stream_messages_as_small_as_it_likes() {
+    let mut pair = Pair::new(&plan());
+    let client = pair.open();
+    pair.send(client, GET);
+    let server = Server::new(&mut pair);
+    pair.send(server.end, head(1, &[(":status", "200")]));
+    pair.got(client);
+    for _ in 0..250 {
+        pair.send(server.end, data(1, "m").repeat(100));
+        assert!(pair.got(client).contains('m'), "it is passed on at once");
+    }
+    pair.send(server.end, ended(data(1, "")));
+    assert!(pair.got(client).ends_with("0\r\n\r\n"));
+    assert_eq!(pair.count(Mark::SessionAbused), 0);
+    pair.nothing_more();
+}
+
 /// A connection that rests is taken up again, and there is no page for the head: the one that is
 /// given up to make room was the very same, and with it a stream that nobody had yet.
 #[test]
