@@ -268,7 +268,7 @@ fn what_cannot_be_simulated_is_told_with_its_place() {
     fs::remove_dir_all(&folder).expect("it is ours");
     let expected = format!(
         "{shown}: line 2: there is no child us2; did you mean us?\n\
-         {shown}: line 3: 9s is no time: write 40s..100s, 40s.. or at 40s\n"
+         {shown}: line 3: 9s is no time: write `slow CHILD 40s..100s by 800ms`\n"
     );
     assert_eq!((told, code), (expected, Some(1)));
     let (told, code) = refused(&["simulate", "docs"]);

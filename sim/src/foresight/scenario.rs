@@ -93,25 +93,26 @@ pub struct Known<'a> {
     pub load: &'a dyn Fn(&str) -> Result<Document, String>,
 }
 
-const VERBS: [&str; 18] = [
-    "partition",
-    "blackhole",
-    "crash",
-    "slow",
-    "error",
-    "flap",
-    "poll-garbage",
-    "clock-jump",
-    "cert-expires",
-    "reload",
-    "load",
-    "latency",
-    "capacity",
-    "service",
-    "weight",
-    "health",
-    "slo",
-    "request",
+/// The verbs, and a line of each.
+const VERBS: [(&str, &str); 18] = [
+    ("partition", "partition CHILD 40s..100s"),
+    ("blackhole", "blackhole CHILD 40s..100s"),
+    ("crash", "crash CHILD 40s..100s"),
+    ("slow", "slow CHILD 40s..100s by 800ms"),
+    ("error", "error CHILD 40s..100s with 503"),
+    ("flap", "flap CHILD 40s..100s every 8s"),
+    ("poll-garbage", "poll-garbage CHILD 40s..100s"),
+    ("clock-jump", "clock-jump parent at 40s by 1h"),
+    ("cert-expires", "cert-expires CHILD at 40s"),
+    ("reload", "reload [CHILD] FILE at 40s"),
+    ("load", "load 500/s [40s..100s]"),
+    ("latency", "latency CHILD 40ms"),
+    ("capacity", "capacity CHILD 500/s"),
+    ("service", "service CHILD 3ms"),
+    ("weight", "weight CHILD 3"),
+    ("health", "health CHILD every 5s timeout 1s"),
+    ("slo", "slo 99.9%"),
+    ("request", "request http://host/path [x3]"),
 ];
 
 /// Reads a script. Every problem at once.
@@ -125,7 +126,7 @@ pub fn parse(text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Wrong>> {
             continue;
         }
         let words: Vec<&str> = text.split_whitespace().collect();
-        let mut reader = Line { line, text, words: &words, known };
+        let mut reader = Line { line, text, form: "", words: &words, known };
         let before = scenario.traits.len();
         if let Err(text) = reader.read(&mut scenario) {
             wrong.push(Wrong { line, text });
@@ -147,6 +148,8 @@ pub fn parse(text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Wrong>> {
 struct Line<'a> {
     line: usize,
     text: &'a str,
+    /// What a line with its verb looks like.
+    form: &'static str,
     words: &'a [&'a str],
     known: &'a Known<'a>,
 }
@@ -154,7 +157,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn next(&mut self, what: &str) -> Result<&'a str, String> {
         let Some((first, rest)) = self.words.split_first() else {
-            return Err(format!("{what} is missing at the end"));
+            return Err(self.unlike(&format!("{what} is missing at the end")));
         };
         self.words = rest;
         Ok(first)
@@ -163,18 +166,30 @@ impl<'a> Line<'a> {
     /// The word `word`, which only makes the line readable.
     fn expect(&mut self, word: &str) -> Result<(), String> {
         let found = self.next(&format!("`{word}`"))?;
-        if found == word { Ok(()) } else { Err(format!("`{word}` is expected, not {found}")) }
+        if found == word {
+            return Ok(());
+        }
+        Err(self.unlike(&format!("`{word}` is expected, not {found}")))
+    }
+
+    fn unlike(&self, problem: &str) -> String {
+        format!("{problem}: write `{}`", self.form)
     }
 
     fn end(&self) -> Result<(), String> {
         match self.words.first() {
-            Some(word) => Err(format!("{word} is one word too many")),
+            Some(word) => Err(self.unlike(&format!("{word} is one word too many"))),
             None => Ok(()),
         }
     }
 
     fn read(&mut self, into: &mut Scenario) -> Result<(), String> {
         let verb = self.next("a verb")?;
+        let known = VERBS.into_iter().find(|(known, _)| *known == verb);
+        let Some((_, form)) = known else {
+            return Err(unknown("verb", verb, VERBS.map(|(verb, _)| verb)));
+        };
+        self.form = form;
         match verb {
             "load" => {
                 let rate = self.rate()?;
@@ -187,8 +202,7 @@ impl<'a> Line<'a> {
                 let found = self.describe(verb)?;
                 into.traits.push(found);
             }
-            _ if VERBS.contains(&verb) => into.strokes.push(self.stroke(verb)?),
-            _ => return Err(unknown("verb", verb, VERBS)),
+            _ => into.strokes.push(self.stroke(verb)?),
         }
         self.end()
     }
@@ -215,13 +229,13 @@ impl<'a> Line<'a> {
 
     /// `40s..100s`, `at 40s`.
     fn window(&mut self) -> Result<Window, String> {
-        let word = self.next("a time, such as 40s..100s,")?;
+        let word = self.next("a time")?;
         let at = |text: &str| span(text).map_err(|why| format!("{text} is no time: {why}"));
         let window = if word == "at" {
             Window { from: self.span("a time")?, until: Span::MAX }
         } else {
-            let (from, until) =
-                word.split_once("..").ok_or_else(|| format!("{word} is no time: {WINDOWS}"))?;
+            let ends = word.split_once("..");
+            let (from, until) = ends.ok_or_else(|| self.unlike(&format!("{word} is no time")))?;
             let until = if until.is_empty() { Span::MAX } else { at(until)? };
             Window { from: at(from)?, until }
         };
@@ -366,7 +380,6 @@ impl<'a> Line<'a> {
     }
 }
 
-const WINDOWS: &str = "write 40s..100s, 40s.. or at 40s";
 const ALWAYS: Window = Window { from: Span::ZERO, until: Span::MAX };
 
 fn unknown<'c>(kind: &str, word: &str, all: impl IntoIterator<Item = &'c str>) -> String {
@@ -447,12 +460,16 @@ mod tests {
         line("partitoin child-eu 1s..2s", "there is no verb partitoin; did you mean partition?");
         line("crash child-ue 1s..2s", "there is no child child-ue; did you mean child-eu?");
         line("crash mars 1s..2s", "there is no child mars; there are parent, child-eu, child-us");
-        line("crash child-eu", "a time, such as 40s..100s, is missing at the end");
+        line("crash child-eu", "a time is missing at the end: write `crash CHILD 40s..100s`");
         line("crash child-eu 5s..2s", "5s..2s ends before it begins");
         line("crash child-eu at 11m", "it begins at 660s, and the run ends at 600s");
-        line("crash child-eu 40", "40 is no time: write 40s..100s, 40s.. or at 40s");
-        line("crash child-eu 1s..2s twice", "twice is one word too many");
-        line("slow child-eu 1s..2s 4s", "`by` is expected, not 4s");
+        line("crash child-eu 40", "40 is no time: write `crash CHILD 40s..100s`");
+        let too_many = "twice is one word too many: write `crash CHILD 40s..100s`";
+        line("crash child-eu 1s..2s twice", too_many);
+        let by = "`by` is expected, not 4s: write `slow CHILD 40s..100s by 800ms`";
+        line("slow child-eu 1s..2s 4s", by);
+        let swapped = "99 is no time: write `error CHILD 40s..100s with 503`";
+        line("error child-eu 99 1s..2s", swapped);
         line("error child-eu 1s..2s with 999", "999 is no status");
         line("partition parent 1s..2s", "partition is for children");
         line("clock-jump child-us at 1s by 1s", "child-us has no documents, so no clock");

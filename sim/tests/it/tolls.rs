@@ -2,7 +2,8 @@
 //! when the machines ran, for passive checks, and for requests that are sent elsewhere.
 
 use crate::folder;
-use sim::foresight::bounds::{Asked, Row, Tally, Trouble, Worst, requests};
+use engine::base::time::Span;
+use sim::foresight::bounds::{Asked, Row, Tally, Trouble, Worst, bounds, requests};
 use sim::foresight::documents::Documents;
 
 /// What one document of the family says.
@@ -125,6 +126,21 @@ fn passive_checks_let_so_many_fail_as_they_say() {
     check(Case { name: "rare", rate: 2, ..both }, Failing, &[(Once, 5)]);
     let passive = "passiveHealthCheck: {failureWindow: 10s, maxFailedAttempts: 4}";
     check(Case { name: "alone", check: passive, ..PLAIN }, Failing, &[(Once, 6)]);
+}
+
+#[test]
+fn a_gate_counts_passive_checks_at_the_rate_that_is_asked_for() {
+    let passive = "passiveHealthCheck: {failureWindow: 1s, maxFailedAttempts: 3}";
+    let documents = documents(Case { name: "gate", check: passive, ..PLAIN });
+    let beyond = |rate| bounds(&documents, rate).beyond(Span::secs(1)).join("\n");
+    let refused = "child eu: refused: it never moves";
+    let unknown = beyond(None);
+    assert!(unknown.contains(refused) && unknown.contains("--rps tells"), "{unknown}");
+    let often = beyond(Some(50));
+    assert!(!often.contains("refused") && !often.contains("5xx"), "{often}");
+    assert!(often.contains("child eu: slow: it never moves"), "{often}");
+    let rare = beyond(Some(2));
+    assert!(rare.contains(refused), "three do not come within a second: {rare}");
 }
 
 #[test]

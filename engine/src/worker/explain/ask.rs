@@ -29,6 +29,9 @@ impl Ask {
         let mut words = request.split_whitespace();
         let (first, second) = (words.next(), words.next());
         let (method, url) = match (first, second, words.next()) {
+            (Some(method), None, _) if method.bytes().all(|b| b.is_ascii_uppercase()) => {
+                return Err(format!("`{method}` is asked of no URL: `{method} https://host/path`"));
+            }
             (Some(url), None, _) => ("GET", url),
             (Some(method), Some(url), None) => (method, url),
             _ => return Err(format!("`{request}` is no request: write `GET https://host/path`")),
@@ -149,6 +152,7 @@ mod tests {
         check("http://a.test?q", Ok("GET http://a.test/?q"));
         check("OPTIONS *", Ok("OPTIONS http://*"));
         check("", Err("is no request"));
+        check("POST", Err("`POST` is asked of no URL"));
         check("GET / HTTP/1.1", Err("is no request"));
         check("ftp://a/", Err("ftp:// is not HTTP"));
         check("/é", Err("escape"));

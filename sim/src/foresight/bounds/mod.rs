@@ -74,6 +74,22 @@ impl Judged {
             None => Some(form),
         }
     }
+
+    /// The same, when requests that fail are looked at too: at the rate that was asked for, by
+    /// whichever way leads there.
+    pub fn moved_by_any(&self, trouble: Trouble) -> Option<Span> {
+        let rows = self.tallies.iter().flat_map(|tally| &tally.rows);
+        let by_requests = rows.filter(|row| row.trouble == trouble).map(|row| {
+            match row.searched.map(|searched| searched.moved) {
+                Some(Worst::Never) => None,
+                Some(Worst::After(span)) => Some(row.moved?.max(span)),
+                None => row.moved,
+            }
+        });
+        let slowest = by_requests.reduce(|a, b| Some(a?.max(b?))).flatten();
+        let checked = self.moved(trouble);
+        slowest.map_or(checked, |span| Some(checked.map_or(span, |checked| checked.min(span))))
+    }
 }
 
 /// With requests at this rate for each server, if there is one.

@@ -228,7 +228,7 @@ impl Bounds {
                 continue;
             }
             for bound in &judged.bounds {
-                let moved = judged.moved(bound.trouble);
+                let moved = judged.moved_by_any(bound.trouble);
                 if moved.is_some_and(|moved| moved <= most) {
                     continue;
                 }
@@ -248,11 +248,16 @@ impl Bounds {
 }
 
 fn never(judged: &Judged) -> &'static str {
-    match (&judged.unit.timing.check, &judged.unit.timing.passive) {
-        (Some(_), _) => "it never moves in some order of events",
-        (None, Some(_)) => {
-            "it never moves unless requests fail: there is a passiveHealthCheck, and no healthCheck"
+    match (&judged.unit.timing.check, &judged.unit.timing.passive, &judged.tallies[..]) {
+        (Some(_), ..) => "it never moves in some order of events",
+        (None, Some(_), []) => {
+            "it never moves unless requests fail: there is a passiveHealthCheck, and no \
+             healthCheck; --rps tells of what rate"
         }
-        (None, None) => "it never moves: there is no healthCheck",
+        (None, Some(_), _) => {
+            "it never moves: requests need not fail, or not close enough to one another, and \
+             there is no healthCheck"
+        }
+        (None, None, _) => "it never moves: there is no healthCheck",
     }
 }
