@@ -151,4 +151,37 @@ mod tests {
         assert!(inbox.is_empty() && inbox.take(1).is_none());
         assert_eq!(pool.held(PageSize::Small), 0);
     }
+
+    /// An inbox of pieces of two bytes, compacted into `pages` pages of eight.
+    #[track_caller]
+    fn check_compacted(pieces: usize, pages: usize, expected: &[&str]) {
+        let pool = Pool::new(2, 8, 8, 2);
+        let mut inbox = Inbox::default();
+        for _ in 0..pieces {
+            let mut page = pool.take(PageSize::Small).expect("a page");
+            page.append(b"ab");
+            inbox.push_slice(page.freeze());
+        }
+        let mut left = pages;
+        inbox.compact(|| {
+            left = left.checked_sub(1)?;
+            pool.take(PageSize::Large)
+        });
+        inbox.check();
+        assert_eq!((inbox.bytes(), inbox.pieces()), (2 * pieces, expected.len()), "{pieces}");
+        for piece in expected {
+            assert_eq!(inbox.take(99).expect("a piece").bytes(), piece.as_bytes(), "{pieces}");
+        }
+        assert_eq!(pool.held(PageSize::Small) + pool.held(PageSize::Large), 0);
+    }
+
+    #[test]
+    fn small_pieces_are_copied_into_as_many_pages_as_they_fill() {
+        check_compacted(0, 2, &[]);
+        check_compacted(3, 2, &["ababab"]);
+        check_compacted(4, 2, &["abababab"]);
+        check_compacted(5, 2, &["abababab", "ab"]);
+        check_compacted(5, 1, &["ab", "ab", "ab", "ab", "ab"]);
+        check_compacted(2, 0, &["ab", "ab"]);
+    }
 }

@@ -65,13 +65,14 @@ impl Worker {
     }
 
     fn sweep_conns(&self) {
-        let (mut clients, mut upstreams, mut waiting_large) = (0, 0, 0);
+        let (mut clients, mut upstreams, mut streams, mut waiting_large) = (0, 0, 0, 0);
         let mut pending = vec![0; self.listeners.len()];
         for (key, conn) in self.conns.iter() {
             let id = id_of(key);
             assert_eq!(conn.id(), id, "a connection knows its slot");
             conn.wire.check();
             waiting_large += u32::from(conn.wire.waits_large);
+            streams += u32::from(conn.stream.is_some());
             let gone = conn.wire.link == Link::Gone;
             assert!(!gone || conn.wire.has_operations(), "{id:?} has a slot for nothing");
             let deadline = if gone { Time::NEVER } else { conn.wire.deadline() };
@@ -109,6 +110,7 @@ impl Worker {
         }
         assert_eq!(clients, self.clients, "clients are counted");
         assert_eq!(upstreams, self.upstreams, "upstreams are counted");
+        assert_eq!(streams, self.streams, "streams are counted");
         assert_eq!(waiting_large, self.waiting_large, "waiting pages are counted");
         for (listener, pending) in self.listeners.iter().zip(pending) {
             assert_eq!(listener.pending, pending, "accepts are counted");

@@ -3,6 +3,8 @@
 use crate::pair::{Dial, Pair};
 use crate::plan::Plan;
 use engine::base::mark::Mark;
+use engine::base::time::Span;
+use engine::config::fixed::{AccessFormat, AccessLog};
 use engine::config::typed::FailoverErrors;
 use engine::view::{NodeKind, Side};
 
@@ -64,6 +66,29 @@ fn a_status_that_counts_as_failure_goes_to_the_other_side() {
     assert_eq!(pair.got(client), OK);
     assert_eq!(pair.count(Mark::SwitchedSide), 1);
     pair.nothing_more();
+}
+
+#[test]
+fn the_log_counts_a_change_of_sides_as_a_retry() {
+    let mut plan = plan(Side::Main, Some(errors()));
+    plan.fixed.access_log = Some(AccessLog { format: AccessFormat::Json, ..AccessLog::default() });
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    for answers in [[DOWN, OK].as_slice(), &[OK]] {
+        pair.send(client, GET);
+        for answer in answers {
+            let origin = pair.dialed();
+            pair.got(origin);
+            pair.send(origin, answer);
+        }
+        assert_eq!(pair.got(client), OK);
+        pair.pass(Span::secs(1));
+    }
+    let told = pair.log.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("one line of JSON");
+        line["RetryAttempts"].as_u64()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [Some(1), Some(0)]);
 }
 
 #[test]

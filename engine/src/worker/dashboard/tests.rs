@@ -1,13 +1,14 @@
 //! Pages of a small gateway, and of one with a hundred thousand routers.
 
+use super::{Age, Micros};
 use crate::base::diag::Diagnostic;
 use crate::base::id::ChildId;
-use crate::base::time::Time;
+use crate::base::time::{Span, Time};
 use crate::config::fixed::{Api, Fixed};
 use crate::view::latency::Latency;
 use crate::view::model::{Condition, Definition, MiddlewareInfo, RouterInfo, ServiceInfo};
 use crate::view::stats::Stats;
-use crate::view::status::{ChildPhase, ChildStatus, Status};
+use crate::view::status::{ChildPhase, ChildStatus, Reloads, Status};
 use crate::view::{ChildUplink, Internal, Standing, View};
 use crate::worker::accounts::Accounts;
 use crate::worker::fixture::{WALL, record, route, server, view};
@@ -344,4 +345,49 @@ fn a_hundred_thousand_routers_make_no_long_page() {
     let none = page("?search=r045678");
     shows(&none, &["0 found among the definitions 1–20,000", "?from=20000&amp;search=r045678"]);
     shows(&page("?search=R045678&from=40000"), &[">r045678@file</a>", "1 found"]);
+}
+
+#[test]
+fn the_page_of_diagnostics_tells_of_the_last_change() {
+    let mut view = gateway();
+    let mut status = (*view.status).clone();
+    status.reloads = Reloads {
+        applied: 3,
+        applied_at: Some(Time::from_nanos(2_000_000_000)),
+        report: (0..102).map(|at| format!("kept <{at}>")).collect(),
+        ..Reloads::default()
+    };
+    view.status = Arc::new(status);
+    let page = page(&view, "/dashboard/diagnostics");
+    is_whole(&page);
+    let parts = ["3, the last ", "7 s ago", "<li>kept &lt;99&gt;</li>", "and 2 more</p>"];
+    shows(&page, &parts);
+    assert!(page.contains("<dt>Refused</dt><dd>0</dd>"), "{page}");
+    assert!(!page.contains("kept &lt;100&gt;"), "{page}");
+}
+
+#[test]
+fn lengths_of_time_are_told_in_the_units_that_matter() {
+    let check = |millis: u64, expected: &str| {
+        assert_eq!(Age(Span::millis(millis)).to_string(), expected, "{millis}");
+    };
+    check(0, "0 ms");
+    check(999, "999 ms");
+    check(1_000, "1 s");
+    check(59_999, "59 s");
+    check(60_000, "1 min 0 s");
+    check(3_599_000, "59 min 59 s");
+    check(3_600_000, "1 h 0 min");
+    check(86_399_000, "23 h 59 min");
+    check(86_400_000 + 7_200_000, "1 d 2 h");
+    for (micros, expected) in [
+        (999, "999 µs"),
+        (1_000, "1.0 ms"),
+        (99_999, "99.9 ms"),
+        (100_000, "100 ms"),
+        (9_999_999, "9999 ms"),
+        (10_000_000, "10 s"),
+    ] {
+        assert_eq!(Micros(micros).to_string(), expected);
+    }
 }
