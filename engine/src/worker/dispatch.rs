@@ -544,3 +544,28 @@ fn normal(name: &[u8]) -> impl Iterator<Item = u8> {
         false => Some(b'-'),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_whatever_stands_between_their_words() {
+        for (one, other, same) in [
+            ("shop-a", "shop.a", true),
+            ("shop--a", "shop/a", true),
+            ("-shop", "./shop", true),
+            ("shop-", "shop..", true),
+            ("shop-a-b", "shop.a.b", true),
+            ("shop-a", "shopa", false),
+            ("shop", "-shop", false),
+            ("shop", "shop-", false),
+            ("shop_a", "shop-a", false),
+            ("shop-a", "shop-b", false),
+            ("", "-", false),
+        ] {
+            assert_eq!(same_name(one.as_bytes(), other.as_bytes()), same, "{one} {other}");
+            assert_eq!(same_name(other.as_bytes(), one.as_bytes()), same, "{other} {one}");
+        }
+    }
+}

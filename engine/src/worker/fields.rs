@@ -662,6 +662,32 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_clients_may_not_set_are_known() {
+        for (name, expected) in [
+            ("X-Forwarded-For", Managed::For),
+            ("X-Forwarded-Proto", Managed::Proto),
+            ("X-Forwarded-Host", Managed::Host),
+            ("X-Forwarded-Port", Managed::Port),
+            ("X-Real-Ip", Managed::RealIp),
+            ("X-Forwarded-Server", Managed::Server),
+            ("X-Uplink-Name", Managed::UplinkName),
+            ("X-Tieline-Hops", Managed::Hops),
+            ("X-Tieline-Callers", Managed::Callers),
+            ("X-Scheme", Managed::Passed),
+            ("X-Forwarded-Scheme", Managed::Passed),
+            ("X-Forwarded-Method", Managed::Passed),
+            ("X-Forwarded-Prefix", Managed::Passed),
+            ("X-Forwarded-Uri", Managed::Passed),
+            ("X-Forwarded-Tls-Client-Cert", Managed::Passed),
+            ("X-Forwarded-Tls-Client-Cert-Info", Managed::Passed),
+        ] {
+            for spelled in [name.to_owned(), name.to_lowercase(), name.replace('-', "_")] {
+                assert_eq!(Managed::of(&spelled), Some(expected), "{spelled}");
+            }
+        }
+    }
+
+    #[test]
     fn managed_fields_are_known_with_underscores_too() {
         for name in ["X-Forwarded-For", "x_forwarded_for", "X_Forwarded-For"] {
             assert_eq!(Managed::of(name), Some(Managed::For), "{name}");

@@ -389,3 +389,48 @@ fn common_log() -> AccessLog {
         add_internals: false,
     }
 }
+
+#[test]
+fn what_a_peer_says_of_the_way_here_stands_once_or_gives_way_to_us() {
+    const USUAL: [(&str, &str); 4] = [
+        ("X-Forwarded-Host", "s"),
+        ("X-Forwarded-Port", "80"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Real-Ip", "192.0.2.7"),
+    ];
+    let check = |name: &str, came: &[&str], trusted: bool, set: Option<&str>, expected: &[&str]| {
+        let mut plan = Plan::bare();
+        let service = plan.origin();
+        let edits = set.map(|value| (name.to_owned(), value.to_owned()));
+        let step = Step::Headers(Arc::new(Headers::custom(edits.into_iter().collect(), vec![])));
+        plan.route("PathPrefix(`/`)", service, &[step]);
+        let range = Cidr::parse("192.0.2.0/24").expect("a range");
+        plan.settings.forwarded.trusted = trusted.then_some(range).into_iter().collect();
+        let mut pair = Pair::new(&plan);
+        let client = pair.open();
+        let lines: String = came.iter().map(|value| format!("{name}: {value}\r\n")).collect();
+        pair.send(client, format!("GET / HTTP/1.1\r\nHost: s\r\n{lines}\r\n"));
+        let origin = pair.dialed();
+        let sent = pair.got(origin);
+        for (known, ours) in USUAL {
+            let values = sent.lines().filter_map(|line| line.split_once(": "));
+            let values = values.filter(|it| it.0.eq_ignore_ascii_case(known)).map(|it| it.1);
+            let expected = if known == name { expected } else { &[ours] };
+            assert_eq!(values.collect::<Vec<_>>(), expected, "{name} {came:?}: {sent}");
+        }
+    };
+    for (name, ours) in USUAL {
+        check(name, &[], true, None, &[ours]);
+        check(name, &["theirs"], false, None, &[ours]);
+        check(name, &["theirs"], true, None, &["theirs"]);
+        check(name, &["theirs", "again"], true, None, &["theirs"]);
+        check(name, &["", "theirs"], true, None, &["theirs"]);
+        check(name, &[""], true, None, &[ours]);
+        for came in [&[][..], &["theirs"]] {
+            for trusted in [false, true] {
+                check(name, came, trusted, Some("set"), &["set"]);
+                check(name, came, trusted, Some(""), &[]);
+            }
+        }
+    }
+}

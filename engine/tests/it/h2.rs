@@ -1,7 +1,7 @@
 //! Clients that speak HTTP/2 on clear text, in front of servers that speak HTTP/1.1.
 
 use crate::frames::{Ear, block, data, ended, frame, get, hello, request};
-use crate::pair::{End, Pair};
+use crate::pair::{Dial, End, Pair};
 use crate::plan::Plan;
 use engine::base::limits::Limits;
 use engine::base::mark::Mark;
@@ -489,4 +489,22 @@ fn a_client_that_goes_takes_its_streams_along() {
     assert_eq!(pair.count(Mark::ClientLeft), 2);
     pair.got(client.end);
     pair.nothing_more();
+}
+
+#[test]
+fn content_in_tiny_frames_holds_few_pages() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    pair.dial = Dial::Hang;
+    let client = Client::new(&mut pair);
+    pair.send(client.end, request(1, "PUT", "/", &[("content-length", "100")]));
+    let origin = pair.dialed();
+    let content = "0123456789".repeat(10);
+    for at in 0..100 {
+        pair.send(client.end, data(1, &content[at..=at]));
+        let held = pair.census();
+        assert!(held.small_pages + held.middle_pages + held.large_pages < 24, "{held:?}");
+    }
+    pair.connect(origin);
+    assert!(pair.got(origin).ends_with(&format!("\r\n\r\n{content}")));
+    pair.reset(client.end);
 }

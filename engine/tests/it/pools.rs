@@ -245,3 +245,23 @@ fn a_body_that_waits_for_a_dial_is_not_lost() {
     assert_eq!(pair.got(client), OK);
     pair.nothing_more();
 }
+
+#[test]
+fn what_a_server_says_after_its_answer_is_for_nobody() {
+    let limits = Limits { conns_per_target: 1, ..Limits::default() };
+    let mut pair = Pair::with(&Plan::one_origin(), limits);
+    let [first, second] = [pair.open(), pair.open()];
+    pair.send(first, GET);
+    let origin = pair.dialed();
+    pair.got(origin);
+    pair.send(second, GET);
+    pair.send(origin, format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
+    assert_eq!(pair.got(first), OK);
+    assert_eq!((pair.got(origin).as_str(), pair.ended(origin)), ("", "closed"));
+    assert_eq!(pair.got(second), "");
+    let fresh = pair.dialed();
+    pair.got(fresh);
+    pair.send(fresh, OK);
+    assert_eq!(pair.got(second), OK);
+    pair.nothing_more();
+}

@@ -614,3 +614,16 @@ fn the_names_of_addresses_are_read() {
     let identity = ca.named("10.9.8.7").identity(&crypto());
     assert_eq!(identity.info.addresses, [IpAddr::from([10, 9, 8, 7])]);
 }
+
+#[test]
+fn a_greeting_may_take_ten_seconds_and_no_more() {
+    let ca = Ca::new("ca");
+    let view = view(Some("default"), &document(&ca.named("a.example"), ALL, ""));
+    for (waited, late, end) in [(9, 0, ""), (11, 1, "shut")] {
+        let mut pair = pair(Arc::clone(&view));
+        let client = pair.open();
+        pair.send(client, [0x16]);
+        pair.pass(Span::secs(waited));
+        assert_eq!((pair.count(Mark::HandshakeTimedOut), pair.ended(client)), (late, end));
+    }
+}

@@ -190,3 +190,14 @@ fn no_piece_of_a_head_is_kept_beyond_the_bound() {
     }
     pair.nothing_more();
 }
+
+#[test]
+fn an_accept_that_was_cancelled_for_no_reason_is_asked_for_again() {
+    let limits = Limits { accepts_per_listener: 1, ..Limits::default() };
+    let mut pair = Pair::with(&Plan::one_origin(), limits);
+    pair.fail_accept(Fault::Cancelled);
+    assert_eq!((pair.waiting_accepts(), pair.count(Mark::AcceptPaused)), (0, 1));
+    pair.pass(Span::millis(5));
+    assert_eq!(pair.waiting_accepts(), 1);
+    pair.nothing_more();
+}

@@ -65,13 +65,17 @@ http:
 
 /// A child that says who may call.
 pub(crate) fn child(source: &str, callers: &str) -> Arc<View> {
+    let (view, problems) = child_with(source, callers, "");
+    assert_eq!(problems, [""; 0]);
+    view
+}
+
+fn child_with(source: &str, callers: &str, more: &str) -> (Arc<View>, Vec<String>) {
     let fixed = format!(
         "{source}hub:\n  uplinkEntryPoints:\n    up:\n      address: ':443'\n      asDefault: true\n      \
          tieline: {{spiffe: {callers}}}\n  providers: {{multicluster: {{}}}}\n"
     );
-    let (view, problems) = view_of(&fixed, UPLINK);
-    assert_eq!(problems, [""; 0]);
-    view
+    view_of(&fixed, &format!("{UPLINK}{more}"))
 }
 
 /// A client that trusts anybody and shows this.
@@ -144,6 +148,23 @@ fn a_child_lets_in_whom_it_lists_and_nobody_else() {
         assert!(call(&nobody, &connector).is_some());
     }
     assert_eq!(call(&listed, &showing(None)), Some(Refusal::NoCertificate));
+}
+
+#[test]
+fn options_that_cannot_be_honoured_let_no_caller_in() {
+    let ca = Ca::new("a");
+    let own = svid(&ca, "spiffe://a.example/child");
+    let source = files(&own, &[("a.example", &ca)]);
+    let parent = showing(Some(&svid(&ca, "spiffe://a.example/parent")));
+    for (options, are_good) in [
+        ("{minVersion: VersionTLS13}", true),
+        ("{minVersion: VersionTLS99}", false),
+        ("{clientAuth: {clientAuthType: RequestClientCert}}", false),
+    ] {
+        let more = format!("tls: {{options: {{default: {options}}}}}\n");
+        let (view, problems) = child_with(&source, "{trustDomain: a.example}", &more);
+        assert_eq!(call(&view, &parent).is_none(), are_good, "{options}: {problems:?}");
+    }
 }
 
 #[test]

@@ -249,3 +249,25 @@ fn a_cookie_draws_no_ticket_and_all_others_share_exactly() {
     }
     assert_eq!(counts, [300, 0, 100]);
 }
+
+#[test]
+fn a_member_that_failed_is_asked_again_before_one_that_is_out() {
+    let (rotation, ticket) = (Rotation::new(&[1, 1, 1]), Ticket::default());
+    let rest = Rest::new(&[1, 1, 1], Arc::default());
+    let ip = "192.0.2.1".parse().expect("an address");
+    let asker = Asker { fields: &[], ip, now: NOW, peeks: false };
+    let service = ServiceId(4);
+    for out in 0..8_u16 {
+        for failed in 0..64_u16 {
+            let ways = [failed % 4, failed / 4 % 4, failed / 16].map(|way| (service, way));
+            let tried = Tried { service, ways: &ways };
+            let is_out = |member: u16| out >> member & 1 == 1;
+            let kept = Kept { is_out: &is_out, rest: &rest };
+            let chosen = by_turns(&rotation, &ticket, &asker, Some(tried), Some(&kept));
+            let cost = |member: u16| (is_out(member), tried.times(member));
+            let least = (0..3).map(cost).min().expect("three members");
+            let chosen = chosen.expect("somebody has the turn").position;
+            assert_eq!(cost(chosen), least, "{chosen} out of {out:03b} after {ways:?}");
+        }
+    }
+}

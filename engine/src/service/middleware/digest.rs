@@ -261,6 +261,9 @@ mod tests {
         check(replaced("testrealm", "other"), Span::ZERO, Outcome::Wrong);
         check(replaced("nc=1", "nc=2"), Span::ZERO, Outcome::Wrong);
         check(replaced("qop=auth", "qop=auth-int"), Span::ZERO, Outcome::Wrong);
+        check(replaced("qop=auth, ", ""), Span::ZERO, Outcome::Wrong);
+        check(replaced("nc=1", "nc=1, algorithm=MD5"), Span::ZERO, Outcome::Right);
+        check(replaced("nc=1", "nc=1, algorithm=SHA-256"), Span::ZERO, Outcome::Wrong);
         check(replaced("nonce=\"0", "nonce=\"1"), Span::ZERO, Outcome::Wrong);
         check(replaced("digest", "Basic"), Span::ZERO, Outcome::Wrong);
         check(replaced("\"c\"", "\"\\c\""), Span::ZERO, Outcome::Wrong);

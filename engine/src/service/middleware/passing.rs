@@ -295,4 +295,23 @@ pub(super) mod tests {
             assert_eq!(passing.client_ip(&strategy), "9.9.9.9".parse().ok());
         });
     }
+
+    #[test]
+    fn a_client_is_as_secure_as_whoever_is_in_front_of_us_says() {
+        for (line, own, expected) in [
+            ("X-Kept: 1", false, false),
+            ("X-Kept: 1", true, true),
+            ("X-Forwarded-Proto: https", false, true),
+            ("X-Forwarded-Proto: WSS", false, true),
+            ("X-Forwarded-Proto: http", true, false),
+            ("X-Forwarded-Proto: ws", true, false),
+            ("X-Forwarded-Proto: gopher", false, false),
+            ("X-Forwarded-Proto: gopher", true, true),
+        ] {
+            passing(&format!("GET /\nHost: s\n{line}"), &[], |mut passing| {
+                passing.secure = own;
+                assert_eq!(passing.is_secure(), expected, "{line} {own}");
+            });
+        }
+    }
 }

@@ -156,6 +156,8 @@ mod tests {
             (b"\x00\x00\x00\x10ftypmp42\x00\x00\x00\x00", "video/mp4"),
             (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp41", "video/mp4"),
             (b"\x00\x00\x00\x10ftypisommp41", "application/octet-stream"),
+            (b"\x00\x00\x00\x10freemp42\x00\x00\x00\x00", "application/octet-stream"),
+            (b"\x00\x00\x00\x0eftypmp42\x00\x00\x00\x00", "application/octet-stream"),
             (b"\x00\x00\x00\x20ftypmp42", "application/octet-stream"),
             (b"\x00\x00\x00\x13ftypmp42\x00\x00\x00\x00", "application/octet-stream"),
             (b"\x1a\x45\xdf\xa3", "video/webm"),

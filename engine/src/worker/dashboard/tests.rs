@@ -219,6 +219,15 @@ fn pages_show_what_is() {
         ],
     );
     shows(
+        &page(&view, "/dashboard/services"),
+        &[
+            "<h1>Services</h1>",
+            "<a href=\"services/shop@multicluster\">",
+            "class=\"kind\">servers</span>",
+            "1–1 of 1</span>",
+        ],
+    );
+    shows(
         &page(&view, "/dashboard/services/shop@multicluster"),
         &["weight 9", "weight 19", "<a href=\"../services/shop-east@multicluster\">", "child west"],
     );

@@ -77,10 +77,15 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, expected: &str) {
+        check_asked("a.test", rule, expected);
+    }
+
+    #[track_caller]
+    fn check_asked(host: &str, rule: &str, expected: &str) {
         let request = RequestInfo {
             method: "GET",
-            authority: "a.test",
-            host: "a.test",
+            authority: host,
+            host,
             path: "/pay/x",
             query: "",
             fields: &[Field { name: "X-Region", value: b"eu" }],
@@ -107,5 +112,12 @@ mod tests {
             "what ! denies holds: ClientIP(`192.0.2.0/24`) holds: the peer is 192.0.2.7",
         );
         check("Query(`a`, `b`)", "Query(`a`, `b`) does not hold: there is no query");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_to_be_missing() {
+        let expected = "Host(`a.test`) does not hold: the request names no host";
+        check_asked("", "Host(`a.test`)", expected);
+        check("Header(`X-No`, `a`)", "Header(`X-No`, `a`) does not hold: there is no X-No");
     }
 }

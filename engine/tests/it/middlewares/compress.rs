@@ -299,6 +299,23 @@ fn streams_get_the_trailers_of_what_was_collected() {
 }
 
 #[test]
+fn streams_get_the_end_with_what_was_collected() {
+    for middleware in ["compress: {}", "buffering: {maxResponseBodyBytes: 99}"] {
+        for content in ["", "2\r\nhi\r\n"] {
+            let mut pair = pair(&format!("a: {{{middleware}}}"));
+            let (client, origin) = asked_on_a_stream(&mut pair);
+            pair.send(origin, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            pair.send(origin, format!("{content}0\r\n\r\n"));
+            let lines = Ear::default().hear(&pair.got_bytes(client));
+            let ends = lines.iter().position(|line| line.ends_with(" end"));
+            assert_eq!(ends, Some(lines.len() - 1), "{lines:?}");
+            assert_eq!(content.is_empty(), !lines.iter().any(|it| it.contains("data hi")));
+            pair.nothing_more();
+        }
+    }
+}
+
+#[test]
 fn streams_get_the_trailers_of_a_stream_without_content() {
     let document = document("a: {compress: {}}").replace("http://10", "h2c://10");
     let mut pair = Pair::of(Site::new(ENTRY).view_of(&document), Limits::default());

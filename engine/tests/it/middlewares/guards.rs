@@ -559,3 +559,31 @@ fn people_see_them() {
     let line = "tieline_circuit_breaker_state{middleware=\"m@file\",service=\"a@file\",state=\"open\"} 1\n";
     assert!(shown.contains(line), "{shown}");
 }
+
+#[test]
+fn a_retry_does_not_pass_the_middlewares_above_it_again() {
+    let document = site(
+        &[
+            "top: {middlewares: [m], weighted: {services: [{name: a}]}}",
+            "a: {middlewares: [again], loadBalancer: \
+             {servers: [{url: 'http://10.0.0.1:80'}, {url: 'http://10.0.0.2:80'}]}}",
+        ],
+        &[
+            "m: {headers: {customRequestHeaders: {X-M: 'yes'}}}",
+            "again: {retry: {attempts: 2, status: ['502']}}",
+        ],
+    );
+    let mut pair = pair(&document);
+    let client = pair.open();
+    pair.send(client, GET);
+    for (who, answer) in [(1, BAD), (2, CLOSE)] {
+        let origin = pair.dialed();
+        assert_eq!(last(&pair, origin), who);
+        let sent = pair.got(origin);
+        assert_eq!(sent.matches("X-M: yes\r\n").count(), 1, "{sent}");
+        pair.send(origin, answer);
+    }
+    assert!(pair.got(client).starts_with("HTTP/1.1 200 "));
+    assert_eq!((pair.count(Mark::Retried), pair.count(Mark::GuardMet)), (1, 2));
+    pair.nothing_more();
+}

@@ -124,6 +124,45 @@ fn a_cycle_is_named_whole_and_breaks_only_its_members() {
 }
 
 #[test]
+fn a_cycle_that_another_definition_closes_breaks_what_did_not_change() {
+    let document = |z: &str| {
+        format!(
+            "http:\n  services:{BASIC}
+    x: {{weighted: {{services: [{{name: y}}, {{name: a}}]}}}}
+    y: {{weighted: {{services: [{{name: z}}, {{name: a}}]}}}}
+    z: {{weighted: {{services: [{{name: {z}}}]}}}}"
+        )
+    };
+    let mut moved = world(&document("b"));
+    assert!(moved.node("x@file").up && moved.node("y@file").up);
+    moved.dynamic(&document("x"));
+    same(&moved.shown_services(), &world(&document("x")).shown_services());
+    assert!(!moved.node("x@file").up && !moved.node("y@file").up);
+    moved.dynamic(&document("b"));
+    same(&moved.shown_services(), &world(&document("b")).shown_services());
+}
+
+#[test]
+fn a_service_that_others_push_too_deep_breaks_though_it_did_not_change() {
+    let document = |below: &str| {
+        let mut text = format!("http:\n  services:{BASIC}");
+        for n in 1..16 {
+            let below = n - 1;
+            let _ = write!(text, "\n    s{n}: {{weighted: {{services: [{{name: s{below}}}]}}}}");
+        }
+        let _ = write!(text, "\n    s0: {{weighted: {{services: [{{name: {below}}}]}}}}");
+        text + "\n    w: {weighted: {services: [{name: a}]}}"
+    };
+    let mut moved = world(&document("a"));
+    assert!(moved.node("s15@file").up);
+    moved.dynamic(&document("w"));
+    assert!(moved.node("s14@file").up && !moved.node("s15@file").up);
+    same(&moved.shown_services(), &world(&document("w")).shown_services());
+    moved.dynamic(&document("a"));
+    assert!(moved.node("s15@file").up);
+}
+
+#[test]
 fn services_nest_as_deeply_as_the_limit_says() {
     let chain = |levels: u32| {
         let mut text = String::from("\n    s0: {weighted: {services: [{name: a}]}}");
