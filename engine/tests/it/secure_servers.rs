@@ -244,7 +244,7 @@ fn a_body_without_a_length_is_whole_only_with_a_notice() {
 }
 
 /// A whole record that nobody sealed.
-const BROKEN: &[u8] = b"\x17\x03\x03\x00\x20not what was agreed on, at all..";
+pub(crate) const BROKEN: &[u8] = b"\x17\x03\x03\x00\x20not what was agreed on, at all..";
 
 /// In one read: what is said, sealed, and behind it a record that is broken.
 fn say_and_break(talker: &mut Talker, pair: &mut Pair, said: &[u8]) {

@@ -2,6 +2,7 @@
 //! contract between machine and driver, and checks that the machine does.
 
 use crate::frames::{Ear, frame};
+use crate::secure_servers::BROKEN;
 use engine::base::id::{ConnId, JobId};
 use engine::base::limits::ControlLimits;
 use engine::base::mark::Mark;
@@ -14,6 +15,7 @@ use engine::boundary::{
 use engine::config::fixed::Fixed;
 use engine::control::Control;
 use engine::h2::frame::{Kind, PREFACE};
+use engine::tls::{Door, Session};
 use engine::view::View;
 use engine::view::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
@@ -44,6 +46,9 @@ pub(crate) enum Host {
     /// Speaks HTTP/2: answers what it hears of a request with frames for stream 1, which go to
     /// the stream of the request.
     Streams(fn(&str) -> Vec<Vec<u8>>),
+    /// Speaks TLS: answers with these bytes and, in one write with them, a record that nobody
+    /// sealed.
+    SaysAndBreaks(Arc<Door>, String),
 }
 
 #[derive(Debug)]
@@ -58,6 +63,8 @@ struct Conn {
     ear: Ear,
     /// What was heard of a request so far.
     heard: String,
+    /// With those that speak TLS.
+    session: Option<Session>,
 }
 
 pub(crate) struct Desk {
@@ -272,6 +279,7 @@ impl Desk {
             closing: false,
             ear: Ear::default(),
             heard: String::new(),
+            session: None,
         };
         let old = self.conns.insert(id, conn);
         assert!(old.is_none(), "{id:?} was used twice");
@@ -306,6 +314,10 @@ impl Desk {
             self.done(id, OpKind::Send, Outcome::Sent(u32::try_from(taken).expect("small")));
             return self.serve_stream(id, answer);
         }
+        if let Some(Host::SaysAndBreaks(door, answer)) = self.hosts.get(&conn.to).cloned() {
+            self.done(id, OpKind::Send, Outcome::Sent(u32::try_from(taken).expect("small")));
+            return self.serve_sealed(id, door, &answer);
+        }
         let complete = conn.received.ends_with(b"\r\n\r\n");
         self.done(id, OpKind::Send, Outcome::Sent(u32::try_from(taken).expect("small")));
         if complete {
@@ -319,9 +331,11 @@ impl Desk {
         let host = self.hosts.get(&conn.to).cloned().unwrap_or(Host::HangUp);
         self.requests.push((self.now, conn.to, request.clone()));
         let (answer, ends) = match host {
-            Host::Refuse | Host::BlackHole | Host::HangUp | Host::Streams(_) => {
-                (String::new(), true)
-            }
+            Host::Refuse
+            | Host::BlackHole
+            | Host::HangUp
+            | Host::Streams(_)
+            | Host::SaysAndBreaks(..) => (String::new(), true),
             Host::Silent => (String::new(), false),
             Host::Says(answer) => (answer, false),
             Host::SaysAndEnds(answer) => (answer, true),
@@ -368,6 +382,30 @@ impl Desk {
             }
             conn.heard.clear();
         }
+        self.feed(id);
+    }
+
+    fn serve_sealed(&mut self, id: ConnId, door: Arc<Door>, answer: &str) {
+        let conn = self.conns.get_mut(&id).expect("an open connection");
+        let session = conn.session.get_or_insert_with(|| Session::server(door));
+        let heard = &mut conn.heard;
+        let came = std::mem::take(&mut conn.received);
+        let mut sink = |bytes: &[u8]| {
+            heard.push_str(&String::from_utf8_lossy(bytes));
+            true
+        };
+        session.feed(&came, &mut sink).expect("the machine keeps to TLS");
+        let asked = heard.ends_with("\r\n\r\n");
+        if asked && !answer.is_empty() {
+            assert_eq!(session.seal(std::iter::once(answer.as_bytes())), answer.len());
+        }
+        let mut out = Vec::new();
+        session.write_to(&mut out).expect("a vector takes every byte");
+        if asked {
+            out.extend_from_slice(BROKEN);
+            self.requests.push((self.now, conn.to, std::mem::take(heard)));
+        }
+        conn.answer.extend(out);
         self.feed(id);
     }
 

@@ -1,6 +1,8 @@
 //! Polling children.
 
 use super::desk::{Desk, Host, ok, status};
+use crate::secure::Ca;
+use crate::secure_servers::door;
 use engine::base::id::JobId;
 use engine::base::limits::ControlLimits;
 use engine::base::mark::Mark;
@@ -9,7 +11,9 @@ use engine::boundary::{Answer, Input};
 use engine::config::fixed::{
     Authority, Child, Fixed, IdleConns, Multicluster, OnStale, Scheme, Transport,
 };
+use engine::config::tls::{ClientTls, Trust};
 use engine::view::status::ChildPhase;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 const EAST: &str = "10.0.0.1:9443";
@@ -407,5 +411,30 @@ fn an_address_that_is_learned_while_draining_begins_nothing() {
         desk.input(Input::Job { job: JobId(0), answer });
         assert!(desk.finished && desk.dials.is_empty(), "{:?}", desk.dials);
         assert_eq!(desk.open_conns(), 0);
+    }
+}
+
+#[test]
+fn a_child_is_heard_that_breaks_the_rules_of_tls_behind_its_answer() {
+    let mut secure = child("east", EAST);
+    secure.address.scheme = Scheme::Https;
+    let tls = ClientTls { trust: Trust::DangerAnybody, ..ClientTls::default() };
+    secure.transport.tls = Some(Arc::new(tls));
+    secure.transport.multiplexes = false;
+    let fixed = parent(vec![secure]);
+    let door = door(&Ca::new("ca").named("10.0.0.1"), "");
+    let whole = ok("", SHOP);
+    let (half, _) = whole.split_at(whole.len() - 3);
+    for (answer, heard) in [(&*whole, true), (half, false), ("", false)] {
+        let mut desk = Desk::new(fixed.clone());
+        desk.host(EAST, Host::SaysAndBreaks(Arc::clone(&door), answer.to_owned()));
+        desk.run_secs(1);
+        let fresh = phase(&desk, 0) == ChildPhase::Fresh;
+        assert_eq!((fresh, services(&desk).is_empty()), (heard, !heard), "{answer:?}");
+        assert_eq!(desk.hits(Mark::ControlHeardBeforeBreak), u64::from(heard), "{answer:?}");
+        assert_eq!(error(&desk, 0).is_empty(), heard, "{}", error(&desk, 0));
+        assert_eq!(desk.open_conns(), 0, "nothing goes over it any more");
+        desk.run_secs(6);
+        assert_eq!((desk.requests_to(EAST), desk.dials.len()), (2, 2), "{answer:?}");
     }
 }
