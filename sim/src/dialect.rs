@@ -3,7 +3,7 @@
 
 use crate::entropy::Stream;
 use crate::oracle::breaker::Settings;
-use crate::plan::{Document, Kind, Middleware, Service, Step, Strategy};
+use crate::plan::{Document, Key, Kind, Middleware, Service, Step, Strategy};
 use crate::site::Site;
 
 /// One in this many worlds chooses servers otherwise than by turns alone.
@@ -80,7 +80,7 @@ fn draw_signed(chance: &mut Stream, document: &mut Document) {
     let back = usize::try_from(chance.below(2)).expect("small");
     let at = able.len().saturating_sub(1 + back);
     if let Some(service) = able.get_mut(at) {
-        service.signed = true;
+        service.signed = Some(*chance.pick(&[Key::Told, Key::Filed]));
     }
 }
 

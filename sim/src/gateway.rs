@@ -4,6 +4,7 @@ use crate::fault::Kind;
 use crate::life::RECORDED_ONE_IN;
 use crate::net::Net;
 use crate::oracle::health::Probes;
+use crate::oracle::signed;
 use crate::oracle::uplink::Uplinks;
 use crate::oracle::{Oracle, Verdict};
 use crate::plan::Document;
@@ -350,7 +351,8 @@ impl World {
     }
 
     fn read(&self, gateway: usize, path: &str) -> Answer {
-        let text = self.gateways[gateway].instance.files.get(path);
+        let own = self.gateways[gateway].instance.files.get(path).map(|text| &**text);
+        let text = if path == signed::KEY_FILE { Some(signed::KEY) } else { own };
         let content = text.map(|text| Secret::new(text.as_bytes()));
         Answer::Read(content.ok_or_else(|| "no such file".into()))
     }

@@ -55,6 +55,15 @@ pub enum Matcher {
     Broken(String),
 }
 
+/// Where the key stands that signs a cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Key {
+    /// In the document.
+    Told,
+    /// In a file beside it.
+    Filed,
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Service {
     pub name: String,
@@ -63,7 +72,7 @@ pub struct Service {
     pub middlewares: Vec<String>,
     pub strategy: Strategy,
     /// A signed cookie keeps sessions here and at all that is below.
-    pub signed: bool,
+    pub signed: Option<Key>,
 }
 
 /// How a member is chosen where no cookie says it.
@@ -101,14 +110,14 @@ impl Strategy {
 impl Service {
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
         let (middlewares, strategy) = (Vec::new(), Strategy::Turns);
-        Self { name: name.into(), kind, middlewares, strategy, signed: false }
+        Self { name: name.into(), kind, middlewares, strategy, signed: None }
     }
 
     /// What is shared by addresses among services knows no sessions.
     pub fn is_sticky(&self) -> bool {
         let by_address =
             matches!(self.kind, Kind::Weighted(_)) && self.strategy == Strategy::Client;
-        self.kind.is_sticky() && !by_address && !self.signed
+        self.kind.is_sticky() && !by_address && self.signed.is_none()
     }
 
     /// What its servers are asked for: what two services ask of one can be told apart.
@@ -286,7 +295,7 @@ impl Document {
 
     /// The service with a signed cookie, if there is one.
     pub fn signed(&self) -> Option<&str> {
-        let root = self.services.iter().find(|service| service.signed)?;
+        let root = self.services.iter().find(|service| service.signed.is_some())?;
         Some(&root.name)
     }
 
@@ -413,10 +422,13 @@ fn sticky_yaml(out: &mut String, service: &Service, name: &str) {
     if service.is_sticky() {
         line!(out, "        sticky: {{cookie: {{name: {name}}}}}");
     }
-    if service.signed {
-        line!(out, "        sticky:\n          cookie: {{name: {}}}", signed::COOKIE);
-        line!(out, "          tieline: {{allLevels: {{key: \"{}\"}}}}", signed::KEY);
-    }
+    let Some(key) = service.signed else { return };
+    let key = match key {
+        Key::Told => format!("key: \"{}\"", signed::KEY),
+        Key::Filed => format!("keyFile: {}", signed::KEY_FILE),
+    };
+    line!(out, "        sticky:\n          cookie: {{name: {}}}", signed::COOKIE);
+    line!(out, "          tieline: {{allLevels: {{{key}}}}}");
 }
 
 fn middleware_yaml(out: &mut String, middleware: &Middleware) {

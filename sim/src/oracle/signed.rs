@@ -7,6 +7,8 @@ use ring::{digest, hmac};
 /// The name of the cookie, and the key that only instances know.
 pub const COOKIE: &str = "all";
 pub const KEY: &str = "known to instances only";
+/// Where it is found that does not stand in a document.
+pub const KEY_FILE: &str = "sticky.key";
 const VERSION: &str = "1.";
 const TAG: usize = 16;
 

@@ -102,6 +102,9 @@ impl Compiler {
     fn keys(&mut self, from: &KeyFrom) -> Vec<Secret> {
         let path = match from {
             KeyFrom::Inline(key) => return vec![key.clone()],
+            KeyFrom::File(_) if self.servers.assumes_keys => {
+                return vec![Secret::new(b"in the place of the one in the file".as_slice())];
+            }
             KeyFrom::File(path) => path,
         };
         let read = self.secure.keyring.plain(path);

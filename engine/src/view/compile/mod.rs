@@ -172,8 +172,9 @@ impl Compiler {
         compiler
     }
 
-    /// Servers that cannot be reached for want of a certificate or a key count as if they could:
-    /// for views that are made where those are not, of what was recorded where they are.
+    /// Servers that cannot be reached for want of a certificate or a key count as if they could,
+    /// and cookies are signed as if their key had been read: for views that are made where those
+    /// are not, of what was recorded where they are.
     pub fn assume_keys(&mut self) {
         self.servers.assumes_keys = true;
     }
