@@ -37,6 +37,15 @@ fn with_only_busy_clients_a_new_one_is_turned_away() {
 }
 
 #[test]
+fn a_listener_without_descriptors_closes_an_idle_client() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let idle = pair.open();
+    pair.fail_accept(Fault::NoDescriptors);
+    assert_eq!((pair.ended(idle), pair.count(Mark::ShedIdleClient)), ("closed", 1));
+    pair.nothing_more();
+}
+
+#[test]
 fn a_failing_listener_pauses() {
     let limits = Limits { accepts_per_listener: 1, ..Limits::default() };
     let mut pair = Pair::with(&Plan::one_origin(), limits);

@@ -196,6 +196,19 @@ fn trailers_that_could_change_the_message_are_left_out() {
 }
 
 #[test]
+fn trailers_follow_content_of_a_stated_length_from_stream_to_stream() {
+    let mut pair = Pair::new(&to(Scheme::H2c));
+    let mut client = Peer::client(&mut pair);
+    client.says(&mut pair, get(1, "/"));
+    let (server, _) = Peer::server(&mut pair);
+    server.says(&mut pair, head(&[(":status", "200"), ("content-length", "2")]));
+    server.says(&mut pair, data(1, "ab"));
+    client.hears(&mut pair, &["1 head :status=200 content-length=2", "1 data ab"]);
+    server.says(&mut pair, ended(head(&[("x-sum", "1")])));
+    client.hears(&mut pair, &["1 head x-sum=1 end"]);
+}
+
+#[test]
 fn an_answer_without_content_stays_so() {
     for (method, status, more) in [
         ("HEAD", "200", " content-length=5"),

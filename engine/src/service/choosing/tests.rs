@@ -271,3 +271,35 @@ fn a_member_that_failed_is_asked_again_before_one_that_is_out() {
         }
     }
 }
+
+#[test]
+fn choices_are_the_same_only_if_nothing_tells_them_apart() {
+    let loads: [Arc<Load>; 2] = Default::default();
+    let sticking = |stays: [bool; 2]| {
+        let cookie = StickyCookie { name: "c".into(), ..StickyCookie::default() };
+        Some(Sticking { cookie: Arc::new(Sticky::new(&cookie, ["a", "b"])), stays: stays.into() })
+    };
+    let made = |change: &dyn Fn(&mut Choosing)| {
+        let mut choosing = World::new(Strategy::P2c, &[1, 2]).choosing;
+        choosing.loads = loads.clone().into();
+        change(&mut choosing);
+        choosing
+    };
+    let changes: [&dyn Fn(&mut Choosing); 8] = [
+        &|it| it.strategy = Strategy::Hrw,
+        &|it| it.candidates[1].weight = 3,
+        &|it| it.candidates = it.candidates[..1].into(),
+        &|it| it.names = it.names[..1].into(),
+        &|it| it.loads[1] = Arc::default(),
+        &|it| it.loads = it.loads[..1].into(),
+        &|it| it.sticky = sticking([true, true]),
+        &|it| it.sticky = sticking([true, false]),
+    ];
+    assert_eq!(made(&|_| {}), made(&|_| {}));
+    for (at, one) in changes.iter().enumerate() {
+        for (other, with) in changes.iter().enumerate() {
+            assert_ne!(made(*one), made(&|_| {}), "{at}");
+            assert_eq!(made(*one) == made(*with), at == other && at != 4, "{at} {other}");
+        }
+    }
+}

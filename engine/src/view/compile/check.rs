@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 impl Compiler {
     /// Panics if an invariant is broken. For simulation and debug builds.
     pub fn check(&self) {
+        self.secure.claims.check();
         let mut seats: BTreeMap<ServerId, u32> = BTreeMap::new();
         let mut defined = 0;
         for (id, slot) in self.slots.iter() {

@@ -78,6 +78,17 @@ impl Claims {
         }
     }
 
+    /// What must hold between two builds.
+    pub(super) fn check(&self) {
+        for (key, claimants) in &self.hosts {
+            let wanted = !claimants.is_empty() && claimants.values().all(|names| !names.is_empty());
+            assert!(wanted, "{key:?} is kept though nobody asks for it");
+            let disputed = self.disputed.contains(key);
+            assert_eq!(disputed, claimants.len() > 1, "routers disagree about {key:?}");
+        }
+        assert!(self.disputed.iter().all(|key| self.hosts.contains_key(key)));
+    }
+
     /// Options that are named at an entry point; none if it does not speak TLS.
     pub(super) fn named(&self, entry: usize) -> Option<BTreeSet<Arc<str>>> {
         self.named.get(&entry).map(|named| named.keys().cloned().collect())

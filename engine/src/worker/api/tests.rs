@@ -301,3 +301,11 @@ fn ping_says_when_it_drains() {
         assert_eq!((got.status, &*got.body), (status, body.as_bytes()));
     }
 }
+
+#[test]
+fn a_gateway_that_records_nothing_has_no_capsule_and_says_how_to_get_one() {
+    let (status, body) = get("/api/tieline/capsule");
+    assert_eq!(status, 409);
+    let message = "nothing is recorded here: set `tieline.recording: true`";
+    assert_eq!(body, json!({ "message": message }));
+}

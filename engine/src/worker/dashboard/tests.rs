@@ -205,6 +205,11 @@ fn pages_show_what_is() {
             ">east</text>",
             "it is &lt;wrong&gt;",
             "class=\"tie lost\"",
+            "0 connections open</small>",
+            "viewBox=\"0 0 720 136\"",
+            "d=\"M150 68 C 290 68, 280 40, 420 40\"",
+            "d=\"M150 68 C 290 68, 280 96, 420 96\"",
+            "since the start. <a",
         ],
     );
     shows(
