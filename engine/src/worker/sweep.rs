@@ -67,6 +67,7 @@ impl Worker {
     fn sweep_conns(&self) {
         let (mut clients, mut upstreams, mut streams, mut waiting_large) = (0, 0, 0, 0);
         let mut pending = vec![0; self.listeners.len()];
+        let mut dialing = vec![0; self.targets.len()];
         for (key, conn) in self.conns.iter() {
             let id = id_of(key);
             assert_eq!(conn.id(), id, "a connection knows its slot");
@@ -103,6 +104,8 @@ impl Worker {
                 Role::Clerk(_) => {}
                 Role::Upstream(upstream) => {
                     upstreams += u32::from(!gone && conn.stream.is_none());
+                    let may_share = upstream.multiplexed && conn.stream.is_none();
+                    dialing[upstream.target.0 as usize] += u32::from(!gone && may_share);
                     let idle = self.idle_upstreams.contains(id.slot);
                     assert_eq!(idle, upstream.usage == Usage::Idle, "{id:?} is idle or not");
                 }
@@ -112,6 +115,9 @@ impl Worker {
         assert_eq!(upstreams, self.upstreams, "upstreams are counted");
         assert_eq!(streams, self.streams, "streams are counted");
         assert_eq!(waiting_large, self.waiting_large, "waiting pages are counted");
+        for (pool, dialing) in self.targets.iter().zip(dialing) {
+            assert_eq!(pool.dialing, dialing, "connections that may be shared are counted");
+        }
         for (listener, pending) in self.listeners.iter().zip(pending) {
             assert_eq!(listener.pending, pending, "accepts are counted");
         }

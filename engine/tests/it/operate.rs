@@ -116,3 +116,19 @@ fn a_mirror_counts_at_its_service_alone() {
     assert_eq!(counted("tieline_mirrors_total "), ["1"]);
     pair.nothing_more();
 }
+
+#[test]
+fn routers_are_counted_where_that_is_asked_for() {
+    for (router_labels, expected) in [(true, &["1"][..]), (false, &[])] {
+        let mut plan = Plan::one_origin();
+        let metrics = plan.internal(Internal::Prometheus);
+        plan.route("Path(`/metrics`)", metrics, &[]);
+        plan.fixed.prometheus = Some(Prometheus { router_labels, ..Prometheus::default() });
+        let mut pair = Pair::new(&plan);
+        pair.exchange(GET, OK);
+        let page = pair.answer("GET /metrics HTTP/1.1\r\nHost: s\r\n\r\n");
+        let rows = page.lines().filter(|it| it.starts_with("traefik_router_requests_total{"));
+        let counts: Vec<_> = rows.filter_map(|row| row.rsplit(' ').next()).collect();
+        assert_eq!(counts, expected, "{page}");
+    }
+}

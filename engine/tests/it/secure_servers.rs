@@ -337,3 +337,20 @@ fn a_transport_that_cannot_be_honoured_serves_nobody_and_says_why() {
     pair.no_dial();
     assert!(pair.got(client).starts_with("HTTP/1.1 503 "));
 }
+
+#[test]
+fn a_server_whose_handshake_failed_is_dialed_anew() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let roots = format!("rootCAs: [{}]", quoted(&ca.pem()));
+    let mut pair = pair(view(None, &streaming_document(&roots)));
+    let first = pair.open();
+    pair.send(first, GET);
+    Talker::server(&mut pair, &door(&other.named("10.0.0.1"), ""));
+    assert!(pair.got(first).starts_with("HTTP/1.1 502 "));
+    let second = pair.open();
+    pair.send(second, GET);
+    let mut server = Talker::server(&mut pair, &door(&ca.named("10.0.0.1"), ""));
+    let heard = server.heard_bytes();
+    assert!(heard.starts_with(PREFACE), "{heard:?}");
+    pair.reset(second);
+}

@@ -65,17 +65,17 @@ http:
 
 /// A child that says who may call.
 pub(crate) fn child(source: &str, callers: &str) -> Arc<View> {
-    let (view, problems) = child_with(source, callers, "");
+    let (view, problems) = child_with(source, callers, UPLINK);
     assert_eq!(problems, [""; 0]);
     view
 }
 
-fn child_with(source: &str, callers: &str, more: &str) -> (Arc<View>, Vec<String>) {
+fn child_with(source: &str, callers: &str, dynamic: &str) -> (Arc<View>, Vec<String>) {
     let fixed = format!(
         "{source}hub:\n  uplinkEntryPoints:\n    up:\n      address: ':443'\n      asDefault: true\n      \
          tieline: {{spiffe: {callers}}}\n  providers: {{multicluster: {{}}}}\n"
     );
-    view_of(&fixed, &format!("{UPLINK}{more}"))
+    view_of(&fixed, dynamic)
 }
 
 /// A client that trusts anybody and shows this.
@@ -161,8 +161,8 @@ fn options_that_cannot_be_honoured_let_no_caller_in() {
         ("{minVersion: VersionTLS99}", false),
         ("{clientAuth: {clientAuthType: RequestClientCert}}", false),
     ] {
-        let more = format!("tls: {{options: {{default: {options}}}}}\n");
-        let (view, problems) = child_with(&source, "{trustDomain: a.example}", &more);
+        let dynamic = format!("{UPLINK}tls: {{options: {{default: {options}}}}}\n");
+        let (view, problems) = child_with(&source, "{trustDomain: a.example}", &dynamic);
         assert_eq!(call(&view, &parent).is_none(), are_good, "{options}: {problems:?}");
     }
 }
@@ -472,4 +472,25 @@ fn keys_show_nowhere() {
         }
     }
     assert!(all[1].len() > 10_000, "everything was shown");
+}
+
+#[test]
+fn a_host_with_options_of_its_own_opens_no_way_to_discovery() {
+    let ca = Ca::new("a");
+    let source = files(&svid(&ca, "spiffe://a.example/child"), &[("a.example", &ca)]);
+    let parent = svid(&ca, "spiffe://a.example/parent");
+    let open = "o: {rule: 'Host(`open.example`)', service: s, uplinks: [shop], \
+                tls: {options: open}}";
+    let dynamic = UPLINK.replace("uplinks: [shop]}}", &format!("uplinks: [shop]}}, {open}}}"));
+    let dynamic = format!("{dynamic}tls: {{options: {{open: {{minVersion: VersionTLS13}}}}}}\n");
+    let (view, problems) = child_with(&source, "{trustDomain: a.example}", &dynamic);
+    let told = "a router that is offered through uplinks must not set tls";
+    assert!(problems.len() == 1 && problems[0].contains(told), "{problems:?}");
+    let mut pair = pair(view);
+    let stranger = Talker::client(&mut pair, &showing(None), "open.example");
+    assert_eq!(stranger.refusal(), Some(Refusal::AlertNoCertificate));
+    let mut client = Talker::client(&mut pair, &showing(Some(&parent)), "open.example");
+    client.say(&mut pair, "GET /api/uplinks HTTP/1.1\r\nHost: open.example\r\n\r\n");
+    assert!(client.heard().starts_with("HTTP/1.1 200 "), "{}", client.heard());
+    pair.no_dial();
 }
