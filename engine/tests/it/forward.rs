@@ -434,3 +434,28 @@ fn what_a_peer_says_of_the_way_here_stands_once_or_gives_way_to_us() {
         }
     }
 }
+
+#[test]
+fn the_name_of_the_instance_comes_from_nobody_else() {
+    let check = |set: Option<&str>, trusted: bool, expected: &[&str]| {
+        let mut plan = Plan::bare();
+        let service = plan.origin();
+        let edits = set.map(|value| ("X-Forwarded-Server".to_owned(), value.to_owned()));
+        let step = Step::Headers(Arc::new(Headers::custom(edits.into_iter().collect(), vec![])));
+        plan.route("PathPrefix(`/`)", service, &[step]);
+        plan.settings.forwarded.insecure = trusted;
+        plan.fixed.tieline.instance = "edge-1".into();
+        let mut pair = Pair::new(&plan);
+        let client = pair.open();
+        pair.send(client, "GET / HTTP/1.1\r\nHost: s\r\nX-Forwarded-Server: forged\r\n\r\n");
+        let origin = pair.dialed();
+        let sent = pair.got(origin);
+        let found = sent.lines().filter_map(|line| line.strip_prefix("X-Forwarded-Server: "));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{sent}");
+    };
+    for trusted in [false, true] {
+        check(None, trusted, &["edge-1"]);
+        check(Some("mine"), trusted, &["mine"]);
+        check(Some(""), trusted, &[]);
+    }
+}

@@ -26,3 +26,24 @@ pub fn wanted(steps: &[Step]) -> (bool, Option<&CertificateFacts>) {
     };
     (all().any(|pass| pass.pem), all().find_map(|pass| pass.facts.as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_owns_what_servers_may_take_for_its_fields() {
+        let own =
+            |pem, facts: bool| PassClientCert { pem, facts: facts.then(CertificateFacts::default) };
+        for (field, pem, facts) in [(CERT, true, false), (INFO, false, true)] {
+            let owned = [field.to_owned(), field.to_lowercase(), field.replace('-', "_")];
+            for name in owned.iter().map(String::as_bytes) {
+                assert!(owns(&own(pem, facts), name) && owns(&own(true, true), name));
+                assert!(!owns(&own(facts, pem), name) && !owns(&own(false, false), name));
+            }
+            for other in [field.replace('-', "."), format!("{field}s"), field.replace('X', "Y")] {
+                assert!(!owns(&own(true, true), other.as_bytes()), "{other}");
+            }
+        }
+    }
+}

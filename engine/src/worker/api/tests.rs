@@ -309,3 +309,16 @@ fn a_gateway_that_records_nothing_has_no_capsule_and_says_how_to_get_one() {
     let message = "nothing is recorded here: set `tieline.recording: true`";
     assert_eq!(body, json!({ "message": message }));
 }
+
+#[test]
+fn what_is_told_of_a_ledger_has_no_password() {
+    let document = "http: {middlewares: {slow: {rateLimit: {average: 1, redis: \
+        {endpoints: ['10.0.0.9:6379'], username: me, password: hunter2}}}}}";
+    let read = crate::config::dynamic(&[("dynamic.yml", document)]);
+    let kind = &read.dynamic.middlewares.first().expect("a middleware").kind;
+    let (_, told) = super::steps::spelled(kind).expect("it can be carried out");
+    let redis = &told["redis"];
+    assert_eq!(redis["username"], "me", "{told}");
+    assert_eq!(redis["endpoints"], json!(["10.0.0.9:6379"]), "{told}");
+    assert!(!told.to_string().contains("hunter2"), "{told}");
+}
