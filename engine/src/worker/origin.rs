@@ -277,7 +277,10 @@ impl Worker {
         {
             load.load().failed(now.since(exchange.sent_at), now);
         }
-        exchange.phase = Phase::Discarding;
+        // A tunnel stays one to its end: it is no answer that could count.
+        if exchange.phase != Phase::Tunnel {
+            exchange.phase = Phase::Discarding;
+        }
         if exchange.has_answered() {
             self.cut(key);
             return;

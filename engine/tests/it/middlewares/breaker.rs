@@ -59,6 +59,25 @@ fn a_breaker_opens_rests_and_closes_again() {
 }
 
 #[test]
+fn a_tunnel_that_a_server_breaks_off_does_not_count_either() {
+    let mut pair = pair(&guard(", responseCode: 503"));
+    let upgrade = "Connection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let client = pair.open();
+    pair.send(client, &format!("GET / HTTP/1.1\r\nHost: s\r\n{upgrade}"));
+    let origin = pair.dialed();
+    pair.send(origin, &format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
+    assert!(pair.got(client).starts_with("HTTP/1.1 101 "));
+    pair.reset(origin);
+    assert_eq!(pair.ended(client), "aborted");
+    pair.pass(Span::millis(150));
+    // The only answer so far is a bad one.
+    pass_one(&mut pair, BAD);
+    assert_eq!(pair.count(Mark::BreakerOpened), 1);
+    assert_eq!(pair.answer(GET), KEPT_OFF);
+    pair.nothing_more();
+}
+
+#[test]
 fn slow_answers_open_it_too_and_the_answer_is_as_configured() {
     let expression = "circuitBreaker: {expression: LatencyAtQuantileMS(50.0) > 100";
     let mut pair = pair(&format!("a: {{{expression}, responseCode: 429}}}}"));
