@@ -48,6 +48,10 @@ pub struct Book {
     pub control_tight: bool,
     /// Bounds of workers are the usual ones: there is room to wait for the length of an answer.
     pub roomy: bool,
+    /// Some answers may be compressed.
+    pub compresses: bool,
+    /// As many at once as are to be.
+    pub may_compress: bool,
     /// Requests share connections with others.
     pub multiplexed: bool,
 }
@@ -139,17 +143,14 @@ impl Book {
     fn may_lack(&self, document: &Document, service: &str) -> bool {
         let mut names = BTreeSet::new();
         model::below(document, service, &mut names);
-        names.iter().any(|name| {
-            let plain = name.trim_end_matches("@file");
-            match document.service(plain).map(|service| &service.kind) {
-                Some(Kind::Balancer { check, passive, .. }) => {
-                    let troubled = self.unhealthy.is_some() || self.control_tight;
-                    (check.is_some() && troubled) || *passive
-                }
-                Some(Kind::Weighted(members)) => members.iter().any(|(_, weight)| *weight == 0),
-                Some(Kind::Failover { .. } | Kind::Mirroring { .. }) => false,
-                None => true,
+        names.iter().any(|name| match document.service(name).map(|service| &service.kind) {
+            Some(Kind::Balancer { check, passive, .. }) => {
+                let troubled = self.unhealthy.is_some() || self.control_tight;
+                (check.is_some() && troubled) || *passive
             }
+            Some(Kind::Weighted(members)) => members.iter().any(|(_, weight)| *weight == 0),
+            Some(Kind::Failover { .. } | Kind::Mirroring { .. }) => false,
+            None => true,
         })
     }
 

@@ -1,6 +1,8 @@
 //! One of our own instances in a world: its machines, its files and the views it has published.
 
+use crate::actors::server::DECOY;
 use crate::fault::Kind;
+use crate::home::{self, Home};
 use crate::life::RECORDED_ONE_IN;
 use crate::net::Net;
 use crate::oracle::health::Probes;
@@ -96,6 +98,10 @@ impl Gateway {
             let text = || format!("epoch {epoch} was published after {newest}");
             verdict.add(Oracle::V1, now, text);
         }
+        if view.services.iter().any(|service| *service.name == *DECOY) {
+            let text = || "a document counts that came with a bad status".to_owned();
+            verdict.add(Oracle::U1, now, text);
+        }
         let version = version(view);
         self.newest = (now, view.epoch);
         self.versions.insert(view.epoch, version);
@@ -157,8 +163,9 @@ pub fn unresolved(view: &View) -> BTreeSet<String> {
 }
 
 fn version(view: &View) -> u32 {
-    let number =
-        |name: &str| name.strip_prefix("version-")?.strip_suffix("@file")?.parse::<u32>().ok();
+    let number = |name: &str| {
+        name.strip_prefix("version-")?.strip_suffix(home::suffix())?.parse::<u32>().ok()
+    };
     view.services.iter().find_map(|service| number(&service.name)).unwrap_or(0)
 }
 
@@ -207,7 +214,9 @@ impl World {
         let entries = fixed.entry_points.len() + fixed.uplink_entry_points.len();
         let entries = u16::try_from(entries).expect("an instance has few entry points");
         let stats = Stats::new(instance.workers, entries, Wall(0));
-        let records = self.run.seed.is_multiple_of(RECORDED_ONE_IN);
+        // Documents that came over HTTP are in no capsule.
+        let told = self.site.home == Home::File;
+        let records = told && self.run.seed.is_multiple_of(RECORDED_ONE_IN);
         fixed.tieline.recording = records;
         gateway.stats = Arc::new(if records { stats.recording(&self.site.limits) } else { stats });
         gateway.uplinks = Uplinks::default();

@@ -87,6 +87,13 @@ pub struct Want {
     pub close: bool,
 }
 
+impl Want {
+    /// Whether the server says of its answer that it has coded it already.
+    pub const fn is_coded(&self) -> bool {
+        self.status != 101 && self.bytes % 8 == 3
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame {
     Length,

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod fault;
 pub mod foresight;
 pub mod gateway;
+pub mod home;
 pub mod ledger;
 #[cfg(feature = "level2")]
 pub mod level2;

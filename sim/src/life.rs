@@ -286,6 +286,7 @@ impl World {
                 let (of, now) = (&self.gateways[number], self.net.now);
                 let name = of.instance.name.as_str();
                 self.choices.breakers.judge(name, of.lives, now, &mut self.net.verdict);
+                self.choices.detours.judge(of, &self.choices.breakers, now, &mut self.net.verdict);
                 let of = (name, of.lives);
                 self.choices.loads.judge(of, &self.ledger, now, &mut self.net.verdict);
             }

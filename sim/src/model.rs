@@ -3,6 +3,7 @@
 
 pub mod services;
 
+use crate::home;
 use crate::ledger::Meant;
 use crate::plan::{Document, Kind, Matcher, Router, Step, Term};
 use std::collections::BTreeSet;
@@ -51,8 +52,9 @@ pub struct Routed {
     pub stripped: Vec<String>,
     /// Requests that come too fast or are too many at once get 429.
     pub limited: bool,
-    /// A circuit breaker may refuse it.
+    /// A circuit breaker may refuse it: one of its router, and one of a service.
     pub breaks: bool,
+    pub shuts: bool,
     pub squeezes: bool,
 }
 
@@ -88,14 +90,14 @@ fn routed(document: &Document, entry: &str, defaults: &[&str], meant: &Meant) ->
         .filter(|router| router.uplinks.is_empty() && !is_unreadable(router))
         .filter(listens)
         .filter(|router| matches(router, &path, query, meant))
-        .min_by_key(|router| (-router.effective_priority(), format!("{}@file", router.name)));
+        .min_by_key(|router| (-router.effective_priority(), qualified(&router.name)));
     let Some(router) = best else {
         let version = format!("/version/{}", document.version);
         let known = path == version && defaults.contains(&entry);
-        let router = format!("version-{}@file", document.version);
+        let router = qualified(&format!("version-{}", document.version));
         return if known { Fate::Broken { router } } else { Fate::Nowhere };
     };
-    let name = format!("{}@file", router.name);
+    let name = qualified(&router.name);
     let Some(steps) = steps(document, &router.middlewares) else {
         return Fate::Broken { router: name };
     };
@@ -146,7 +148,7 @@ const DEPTH_MAX: u32 = 4;
 
 /// The middlewares of services on each way down, to servers and to mirrors, outermost first.
 fn ways(document: &Document, service: &str, depth: u32) -> BTreeSet<Vec<String>> {
-    let found = document.service(service.trim_end_matches("@file")).filter(|_| depth > 0);
+    let found = document.service(service).filter(|_| depth > 0);
     let Some(service) = found else { return BTreeSet::from([Vec::new()]) };
     let below: Vec<&String> = match &service.kind {
         Kind::Balancer { .. } => Vec::new(),
@@ -244,6 +246,7 @@ fn apply(
         stripped: Vec::new(),
         limited: false,
         breaks: false,
+        shuts: false,
         squeezes: false,
     };
     go(&mut routed, steps, path, query);
@@ -271,6 +274,7 @@ fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str
             Step::Chain(_) => unreachable!("chains were unrolled"),
             Step::Share | Step::Secure => {}
             Step::Rate | Step::Gauge => routed.limited = true,
+            Step::Break(settings) if settings.inner => routed.shuts = true,
             Step::Break(_) => routed.breaks = true,
             Step::Squeeze => routed.squeezes = true,
             Step::Allow(_) => unreachable!("only the first turns somebody away"),
@@ -283,7 +287,7 @@ fn go(routed: &mut Routed, steps: &[&Step], mut path: String, query: Option<&str
 }
 
 pub fn qualified(name: &str) -> String {
-    if name.contains('@') { name.to_owned() } else { format!("{name}@file") }
+    if name.contains('@') { name.to_owned() } else { format!("{name}{}", home::suffix()) }
 }
 
 fn split(target: &str) -> (&str, Option<&str>) {
@@ -322,7 +326,7 @@ pub fn below(document: &Document, name: &str, found: &mut BTreeSet<String>) {
     if !found.insert(qualified(name)) {
         return;
     }
-    match document.service(name.trim_end_matches("@file")).map(|service| &service.kind) {
+    match document.service(name).map(|service| &service.kind) {
         Some(Kind::Weighted(members)) => {
             members.iter().for_each(|(member, _)| below(document, member, found));
         }
@@ -341,7 +345,7 @@ pub fn servers(document: &Document, service: &str) -> BTreeSet<u16> {
     below(document, service, &mut names);
     let mut servers = BTreeSet::new();
     for name in names {
-        let Some(at) = document.service(name.trim_end_matches("@file")) else { continue };
+        let Some(at) = document.service(&name) else { continue };
         if let Kind::Balancer { servers: backends, .. } = &at.kind {
             servers.extend(backends.iter().filter(|b| b.weight > 0).map(|b| b.server));
         }

@@ -31,33 +31,41 @@ pub struct Found {
 /// something rare, such as a drain in the middle of a request, is given more.
 pub fn bound(mutant: Mutant) -> u64 {
     let is_in = |list: &[Mutant]| list.contains(&mutant);
-    if is_in(&RARE) {
+    if is_in(RARE) {
         4_000
-    } else if is_in(&SELDOM) {
+    } else if is_in(SELDOM) {
         500
     } else {
         100
     }
 }
 
-const SELDOM: [Mutant; 6] = [
+const SELDOM: &[Mutant] = &[
     Mutant::AddressUnweighed,
     Mutant::BothLengths,
     Mutant::BreakerLeaks,
     Mutant::BreakerNeverOpens,
+    Mutant::CodingUnwanted,
     Mutant::EpochGoesBack,
+    Mutant::LengthKept,
     Mutant::MirrorBeyondCap,
+    Mutant::RemoteBelieved,
+    Mutant::RemoteForgotten,
 ];
 
-const RARE: [Mutant; 9] = [
+const RARE: &[Mutant] = &[
     Mutant::AdvertsForgotten,
     Mutant::BreakerNeverCloses,
     Mutant::BreakerRemembers,
+    Mutant::DetourRefused,
+    Mutant::DetoursForEver,
+    Mutant::DetoursToFirst,
     Mutant::DrainCutsRequests,
     Mutant::ResponseTimeoutLost,
     Mutant::RetriesPost,
     Mutant::ReusesHalfRead,
     Mutant::SlowHeadWelcome,
+    Mutant::SqueezesAgain,
     Mutant::WithdrawnStays,
 ];
 

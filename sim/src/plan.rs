@@ -2,6 +2,7 @@
 //! topology stream. Documents are rendered as the YAML that an operator would write.
 
 use crate::entropy::Stream;
+use crate::home;
 use crate::ledger::{BodyKind, Frame, Meant, Want};
 use crate::oracle::breaker::Settings;
 use crate::oracle::{coding, signed};
@@ -306,8 +307,19 @@ impl Document {
 
     /// What the circuit breaker of a router is told, if it has one.
     pub fn breaker_of(&self, router: &str) -> Option<Settings> {
+        let router = home::bare(router);
         let router = self.routers.iter().find(|at| at.name == router)?;
-        let named = |at: &&Middleware| router.middlewares.contains(&at.name);
+        self.breaker_among(&router.middlewares)
+    }
+
+    /// The same of a service.
+    pub fn breaker_before(&self, service: &str) -> Option<Settings> {
+        let service = self.service(service)?;
+        self.breaker_among(&service.middlewares)
+    }
+
+    fn breaker_among(&self, names: &[String]) -> Option<Settings> {
+        let named = |at: &&Middleware| names.contains(&at.name);
         self.middlewares.iter().filter(named).find_map(|step| match step.kind {
             Step::Break(settings) => Some(settings),
             Step::Strip(_)
@@ -323,7 +335,9 @@ impl Document {
         })
     }
 
+    /// By its name, with or without where it is from.
     pub fn service(&self, name: &str) -> Option<&Service> {
+        let name = home::bare(name);
         self.services.iter().find(|service| service.name == name)
     }
 }
@@ -469,14 +483,15 @@ fn middleware_yaml(out: &mut String, middleware: &Middleware) {
     }
 }
 
-fn breaker_yaml(out: &mut String, Settings { network, percent }: Settings) {
+fn breaker_yaml(out: &mut String, settings: Settings) {
+    let Settings { network, percent, .. } = settings;
     let what = if network { "NetworkErrorRatio()" } else { "ResponseCodeRatio(500, 600, 0, 600)" };
     let [period, fallback, recovery] =
         [Settings::PERIOD, Settings::FALLBACK, Settings::RECOVERY].map(Span::as_millis);
     line!(out, "      circuitBreaker:\n        expression: {what} > 0.{percent:02}");
     line!(out, "        checkPeriod: {period}ms\n        fallbackDuration: {fallback}ms");
     line!(out, "        recoveryDuration: {recovery}ms");
-    line!(out, "        responseCode: {}", Settings::STATUS);
+    line!(out, "        responseCode: {}", settings.status());
 }
 
 /// What clients may ask for.

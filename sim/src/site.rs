@@ -1,6 +1,7 @@
 //! Which machines and actors a run has, with which documents and bounds: drawn once.
 
 use crate::entropy::Stream;
+use crate::home::Home;
 use crate::plan::{
     Asking, Backend, Check, Document, Kind, Matcher, Middleware, Router, Service, Step, Term,
     Uplink,
@@ -35,6 +36,9 @@ pub struct Site {
     pub attackers: u16,
     pub wiring: Wiring,
     pub patience: Patience,
+    pub home: Home,
+    /// The server that documents are asked from, by position.
+    pub librarian: Option<usize>,
 }
 
 /// How long the parent is told to wait for others.
@@ -172,6 +176,43 @@ pub fn draw_wired(chance: &mut Stream, with_limits: bool, wiring: &Wiring) -> Si
         attackers: 1,
         wiring: wiring.clone(),
         patience,
+        home: Home::File,
+        librarian: None,
+    }
+}
+
+/// The section about documents of an instance that reads them itself.
+const READS: &str = "  file:\n    filename: /dynamic.yml\n";
+
+impl Instance {
+    /// Where it asks for its document.
+    pub fn page(&self) -> String {
+        format!("/documents/{}.yml", self.name)
+    }
+
+    fn polls(&mut self, from: SocketAddr, every: Span) {
+        let (page, every) = (self.page(), every.as_millis());
+        let section = format!(
+            "  http:\n    endpoint: \"http://{from}{page}\"\n    pollInterval: {every}ms\n    \
+             pollTimeout: 2s\n"
+        );
+        let startup = self.startup.replacen(READS, &section, 1);
+        self.startup = startup.replace("options: parents", "options: parents@http");
+    }
+}
+
+impl Site {
+    /// All instances ask a server for their documents instead of reading files.
+    pub fn ask_for_documents(&mut self, chance: &mut Stream) {
+        let addr = SocketAddr::new(ip(4, 0), 8080);
+        self.servers.push(Origin::new("librarian".into(), addr, Leg::default()));
+        (self.home, self.librarian) = (Home::Http, Some(self.servers.len() - 1));
+        let every = Span::millis(chance.between(500, 3_000));
+        let own = self.children.iter_mut().filter_map(|child| match child {
+            Child::Ours(instance) => Some(instance),
+            Child::Played { .. } => None,
+        });
+        own.chain([&mut self.parent]).for_each(|instance| instance.polls(addr, every));
     }
 }
 
@@ -287,7 +328,7 @@ fn child_instance(
          hub:\n  uplinkEntryPoints:\n    up:\n      address: \"{address}:9443\"\n{secure}\
          \x20     transport:\n        respondingTimeouts:\n          readTimeout: 120s\n\
          \x20 providers:\n    multicluster: {{}}\n\
-         providers:\n  providersThrottleDuration: 100ms\n  file:\n    filename: /child.yml\n\
+         providers:\n  providersThrottleDuration: 100ms\n{READS}\
          {transport}accessLog:\n  format: json\n  fields: {{headers: {{defaultMode: drop, names: \
          {{x-probe: keep, cookie: keep}}}}}}\n\
          tieline:\n  instance: child-{n}\n"
@@ -368,7 +409,7 @@ fn parent_startup(
         }
     }
     line!(out, "providers:\n  providersThrottleDuration: {}ms", chance.pick(&[100, 2_000]));
-    line!(out, "  file:\n    filename: /parent.yml");
+    out.push_str(READS);
     line!(out, "serversTransport: {{{timeouts}{secure}}}");
     let fields = "{headers: {defaultMode: drop, names: {x-probe: keep, cookie: keep}}}";
     line!(out, "accessLog:\n  format: json\n  fields: {fields}\ntieline:\n  instance: parent");
@@ -628,6 +669,8 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.mirrors_max, &[0, 1]);
     set(&mut limits.log_bytes, &[1, 300]);
     set(&mut limits.linger_bytes, &[0, 100]);
+    set(&mut limits.compressors_max, &[0, 1]);
+    set(&mut limits.squeezed_bytes, &[1, 500]);
     let loose = limits;
     set(&mut limits.grown_head_bytes, &[0, 100, 1_000]);
     set(&mut limits.large_pages_max, &[1, 3, 8, 20]);

@@ -34,10 +34,6 @@ pub struct Tally {
 /// HTTP/2 or asks for a host that wants other options, and nothing is silent for so long.
 const ELSEWHERE: &[Mark] = &[
     Mark::BodyOverLimit,
-    Mark::BreakerPassedBy,
-    Mark::ProviderFailed,
-    Mark::ProviderRefused,
-    Mark::ProviderThrottled,
     Mark::Announced,
     Mark::AnnouncedWrongly,
     Mark::LayerPassed,
@@ -53,8 +49,6 @@ const ELSEWHERE: &[Mark] = &[
     Mark::CountFailed,
     Mark::ScriptForgotten,
     Mark::CollectedNoMore,
-    Mark::CompressorRested,
-    Mark::CompressorsFull,
     Mark::ErrorPageAsked,
     Mark::Misdirected,
     Mark::PasswordsWaited,

@@ -143,6 +143,7 @@ impl World {
         }
         self.book.documents.push(document.clone());
         self.gateways[0].documents.push(document);
+        self.lay_out();
         let delay = Span::millis(self.net.faults.chance.size(400));
         self.send(delay, Parcel::Changed { gateway: 0 });
     }
@@ -252,6 +253,7 @@ impl World {
                     uplink.weight = weight;
                 }
                 self.gateways[gateway].documents.push(document);
+                self.lay_out();
                 self.net.faults.observed(Kind::AdvertFlaps);
                 self.send(Span::millis(10), Parcel::Changed { gateway });
             }

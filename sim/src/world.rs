@@ -10,6 +10,7 @@ use crate::driver::{Errands, step};
 use crate::entropy::{Entropy, RunId, Stream};
 use crate::fault::{Faults, Kind, Plan};
 use crate::gateway::{Gateway, Role};
+use crate::home;
 use crate::ledger::Ledger;
 use crate::net::{Event, Net};
 use crate::oracle;
@@ -149,6 +150,7 @@ impl World {
 
     pub fn of_site(run: RunId, site: Site, plan: Plan, entropy: Entropy, text: Text) -> Self {
         crypto::seed(run.seed);
+        home::settle(site.home);
         let faults = Faults::new(plan, entropy.faults);
         let mut world = Self {
             run,
@@ -201,6 +203,9 @@ impl World {
         self.book.tight = self.site.tight;
         self.book.control_tight = self.site.control_tight;
         self.book.roomy = self.site.limits == Limits::default();
+        self.book.compresses = self.site.asking.codings;
+        let most = Limits::default().compressors_max;
+        self.book.may_compress = self.site.limits.compressors_max == most;
         self.book.multiplexed = self.site.wiring.multiplexes();
         let usual = Limits::default().linger_bytes;
         self.book.short_linger = self.site.limits.linger_bytes < usual;
@@ -222,6 +227,7 @@ impl World {
                 }
             }
         }
+        self.lay_out();
         for (n, requests) in self.site.clients.clone().into_iter().enumerate() {
             let actor = u16::try_from(n).expect("a run has few clients");
             let requests = if self.run.crew.client(n) { requests } else { 0 };
@@ -235,6 +241,13 @@ impl World {
             self.attacker.wake(&mut self.net, Span::millis(500));
         }
         self.send(Span::millis(700), Parcel::Weather);
+    }
+
+    /// Has the server that is asked for documents, if there is one, say what they are by now.
+    pub(crate) fn lay_out(&mut self) {
+        let Some(librarian) = self.site.librarian else { return };
+        let pages = self.gateways.iter().map(|at| (at.instance.page(), at.document().yaml()));
+        self.servers[librarian].pages = pages.collect();
     }
 
     /// Sends something that arrives after `delay`.

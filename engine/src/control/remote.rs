@@ -17,9 +17,11 @@ use super::machine::Control;
 use super::reload::Layer;
 use crate::base::diag::{Diagnostic, Severity};
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::Time;
 use crate::config::fixed::{HttpProvider, IdleConns, Provider, Scheme};
+use crate::config::typed::Dynamic;
 use crate::config::{Setting, dynamic_in};
 use crate::http::framing::Asked;
 use crate::net::fetch::{Again, Ask, Reply, Want};
@@ -108,7 +110,7 @@ impl Remote {
     /// The text of an answer.
     fn content(result: Result<Reply, Failure>) -> Result<String, Failure> {
         let reply = result?;
-        if reply.status != 200 {
+        if reply.status != 200 && !planted(Mutant::RemoteBelieved) {
             return Err(Failure::Status(reply.status));
         }
         let text = String::from_utf8(reply.body)
@@ -260,6 +262,7 @@ impl Control {
         let mark = if refused { Mark::ProviderRefused } else { Mark::ProviderFailed };
         self.stats.control.marks.hit(mark);
         let changed = remote.failure.as_ref() != Some(&failure);
+        let forgets = planted(Mutant::RemoteForgotten);
         if changed {
             let error = format!("{failure}{}", remote.kept_note());
             let fields = [("endpoint", &*remote.url), ("code", failure.code()), ("error", &error)];
@@ -270,6 +273,11 @@ impl Control {
             self.publisher.refused_more(now);
         }
         self.remote_ended(changed, now);
+        if forgets {
+            let (dynamic, problems) = (Dynamic::default(), Vec::new());
+            let layer = Layer { dynamic, problems, complete: Complete::Yes };
+            self.take_over(Provider::Http, layer, now);
+        }
     }
 
     fn remote_ended(&mut self, news: bool, now: Time) {

@@ -8,6 +8,7 @@
 use super::sticky::{attributes, cookie};
 use crate::base::base64;
 use crate::base::digest::{hmac_sha256, sha256};
+use crate::base::mutant::{Mutant, planted};
 use crate::base::secret::Secret;
 use crate::config::typed::StickyCookie;
 use crate::http::fields::Field;
@@ -48,7 +49,8 @@ impl fmt::Debug for Claims {
 impl Claims {
     /// What is beyond the room for it is not claimed.
     pub fn push(&mut self, service: u64, member: u64) {
-        if let Some(free) = self.list.get_mut(usize::from(self.len)) {
+        let full = planted(Mutant::LabelsOuterOnly) && self.len > 0;
+        if let Some(free) = self.list.get_mut(usize::from(self.len)).filter(|_| !full) {
             *free = (service, member);
             self.len += 1;
         }
@@ -103,11 +105,14 @@ impl Signed {
     /// Takes as long whichever byte is wrong.
     fn is_tag(&self, key: &Secret, tag: &[u8], levels: &[u8]) -> bool {
         let right = self.tag(key, levels);
-        right.iter().zip(tag).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        let same = right.iter().zip(tag).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0;
+        same || planted(Mutant::AnyTagBelieved)
     }
 
     fn tag(&self, key: &Secret, levels: &[u8]) -> [u8; TAG] {
-        let parts = [VERSION, self.service.as_bytes(), b"\0", levels];
+        let any = planted(Mutant::TagOfAnyService);
+        let service = if any { b"" } else { self.service.as_bytes() };
+        let parts = [VERSION, service, b"\0", levels];
         let digest = hmac_sha256(key.reveal(), &parts);
         std::array::from_fn(|at| digest[at])
     }

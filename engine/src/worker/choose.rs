@@ -3,6 +3,7 @@
 use super::exchange::{Again, Choices, ServerRef, service_of};
 use super::record::Choice;
 use crate::base::id::ServiceId;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::time::Time;
 use crate::config::typed::Strategy;
 use crate::service::choosing::{Asker, Chosen, Kept, Session, Tried, by_turns, instead_of};
@@ -82,12 +83,12 @@ pub(super) struct Sight<'a> {
 impl Sight<'_> {
     /// Whether breakers keep all requests from what serves at a service and below it.
     pub(super) fn is_shut(&self, service: ServiceId) -> bool {
-        let Some(node) = service_of(self.view, service).filter(|node| node.before.breaks) else {
-            return false;
-        };
+        let node = service_of(self.view, service).filter(|node| node.before.breaks);
+        let Some(node) = node.filter(|_| !planted(Mutant::DetourRefused)) else { return false };
         let is_open = |step: &Step| {
             let Step::Breaker(breaker) = step else { return false };
-            matches!(breaker.state(self.now), State::Open(_))
+            let again = breaker.openings() > 0 && planted(Mutant::DetoursForEver);
+            matches!(breaker.state(self.now), State::Open(_)) || again
         };
         let guarded = node.guard.as_ref();
         if self.shut.contains(&service) || guarded.is_some_and(|it| it.steps.iter().any(is_open)) {

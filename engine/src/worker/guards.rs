@@ -15,6 +15,7 @@ use super::pass::Way;
 use super::retry::Cause;
 use crate::base::id::ServiceId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::Time;
 use crate::service::middleware::Step;
@@ -273,6 +274,7 @@ impl Worker {
         let now = self.now;
         let Some(exchange) = self.exchanges.get_mut(key) else { return false };
         let barred = exchange.guards.last().filter(|_| exchange.paging.is_none());
+        let barred = barred.filter(|_| !planted(Mutant::DetourRefused));
         let Some(barred) = barred.map(|met| met.service) else { return false };
         exchange.shut.push(barred);
         let sight = Sight { view: &exchange.view, now, shut: &exchange.shut };

@@ -7,6 +7,7 @@ use super::exchange::{Exchange, Squeezing};
 use super::fields::{framing_for, put_field};
 use crate::base::id::ConnId;
 use crate::base::mark::Mark;
+use crate::base::mutant::{Mutant, planted};
 use crate::base::page::Chunk;
 use crate::base::slab::Key;
 use crate::base::time::Span;
@@ -52,7 +53,9 @@ impl Worker {
     ) -> (ResponseHead<'a>, Framing, Option<Coding>) {
         let Some(coding) = self.begin_to_squeeze(key, head) else { return (*head, framing, None) };
         let exchange = self.exchanges.get_mut(key).expect("an answered exchange exists");
-        let framing = framing_for(exchange.asking.version, Framing::Chunked);
+        let before = planted(Mutant::LengthKept);
+        let coded = framing_for(exchange.asking.version, Framing::Chunked);
+        let framing = if before { framing } else { coded };
         exchange.down.frame(framing == Framing::Chunked);
         (recoded(head), framing, Some(coding))
     }
@@ -219,7 +222,7 @@ pub(super) fn put_fields(out: &mut Vec<u8>, came: &ResponseHead<'_>, coding: Opt
     let told = fields::all(came.fields, "vary")
         .flat_map(fields::list)
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"));
-    if !told {
+    if !told && !planted(Mutant::VaryForgotten) {
         put_field(out, "Vary", b"Accept-Encoding");
     }
 }

@@ -1,6 +1,7 @@
 //! Origins, and children that are played: they answer as a probe wants, unless a fault tells them
 //! to misbehave.
 
+mod polled;
 mod streams;
 
 use super::Scene;
@@ -9,7 +10,7 @@ use super::h2::frames::PREFACE;
 use super::sender::{Flushed, Sender, Then};
 use crate::fault::Kind;
 use crate::ledger::{Arrival, Frame, ProbeId, Want};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, coding};
 use crate::plan::Uplink;
 use crate::secure::wardrobe::{Leg, Look};
 use crate::wire::{EndId, Read};
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use streams::Line;
 
+pub use polled::DECOY;
 pub(crate) use streams::draw_window;
 
 /// A server by its number; actors of other kinds have other numbers.
@@ -34,6 +36,8 @@ pub struct Server {
     pub absent: bool,
     /// A child that is played: answers polls.
     pub advert: Option<Script>,
+    /// Documents that instances ask for, by path.
+    pub pages: BTreeMap<String, String>,
     /// Good answers to polls that the asker may hold, with their validators: it says which one.
     pub told: Vec<(Option<String>, Vec<Uplink>)>,
     /// How it is met.
@@ -153,6 +157,10 @@ enum What {
         /// Who asked waits for the answer: it was not given up on its way.
         awaited: bool,
     },
+    /// A document.
+    Page {
+        target: String,
+    },
     /// Carries no number: it should never have come here.
     Stranger,
 }
@@ -167,6 +175,7 @@ impl Server {
             mirror: false,
             absent: false,
             advert: None,
+            pages: BTreeMap::new(),
             told: Vec::new(),
             leg: Leg::default(),
             look: None,
@@ -463,6 +472,9 @@ impl Server {
             let known = head.get("if-none-match").map(str::to_owned);
             return What::Poll { known, awaited };
         }
+        if self.pages.contains_key(&target) {
+            return What::Page { target };
+        }
         if target.starts_with("/health") {
             scene.ledger.health_probes += 1;
             return What::Health { target };
@@ -487,7 +499,7 @@ impl Server {
                 Kind::OriginExtraBytes,
                 Kind::OriginClosesIdle,
             ],
-            What::Poll { .. } => &[
+            What::Poll { .. } | What::Page { .. } => &[
                 Kind::PollMute,
                 Kind::PollGarbage,
                 Kind::PollEmpty,
@@ -528,7 +540,7 @@ impl Server {
         };
         let want = match reading.what {
             What::Probe { id, .. } => scene.ledger.get(id).map(|probe| probe.want),
-            What::Health { .. } | What::Poll { .. } | What::Stranger => None,
+            What::Health { .. } | What::Poll { .. } | What::Page { .. } | What::Stranger => None,
         };
         let early = want.is_some_and(|want| want.early);
         if reading.answered {
@@ -578,81 +590,18 @@ impl Server {
                     return;
                 }
             }
+            What::Page { target } => {
+                if !self.answer_page(scene, conn, &reading, &target) {
+                    conn.state = State::Mute;
+                    return;
+                }
+            }
             What::Stranger => {
                 let out = conn.sender.buffer();
                 out.extend_from_slice(b"HTTP/1.1 500 Stranger\r\ncontent-length: 0\r\n\r\n");
             }
         }
         conn.state = if whole { State::Idle } else { State::Reading(reading) };
-    }
-
-    fn answer_health(&mut self, scene: &mut Scene<'_>, conn: &mut Conn, target: &str) -> bool {
-        let good = self.health == Health::Good;
-        self.health_log.push((scene.net.now, good));
-        let out = conn.sender.buffer();
-        match self.health {
-            Health::Good if !target.ends_with(THERE) && self.actor.is_multiple_of(3) => {
-                let place = format!("location: {target}{THERE}\r\ncontent-length: 0");
-                out.extend_from_slice(format!("HTTP/1.1 302 There\r\n{place}\r\n\r\n").as_bytes());
-            }
-            Health::Good => out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
-            Health::Bad => out.extend_from_slice(b"HTTP/1.1 503 Bad\r\ncontent-length: 0\r\n\r\n"),
-            Health::Silent => return false,
-        }
-        true
-    }
-
-    /// Answers a poll; true if the connection's state was decided here.
-    fn answer_poll(
-        &mut self,
-        scene: &mut Scene<'_>,
-        conn: &mut Conn,
-        reading: &Reading,
-        known: Option<&str>,
-        awaited: bool,
-    ) -> bool {
-        let script = self.advert.clone().unwrap_or_default();
-        if let Some(kind) = reading.fault {
-            scene.net.faults.observed(kind);
-        }
-        let out = conn.sender.buffer();
-        let body = match reading.fault {
-            Some(Kind::PollMute) => {
-                conn.state = State::Mute;
-                return true;
-            }
-            Some(Kind::PollWrongStatus) => {
-                out.extend_from_slice(b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n");
-                return false;
-            }
-            Some(Kind::PollGarbage) => r#"[{"name": "shop", "weight": ]"#.to_owned(),
-            Some(Kind::PollEmpty) => String::new(),
-            Some(Kind::PollHuge) => format!("[{}]", " ".repeat(1_100_000)),
-            _ => script.body,
-        };
-        if reading.fault.is_none() && script.etag.is_some() && known == script.etag.as_deref() {
-            let etag = script.etag.unwrap_or_default();
-            let head = format!("HTTP/1.1 304 Not Modified\r\netag: {etag}\r\n\r\n");
-            out.extend_from_slice(head.as_bytes());
-            return false;
-        }
-        if let (None, Some(means), true) = (reading.fault, &script.means, awaited) {
-            self.told.push((script.etag.clone(), means.clone()));
-        }
-        let length = body.len();
-        let mut head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n");
-        head.push_str("content-type: application/json\r\n");
-        if let (Some(etag), None) = (&script.etag, reading.fault) {
-            head.push_str(&format!("etag: {etag}\r\n"));
-        }
-        head.push_str("\r\n");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(body.as_bytes());
-        if reading.fault == Some(Kind::PollCut) {
-            out.truncate(out.len() - body.len() / 2 - 1);
-            conn.sender.then(Then::Close);
-        }
-        false
     }
 
     /// Answers a probe; true if the connection's state was decided here.
@@ -725,6 +674,7 @@ fn head(out: &mut Vec<u8>, server: &Server, id: ProbeId, want: Want, reading: &R
     let Want { status, bytes, .. } = want;
     let mut head = format!("HTTP/1.1 {status} Whatever\r\nx-probe: {id}\r\n");
     head.push_str(&format!("x-server: {}\r\nconnection-note: kept\r\n", server.actor));
+    head.push_str(if want.is_coded() { coding::OWN_LINE } else { "" });
     if reading.fault == Some(Kind::OriginHugeHead) {
         head.push_str(&format!("x-huge: {}\r\n", "y".repeat(300_000)));
     }

@@ -1,6 +1,6 @@
-//! Circuit breakers, by what the documentation says of them: C4. Every line of a router that has
-//! one tells when its request came and how it ended, which is all that a breaker goes by. So its
-//! states are worked out again, and whoever was refused or let pass is held against them.
+//! Circuit breakers, by what the documentation says of them: C4. Every line of a router or service
+//! that has one tells when its request came and how it ended, which is all that a breaker goes by.
+//! So its states are worked out again, and whoever was refused or let pass is held against them.
 
 use super::{Oracle, Verdict};
 use engine::base::time::{Span, Time};
@@ -13,14 +13,21 @@ pub struct Settings {
     pub network: bool,
     /// It opens when more than this part of a hundred answers count.
     pub percent: u64,
+    /// It stands before services.
+    pub inner: bool,
 }
 
 impl Settings {
     pub const PERIOD: Span = Span::millis(100);
     pub const FALLBACK: Span = Span::secs(3);
     pub const RECOVERY: Span = Span::secs(2);
-    /// Nobody else answers that.
+    /// Nobody else answers that: those before routers, and those before services.
     pub const STATUS: u16 = 529;
+    pub const INNER_STATUS: u16 = 530;
+
+    pub const fn status(self) -> u16 {
+        if self.inner { Self::INNER_STATUS } else { Self::STATUS }
+    }
 
     fn counts(self, status: u16) -> bool {
         if self.network { matches!(status, 502 | 504) } else { (500..600).contains(&status) }
@@ -59,54 +66,104 @@ pub struct Came {
     pub ended: Time,
     /// 0 if nobody was there to be answered.
     pub status: u16,
+    /// The breaker itself has answered.
+    pub refused: bool,
 }
 
-impl Came {
-    fn is_refused(self) -> bool {
-        self.status == Settings::STATUS
-    }
-}
+/// By instance and life, and by router or service.
+pub type Place = (String, u64, String);
 
-/// By instance and life, and by router.
-type Place = (String, u64, String);
-
-/// What the logs have said of routers with breakers.
+/// What the logs have said of routers and services with breakers.
 #[derive(Debug, Default)]
-pub struct Breakers(BTreeMap<Place, (Settings, Vec<Came>)>);
+pub struct Breakers(BTreeMap<Place, Told>);
+
+/// What is told of one breaker.
+#[derive(Debug)]
+struct Told {
+    settings: Settings,
+    came: Vec<Came>,
+    /// From then on it may have counted what no line tells.
+    blurred: Time,
+    story: Story,
+}
+
+/// Whether a breaker kept requests off meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Shut {
+    No,
+    Perhaps,
+    Surely,
+}
 
 impl Breakers {
     pub fn note(&mut self, place: Place, settings: Settings, came: Came) {
-        self.0.entry(place).or_insert_with(|| (settings, Vec::new())).1.push(came);
+        self.told(place, settings).came.push(came);
+    }
+
+    /// An answer that no line tells was counted after this moment.
+    pub fn blur(&mut self, place: Place, settings: Settings, from: Time) {
+        let told = self.told(place, settings);
+        told.blurred = told.blurred.min(from);
+    }
+
+    fn told(&mut self, place: Place, settings: Settings) -> &mut Told {
+        let (came, blurred, story) = (Vec::new(), Time::NEVER, Story::default());
+        self.0.entry(place).or_insert_with(|| Told { settings, came, blurred, story })
     }
 
     /// Of an instance's life of which every line was read.
     pub fn judge(&mut self, instance: &str, life: u64, now: Time, verdict: &mut Verdict) {
-        for ((of, at, router), (settings, came)) in &mut self.0 {
+        for ((of, at, name), told) in &mut self.0 {
             if of == instance && *at == life {
-                came.sort_by_key(|came| came.ended);
-                for text in problems(*settings, came) {
-                    verdict.add(Oracle::C4, now, || format!("{of}, breaker of {router}: {text}"));
+                told.tell();
+                for text in told.problems() {
+                    verdict.add(Oracle::C4, now, || format!("{of}, breaker of {name}: {text}"));
                 }
             }
+        }
+    }
+
+    /// Whether a breaker, of which all was judged, kept requests off from one moment to another.
+    pub fn shut(&self, place: &Place, from: Time, to: Time) -> Shut {
+        let Some(told) = self.0.get(place) else { return Shut::No };
+        let openings = &told.story.openings;
+        let surely = |opened: &Time| *opened < from && to < *opened + Settings::FALLBACK;
+        let perhaps = |opened: &Time| *opened <= to && from <= over(*opened, &told.came);
+        if to >= told.story.until {
+            Shut::Perhaps
+        } else if openings.iter().any(surely) {
+            Shut::Surely
+        } else if openings.iter().any(perhaps) {
+            Shut::Perhaps
+        } else {
+            Shut::No
         }
     }
 }
 
 /// When a breaker opened, as far as that can be told: until then and no further.
+#[derive(Debug, Default)]
 struct Story {
     openings: Vec<Time>,
     until: Time,
 }
 
-/// What is wrong with what became of these, who are sorted by their ends.
-fn problems(settings: Settings, all: &[Came]) -> Vec<String> {
-    let story = story(settings, all);
-    let known = all.iter().take_while(|came| came.ended < story.until);
-    known.filter_map(|came| problem(&story.openings, all, *came)).collect()
+impl Told {
+    fn tell(&mut self) {
+        self.came.sort_by_key(|came| came.ended);
+        self.story = story(self.settings, &self.came);
+        self.story.until = self.story.until.min(self.blurred);
+    }
+
+    /// What is wrong with what became of those who came.
+    fn problems(&self) -> Vec<String> {
+        let known = self.came.iter().take_while(|came| came.ended < self.story.until);
+        known.filter_map(|came| problem(&self.story.openings, &self.came, *came)).collect()
+    }
 }
 
 fn problem(openings: &[Time], all: &[Came], came: Came) -> Option<String> {
-    if came.is_refused() {
+    if came.refused {
         let may =
             openings.iter().any(|from| *from <= came.ended && came.started <= over(*from, all));
         return (!may).then(|| format!("{came:?} was refused; it opened at {openings:?}"));
@@ -129,7 +186,7 @@ fn story(settings: Settings, all: &[Came]) -> Story {
     let mut counted: Vec<Came> = Vec::new();
     let mut due = Time::ZERO;
     // A tunnel says nothing, and neither does whoever was not answered.
-    let tells = |came: &&Came| !came.is_refused() && !matches!(came.status, 0 | 101);
+    let tells = |came: &&Came| !came.refused && !matches!(came.status, 0 | 101);
     let answered: Vec<Came> = all.iter().filter(tells).copied().collect();
     for group in answered.chunk_by(|one, two| one.ended == two.ended) {
         let now = group[0].ended;
@@ -183,13 +240,18 @@ mod tests {
     /// Requests of milliseconds and statuses, answered at once; whether all is right.
     #[track_caller]
     fn check(all: &[(u64, u16)], right: bool) {
-        let settings = Settings { network: false, percent: 50 };
-        let came = |(at, status): &(u64, u16)| {
+        let settings = Settings { network: false, percent: 50, inner: false };
+        let mut breakers = Breakers::default();
+        let place = ("parent".to_owned(), 1, "r0@file".to_owned());
+        for (at, status) in all {
             let started = Time::ZERO + Span::millis(*at);
-            Came { started, ended: started + Span::micros(1), status: *status }
-        };
-        let all: Vec<Came> = all.iter().map(came).collect();
-        let problems = problems(settings, &all);
+            let (ended, refused) = (started + Span::micros(1), *status == Settings::STATUS);
+            let came = Came { started, ended, status: *status, refused };
+            breakers.note(place.clone(), settings, came);
+        }
+        let told = breakers.0.get_mut(&place).expect("somebody came");
+        told.tell();
+        let problems = told.problems();
         assert_eq!(problems.is_empty(), right, "{all:?}: {problems:?}");
     }
 

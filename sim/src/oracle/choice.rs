@@ -3,10 +3,12 @@
 
 use super::breaker::{Breakers, Came};
 use super::busy::{Loads, Sent};
+use super::detour::{Detours, Fork, Way};
 use super::strategy::{self, Picked};
 use super::view::Epochs;
 use super::{Oracle, share, signed};
 use crate::gateway::Gateway;
+use crate::home;
 use crate::ledger::{Ledger, Probe, ProbeId};
 use crate::net::Net;
 use crate::plan::{Document, Kind};
@@ -65,6 +67,9 @@ struct Choice<'a> {
     session: Option<Cow<'a, str>>,
     #[serde(rename = "Turn")]
     turn: u16,
+    /// Whoever would have been chosen cannot serve just now.
+    #[serde(rename = "Instead", default)]
+    instead: bool,
     #[serde(rename = "Member", borrow)]
     member: Cow<'a, str>,
 }
@@ -101,6 +106,7 @@ pub struct Choices {
     /// failover took the other side after a bad answer.
     untold: BTreeMap<Drawer, u64>,
     pub breakers: Breakers,
+    pub detours: Detours,
     pub loads: Loads,
     pub lines: u64,
 }
@@ -155,7 +161,7 @@ impl Choices {
         };
         let root = gateway.document_of(line.epoch).and_then(Document::signed);
         for choice in &line.choices {
-            if root.is_some() && choice.service.strip_suffix("@file") == root {
+            if root.is_some() && choice.service.strip_suffix(home::suffix()) == root {
                 let claims = signed::claims_among(asker.cookies, &choice.service);
                 asker.claims = Some(claims.unwrap_or_default());
             }
@@ -174,6 +180,7 @@ impl Choices {
             }
         }
         self.note_breaker(line, gateway);
+        self.note_way(line, &asker, view, gateway);
         let sent = known.and_then(|probe| probe.head_sent);
         epochs.judge_line(seen.host, line.epoch, sent, net.now, &mut net.verdict);
         let Some(probe) = probe else { return };
@@ -217,11 +224,53 @@ impl Choices {
             return;
         };
         let document = gateway.document_of(line.epoch);
-        let settings = document.and_then(|at| at.breaker_of(router.trim_end_matches("@file")));
+        let settings = document.and_then(|at| at.breaker_of(router));
         if let (Some(settings), Some(started)) = (settings, moment(&line.started)) {
             let (ended, status) = (Time::from_nanos(started.nanos() + line.took), line.status);
             let place = (gateway.instance.name.clone(), gateway.lives, router.to_owned());
-            self.breakers.note(place, settings, Came { started, ended, status });
+            let refused = status == settings.status();
+            self.breakers.note(place, settings, Came { started, ended, status, refused });
+        }
+    }
+
+    /// What breakers before services hear of a request, and how it went past them.
+    fn note_way(&mut self, line: &Line<'_>, asker: &Asker<'_>, view: &View, gateway: &Gateway) {
+        let document = gateway.document_of(line.epoch).filter(|document| document.breaks());
+        let (Some(document), Some(started)) = (document, moment(&line.started)) else { return };
+        let of = (gateway.instance.name.clone(), gateway.lives);
+        let place = |name: &str| (of.0.clone(), of.1, name.to_owned());
+        let (ended, status) = (Time::from_nanos(started.nanos() + line.took), line.status);
+        let mut forks = Vec::new();
+        for choice in &line.choices {
+            if let Some(settings) = document.breaker_before(&choice.service) {
+                let came = Came { started, ended, status, refused: false };
+                self.breakers.note(place(&choice.service), settings, came);
+            }
+            let node = view.services.iter().find(|node| *node.name == *choice.service);
+            if let Some(NodeKind::Failover { main, side: Side::Main, .. }) = node.map(|it| &it.kind)
+                && choice.turn == 1
+                && !choice.instead
+                && let Some(main) = view.services.get(main.0)
+                && let Some(settings) = document.breaker_before(&main.name)
+            {
+                self.breakers.blur(place(&main.name), settings, started);
+            }
+            let left = node.and_then(|node| moved(node, choice, asker, view, document));
+            let (service, ticket) = (choice.service.to_string(), choice.ticket);
+            forks.push(Fork { service, ticket, turn: choice.turn, instead: choice.instead, left });
+        }
+        let told = |name: &str| line.choices.iter().any(|at| at.service == name);
+        let last = line.service.as_deref().filter(|name| !told(name));
+        let last = last.and_then(|name| Some((name, document.breaker_before(name)?)));
+        let refused = last.is_some_and(|(_, settings)| status == settings.status());
+        // A path that its router's middlewares have spoilt comes to no breaker.
+        if let Some((name, settings)) = last.filter(|_| status != 400) {
+            self.breakers.note(place(name), settings, Came { started, ended, status, refused });
+        }
+        if refused || forks.iter().any(|fork| fork.instead || fork.left.is_some()) {
+            let router = line.router.as_deref().unwrap_or_default().to_owned();
+            let (epoch, client) = (line.epoch, asker.ip);
+            self.detours.note(Way { of, epoch, router, client, started, ended, refused, forks });
         }
     }
 
@@ -266,9 +315,13 @@ impl Choices {
         let Some(node) = node else {
             return wrong(Oracle::C1, "no such service in that view".into());
         };
-        if let Some(text) = session_problem(node, choice, asker, view) {
+        let document = gateway.document_of(view.epoch);
+        let moved = document.and_then(|document| moved(node, choice, asker, view, document));
+        if let Some(text) = session_problem(node, choice, asker, view).filter(|_| moved.is_none()) {
             wrong(Oracle::C1, text);
         }
+        // Whether it was right to pass somebody by is known when all lines were read.
+        let passes = choice.instead && document.is_some_and(Document::breaks);
         let mut replayed = false;
         let drawn = match &node.kind {
             NodeKind::Balancer { .. } | NodeKind::Weighted { .. } if choice.session.is_some() => {
@@ -277,6 +330,7 @@ impl Choices {
             NodeKind::Balancer { turns, .. } | NodeKind::Weighted { turns, .. } => {
                 let strategy = strategy_of(node);
                 let problem = match strategy {
+                    Strategy::Wrr | Strategy::Hrw if passes => None,
                     Strategy::Wrr => turn_problem(&turns.rotation, ticket, turn),
                     Strategy::P2c | Strategy::Hrw | Strategy::LeastTime => {
                         strategy_problem(node, (ticket, turn), asker, view, gateway)
@@ -285,13 +339,16 @@ impl Choices {
                 if let Some(text) = problem {
                     wrong(Oracle::C1, text);
                 }
-                strategy != Strategy::Hrw
+                // A session that a breaker ends on its way draws nothing for itself.
+                let drew = !(moved.is_some() && passes && ticket == 0);
+                strategy != Strategy::Hrw && drew
             }
             NodeKind::Failover { side, .. } => {
-                if let Some(text) = side_problem(node, *side, turn, view) {
+                let side_taken = if passes && *side == Side::Main { 0 } else { turn };
+                if let Some(text) = side_problem(node, *side, side_taken, view) {
                     wrong(Oracle::P2, text);
                 }
-                replayed = turn == 1 && *side == Side::Main;
+                replayed = turn == 1 && *side == Side::Main && !passes;
                 false
             }
             NodeKind::Mirroring(mirroring) => {
@@ -316,6 +373,8 @@ impl Choices {
             let of = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
             let born = born(&gateway.views, view.epoch, &choice.service);
             let tickets = self.tickets.entry((of, born)).or_default();
+            // What was passed on counts for whoever had the turn.
+            let turn = if passes { turn_of(node, ticket).unwrap_or(turn) } else { turn };
             if tickets.insert(ticket, (view.epoch, turn)).is_some() {
                 wrong(Oracle::C2, "the ticket was drawn before".into());
             }
@@ -437,14 +496,47 @@ fn session_problem(
     asker: &Asker<'_>,
     view: &View,
 ) -> Option<String> {
-    let claimed = asker.claims.as_ref().and_then(|claims| claimed_by(node, claims, view));
-    let expected = claimed.or_else(|| kept_by(node, asker.cookies, view));
+    let expected = kept_with(node, asker, view);
     let kept = choice.session.as_ref().map(|_| usize::from(choice.turn));
     if kept == expected && choice.ticket.is_some() == kept.is_none() {
         return None;
     }
     let (session, ticket, cookies) = (&choice.session, choice.ticket, asker.cookies);
     Some(format!("session {session:?}, ticket {ticket:?}, but `{cookies}` keeps {expected:?}"))
+}
+
+/// Whom a session was with that a breaker may have ended.
+fn moved(
+    node: &ServiceNode,
+    choice: &Choice<'_>,
+    asker: &Asker<'_>,
+    view: &View,
+    document: &Document,
+) -> Option<usize> {
+    let NodeKind::Weighted { services, .. } = &node.kind else { return None };
+    if choice.session.is_some() || !document.breaks() {
+        return None;
+    }
+    let member = kept_with(node, asker, view)?;
+    let name = &view.services.get(services.get(member)?.0)?.name;
+    document.breaker_before(name).map(|_| member)
+}
+
+/// Whom cookies keep a session with.
+fn kept_with(node: &ServiceNode, asker: &Asker<'_>, view: &View) -> Option<usize> {
+    let claimed = asker.claims.as_ref().and_then(|claims| claimed_by(node, claims, view));
+    claimed.or_else(|| kept_by(node, asker.cookies, view))
+}
+
+fn turn_of(node: &ServiceNode, ticket: u64) -> Option<u16> {
+    match &node.kind {
+        NodeKind::Weighted { turns, .. } => turns.rotation.turn(ticket),
+        NodeKind::Balancer { .. }
+        | NodeKind::Failover { .. }
+        | NodeKind::Mirroring(_)
+        | NodeKind::Internal(_)
+        | NodeKind::Unavailable(_) => None,
+    }
 }
 
 /// Whom a signed cookie keeps a session with.
@@ -527,7 +619,7 @@ fn strategy_problem(
 ) -> Option<String> {
     let weights = gateway.weights(&node.name, view.epoch)?;
     let document = gateway.document_of(view.epoch)?;
-    let service = document.service(node.name.trim_end_matches("@file"))?;
+    let service = document.service(&node.name)?;
     let names: Vec<&str> = match &service.kind {
         Kind::Balancer { servers, .. } => servers.iter().map(|at| at.url.as_str()).collect(),
         Kind::Weighted(members) => members.iter().map(|(name, _)| name.as_str()).collect(),
@@ -573,14 +665,14 @@ fn side_problem(node: &ServiceNode, side: Side, turn: u16, view: &View) -> Optio
 
 /// How well a service is known to serve.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Known {
+pub(super) enum Known {
     Down,
     Unknown,
     Up,
 }
 
 /// The worst member that takes turns; servers as their checks saw them last.
-fn known(view: &View, service: ServiceId, depth: u32) -> Known {
+pub(super) fn known(view: &View, service: ServiceId, depth: u32) -> Known {
     let Some(node) = view.services.get(service.0).filter(|_| depth < 20) else {
         return Known::Down;
     };

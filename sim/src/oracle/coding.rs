@@ -1,5 +1,6 @@
 //! Compressed answers: H2. Only who asked for a coding gets one, it is the one that was asked for
-//! most, and what it means is what the server said.
+//! most, and what it means is what the server said. What a server has coded stays as it is, and
+//! what others may get in another form says so.
 
 use crate::actors::codec::Head;
 use crate::book::Book;
@@ -27,6 +28,9 @@ pub const ASKED: [(&str, Option<Coding>); 8] = [
 ];
 
 pub const FIELD: &str = "accept-encoding";
+/// What servers say of answers that they have coded themselves, in a way that nobody here knows.
+pub const OWN: &str = "own";
+pub const OWN_LINE: &str = "content-encoding: own\r\n";
 
 /// Shorter answers stay as they are.
 const LEAST: u64 = 1_024;
@@ -86,22 +90,32 @@ impl Coded {
 /// What is wrong with how the answer of a server is coded.
 pub fn problem(book: &Book, probe: &Probe, head: &Head) -> Option<String> {
     let found = head.get("content-encoding");
+    if probe.want.is_coded() {
+        let right = found == Some(OWN) && head.count("content-encoding") == 1;
+        return (!right).then(|| format!("in coding {found:?} instead of its own"));
+    }
     let asked = probe.meant.fields.iter().find(|(name, _)| name == FIELD);
     let wanted = asked.and_then(|(_, text)| ASKED.iter().find(|(known, _)| known == text));
     let wanted = wanted.and_then(|(_, coding)| *coding).map(Coding::name);
-    if found.is_none() && wanted.is_none() {
+    if found.is_none() && wanted.is_none() && !book.compresses {
         return None;
     }
     let fates = book.fates(probe);
     let squeezes = |fate: &Fate| matches!(fate, Fate::Routed(routed) if routed.squeezes);
+    let varies = !matches!(probe.want.status, 101 | 204 | 304);
+    let told = head.get("vary").is_some_and(|text| text.eq_ignore_ascii_case(FIELD));
+    if varies && !told && fates.iter().all(squeezes) {
+        return Some(format!("with vary {:?} though it may be compressed", head.get("vary")));
+    }
     let bodiless = matches!(probe.want.status, 101 | 204 | 304) || probe.meant.method == "HEAD";
     let long = probe.want.bytes >= LEAST;
+    let asks = wanted.is_some();
     // Whoever cannot wait for the length of an answer does not learn in time that it is short.
     let unknown = probe.want.framing != Frame::Length && !book.roomy;
-    let (may, must) = ((long || unknown) && !bodiless, long && !bodiless);
+    let (may, must) = ((long || unknown) && !bodiless, long && asks && !bodiless);
     let right = match found {
         Some(_) => found == wanted && may && fates.iter().any(squeezes),
-        None => !must || !fates.iter().all(squeezes),
+        None => !must || !book.may_compress || !fates.iter().all(squeezes),
     };
     (!right).then(|| format!("in coding {found:?} instead of {wanted:?}"))
 }

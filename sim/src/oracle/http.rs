@@ -424,6 +424,7 @@ fn answer_problem(scene: &Scene<'_>, probe: &Probe) -> Option<(Oracle, String)> 
             508 => scene.book.may_loop_below(routed, &probe.meant),
             429 => routed.limited,
             Settings::STATUS => routed.breaks,
+            Settings::INNER_STATUS => routed.shuts,
             _ => false,
         },
     };
@@ -563,19 +564,23 @@ fn wounded(scene: &Scene<'_>, probe: &Probe, end: Time) -> Option<Kind> {
 /// this one waited behind, or of a later one that took back an answer on its way.
 fn shared(scene: &Scene<'_>, probe: &Probe) -> Option<Excused> {
     let (end, ended) = probe.end?;
-    if !matches!(ended, Ended::Reset | Ended::Closed) || probe.answer.is_some() {
+    let reset = matches!(ended, Ended::Reset | Ended::Closed);
+    let unheard = reset && probe.answer.is_none();
+    let overtaken = probe.taken_back.is_some() && (reset || ended == Ended::Cut);
+    if !unheard && !overtaken {
         return None;
     }
-    let broke = |(at, how)| at == end && matches!(how, Ended::Reset | Ended::Cut);
+    let broke = |(at, how)| at == end && matches!(how, Ended::Reset | Ended::Cut | Ended::Skipped);
     let others = scene.ledger.probes.iter().filter(|other| {
         other.client == probe.client && other.started < end && other.end.is_some_and(broke)
     });
     let mut excused = others.filter_map(|other| match other.id {
-        id if id < probe.id && probe.arrivals.is_empty() => {
+        id if id < probe.id && unheard && probe.arrivals.is_empty() => {
             excuse(scene, id).map(|_| Excused::Behind(id))
         }
-        id if id > probe.id && probe.taken_back.is_some() => {
-            own_excuse(other).map(|_| Excused::Overtaken(id))
+        id if id > probe.id && overtaken => {
+            let own = || wounded(scene, other, end).map(Excused::Wound);
+            own_excuse(other).or_else(own).map(|_| Excused::Overtaken(id))
         }
         _ => None,
     });

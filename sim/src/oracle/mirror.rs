@@ -50,7 +50,7 @@ struct Wanted {
 impl Wanted {
     fn of(record: &Record, service: &str, documents: &[Document]) -> Option<Self> {
         let document = documents.get(record.version as usize)?;
-        let kind = &document.service(service.trim_end_matches("@file"))?.kind;
+        let kind = &document.service(service)?.kind;
         let Kind::Mirroring { mirrors, body, max, .. } = kind else { return None };
         let percents = mirrors.iter().map(|(_, percent)| *percent).collect();
         (record.gateway == "parent").then_some(Self { percents, body: *body, max: *max })

@@ -6,6 +6,7 @@ pub mod busy;
 pub mod capsule;
 pub mod choice;
 pub mod coding;
+pub mod detour;
 pub mod health;
 pub mod http;
 pub mod mirror;

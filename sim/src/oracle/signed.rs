@@ -100,7 +100,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 /// Cookies that clients may hold of this service: true ones for some of the ways down, and some
 /// that nobody with the key has made.
 pub fn cookies(document: &Document, root: &str) -> Vec<String> {
-    let own = format!("{root}@file");
+    let own = crate::model::qualified(root);
     let mut list = Vec::new();
     for turn in 0..4 {
         let mut way = Claims::new();
@@ -116,7 +116,7 @@ pub fn cookies(document: &Document, root: &str) -> Vec<String> {
 }
 
 fn claim(document: &Document, service: &str, turn: usize, way: &mut Claims, depth: u32) {
-    let found = document.service(service.trim_end_matches("@file")).filter(|_| depth < 4);
+    let found = document.service(service).filter(|_| depth < 4);
     let Some(found) = found else { return };
     let below: Vec<String> = match &found.kind {
         Kind::Balancer { servers, .. } => {
@@ -142,7 +142,7 @@ fn claim(document: &Document, service: &str, turn: usize, way: &mut Claims, dept
 pub fn problem(documents: &[Document], root: &str, line: &str, server: u16) -> Option<String> {
     let value = line.strip_prefix(COOKIE)?.strip_prefix('=')?;
     let value = value.split(';').next().unwrap_or_default();
-    let Some(claims) = claims(&format!("{root}@file"), value) else {
+    let Some(claims) = claims(&crate::model::qualified(root), value) else {
         return Some(format!("with a cookie that is not signed: {line}"));
     };
     let backends = documents.iter().flat_map(|document| &document.services);

@@ -2,6 +2,7 @@
 //! there without a reason.
 
 use super::{Oracle, Verdict};
+use crate::home;
 use crate::model::services::{Offered, Services, What, Works};
 use crate::plan::{Document, Matcher, Router, Strategy};
 use engine::base::diag::Diagnostic;
@@ -76,13 +77,13 @@ impl Expected {
     }
 
     fn add_services(&mut self, services: &Services) {
-        let path = |name: &str| format!("http.services.{}", name.trim_end_matches("@file"));
+        let path = |name: &str| format!("http.services.{}", home::bare(name));
         let in_circle = services.list.iter().filter(|service| service.in_circle);
         let circle: Vec<String> = in_circle.map(|service| path(&service.name)).collect();
         if !circle.is_empty() {
             self.needed.push(circle);
         }
-        let written = services.list.iter().filter(|service| service.name.ends_with("@file"));
+        let written = services.list.iter().filter(|service| service.name.ends_with(home::suffix()));
         for service in written.filter(|service| !service.in_circle) {
             let path = path(&service.name);
             if service.what == What::Weighted(Vec::new()) {

@@ -3,6 +3,7 @@
 
 use super::share::Shares;
 use super::{Oracle, Verdict};
+use crate::home;
 use crate::model::services::{Known, Offered, Service, Services, What, Works};
 use crate::plan::{Check, Document, Kind, Strategy, Uplink};
 use engine::base::id::ServiceId;
@@ -355,7 +356,7 @@ fn misplaced<'a>(
         Offer::Uplinks { .. } => None,
     });
     offered.flat_map(move |router| {
-        let is = |name: &str| name.strip_suffix("@file") == Some(router.name.as_str());
+        let is = |name: &str| name.strip_suffix(home::suffix()) == Some(router.name.as_str());
         let found = tables.clone().filter(move |(table, _)| table.iter().any(|it| is(&it.name)));
         found.map(|(_, at)| (router.name.as_str(), at))
     })

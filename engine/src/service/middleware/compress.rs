@@ -1,6 +1,7 @@
 //! Which responses are compressed, and how: what the client takes, what the middleware offers, and
 //! what a response says of itself.
 
+use crate::base::mutant::{Mutant, planted};
 use crate::config::typed::{Coding, Compress};
 use crate::http::fields::{self, Field};
 
@@ -47,7 +48,8 @@ pub fn may_compress(settings: &Compress, status: u16, response: &[Field<'_>]) ->
         return false;
     }
     let coded = fields::all(response, "content-encoding").flat_map(fields::list);
-    if coded.into_iter().any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    let is_coded = coded.into_iter().any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    if is_coded && !planted(Mutant::SqueezesAgain) {
         return false;
     }
     let kind = media_type(fields::first(response, "content-type").unwrap_or_default());
@@ -94,6 +96,7 @@ fn thousandths(digits: &[u8]) -> Option<u32> {
         let digit = fraction.get(at).copied().unwrap_or(b'0');
         value = value * 10 + u32::from(Some(digit).filter(u8::is_ascii_digit)? - b'0');
     }
+    let value = if planted(Mutant::CodingUnwanted) { value.max(1) } else { value };
     (value <= 1_000).then_some(value)
 }
 
