@@ -322,7 +322,6 @@ impl Choices {
         }
         // Whether it was right to pass somebody by is known when all lines were read.
         let passes = choice.instead && document.is_some_and(Document::breaks);
-        let mut replayed = false;
         let drawn = match &node.kind {
             NodeKind::Balancer { .. } | NodeKind::Weighted { .. } if choice.session.is_some() => {
                 false
@@ -340,15 +339,16 @@ impl Choices {
                     wrong(Oracle::C1, text);
                 }
                 // A session that a breaker ends on its way draws nothing for itself.
-                let drew = !(moved.is_some() && passes && ticket == 0);
-                strategy != Strategy::Hrw && drew
+                strategy != Strategy::Hrw && !(moved.is_some() && passes && ticket == 0)
             }
             NodeKind::Failover { side, .. } => {
                 let side_taken = if passes && *side == Side::Main { 0 } else { turn };
                 if let Some(text) = side_problem(node, *side, side_taken, view) {
                     wrong(Oracle::P2, text);
                 }
-                replayed = turn == 1 && *side == Side::Main && !passes;
+                if turn == 1 && *side == Side::Main && !passes {
+                    self.note_replay(node, view, gateway);
+                }
                 false
             }
             NodeKind::Mirroring(mirroring) => {
@@ -365,9 +365,6 @@ impl Choices {
         };
         if let Some(text) = member_problem(node, choice, view) {
             wrong(Oracle::C1, text);
-        }
-        if replayed {
-            self.note_replay(node, view, gateway);
         }
         if drawn {
             let of = (gateway.instance.name.clone(), gateway.lives, choice.service.to_string());
