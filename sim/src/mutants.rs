@@ -58,8 +58,6 @@ const RARE: &[Mutant] = &[
     Mutant::BreakerNeverCloses,
     Mutant::BreakerRemembers,
     Mutant::DetourRefused,
-    Mutant::DetoursForEver,
-    Mutant::DetoursToFirst,
     Mutant::DrainCutsRequests,
     Mutant::ResponseTimeoutLost,
     Mutant::RetriesPost,

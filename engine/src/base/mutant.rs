@@ -44,8 +44,6 @@ mutants! {
     ClientsWander "rendezvous hashing looks at the time, too",
     CodingUnwanted "a coding that a client refuses is used",
     DetourRefused "whom a breaker before a service keeps off is refused though others serve",
-    DetoursForEver "a breaker that has closed again still sends others past its service",
-    DetoursToFirst "turns that breakers keep from members go to the first that is left",
     DiagnosticLost "what is wrong with a configuration is not told",
     DoubleHeader "a field of a request is written twice",
     DrainCutsRequests "a drain gives up what is in flight at once",

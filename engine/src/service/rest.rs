@@ -4,7 +4,6 @@
 
 use super::rotation::Rotation;
 use super::ticket::Ticket;
-use crate::base::mutant::{Mutant, planted};
 use std::sync::{Arc, OnceLock};
 
 /// With more members than this a table is laid out for each turn anew.
@@ -33,9 +32,6 @@ impl Rest {
 
     /// Who takes this ticket while some are out. Nobody if all are.
     pub fn turn(&self, ticket: u64, is_out: impl Fn(u16) -> bool) -> Option<u16> {
-        if planted(Mutant::DetoursToFirst) {
-            return self.serving().map(|(member, _)| member).find(|member| !is_out(*member));
-        }
         if self.tables.is_empty() {
             return self.rotation(&is_out).turn(ticket);
         }

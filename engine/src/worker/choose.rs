@@ -87,8 +87,7 @@ impl Sight<'_> {
         let Some(node) = node.filter(|_| !planted(Mutant::DetourRefused)) else { return false };
         let is_open = |step: &Step| {
             let Step::Breaker(breaker) = step else { return false };
-            let again = breaker.openings() > 0 && planted(Mutant::DetoursForEver);
-            matches!(breaker.state(self.now), State::Open(_)) || again
+            matches!(breaker.state(self.now), State::Open(_))
         };
         let guarded = node.guard.as_ref();
         if self.shut.contains(&service) || guarded.is_some_and(|it| it.steps.iter().any(is_open)) {
