@@ -246,7 +246,7 @@ mod tests {
         check(&[(1, 1), (2, 2), (3, 1), (4, 1), (5, 2)], true);
         check(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)], false);
         check(&[(1, 2), (2, 2), (3, 2)], false);
-        check(&[(1, 1), (2, 0)], false);
+        check(&[(1, 0), (2, 0)], false);
         // Of two at once nobody can tell which came first.
         check(&[(1, 1), (2, 2), (2, 2), (3, 1)], true);
     }
