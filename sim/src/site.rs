@@ -506,7 +506,7 @@ fn draw_tree(chance: &mut Stream, names: &[String]) -> Kind {
         1 => Kind::Failover { main: first, fallback: second, errors: chance.one_in(2) },
         _ => Kind::Mirroring {
             main: first,
-            mirrors: vec![("shadow".into(), *chance.pick(&[100, 10, 50, 33]))],
+            mirrors: vec![("shadow".into(), *chance.pick(&[100, 10, 50, 100]))],
             body: !chance.one_in(3),
             max: chance.one_in(3).then_some(1_000),
         },
@@ -678,7 +678,8 @@ fn draw_limits(chance: &mut Stream) -> (Limits, bool) {
     set(&mut limits.upstreams_max, &[1, 2, 4]);
     set(&mut limits.waiters_per_target, &[1, 2]);
     set(&mut limits.conns_per_target, &[1, 2]);
-    if chance.one_in(5) {
+    set(&mut limits.streams_max, &[2, 1, 4]);
+    if chance.one_in(4) {
         starve(chance, &mut limits);
     }
     (limits, limits != loose)

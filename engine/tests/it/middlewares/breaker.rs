@@ -63,9 +63,9 @@ fn a_tunnel_that_a_server_breaks_off_does_not_count_either() {
     let mut pair = pair(&guard(", responseCode: 503"));
     let upgrade = "Connection: upgrade\r\nUpgrade: echo\r\n\r\n";
     let client = pair.open();
-    pair.send(client, &format!("GET / HTTP/1.1\r\nHost: s\r\n{upgrade}"));
+    pair.send(client, format!("GET / HTTP/1.1\r\nHost: s\r\n{upgrade}"));
     let origin = pair.dialed();
-    pair.send(origin, &format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
+    pair.send(origin, format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
     assert!(pair.got(client).starts_with("HTTP/1.1 101 "));
     pair.reset(origin);
     assert_eq!(pair.ended(client), "aborted");

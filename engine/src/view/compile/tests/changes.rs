@@ -1,6 +1,7 @@
 //! What a change touches, and what it leaves alone.
 
 use super::*;
+use crate::config::fixed::IdleConns;
 use crate::service::ticket::Ticket;
 
 const WEB: &str = "entryPoints: {web: {address: \":80\"}}";
@@ -243,4 +244,32 @@ tls: {options: {strict: {sniStrict: true}}}
         let (one, other): (Vec<Option<Vec<Box<str>>>>, Vec<_>) = (doors(&world), doors(&fresh));
         assert_eq!(one, other, "seed {seed}");
     }
+}
+
+#[test]
+fn a_change_of_transports_alone_reaches_those_who_use_them() {
+    let document = |t: &str| {
+        format!(
+            "http:
+  serversTransports: {{{t}, other: {{}}}}
+  services:
+    with: {{loadBalancer: {{serversTransport: t, servers: [{{url: 'http://10.0.0.1'}}]}}}}
+    without: {{loadBalancer: {{serversTransport: other, servers: [{{url: 'http://10.0.0.2'}}]}}}}
+"
+        )
+    };
+    let mut world = World::parent(0);
+    let kept_by = |world: &World, name: &str| {
+        let NodeKind::Balancer { servers, .. } = &world.node(name).kind else { panic!("{name}") };
+        let target = world.view.targets.get(servers[0].target.0).expect("a server has its target");
+        target.transport.idle
+    };
+    world.dynamic(&document("t: {maxIdleConnsPerHost: 7}"));
+    let other = kept_by(&world, "without@file");
+    assert_eq!(kept_by(&world, "with@file"), IdleConns::UpTo(7));
+    assert!(world.dynamic(&document("t: {maxIdleConnsPerHost: 9}")));
+    assert_eq!(kept_by(&world, "with@file"), IdleConns::UpTo(9));
+    assert_eq!(kept_by(&world, "without@file"), other);
+    world.dynamic(&document("u: {maxIdleConnsPerHost: 9}"));
+    assert!(world.said().contains("serversTransport"), "{}", world.said());
 }
