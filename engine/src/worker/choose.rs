@@ -313,12 +313,14 @@ impl Members<'_> {
             (Some(choice), Some(kept)) => choose_anew(node, turns, asker, choice, kept),
             _ => choose(node, turns, asker, start.again, kept.as_ref()),
         })?;
-        *passed_by |= kept.is_some() && chosen.instead && start.again.is_none();
+        let instead = chosen.instead || anew.is_some();
+        *passed_by |= kept.is_some() && instead && start.again.is_none();
         Some(chosen)
     }
 }
 
-/// Another member than one whose breaker did not let the request pass. The ticket stays drawn.
+/// Another member than one whose breaker did not let the request pass. The ticket stays drawn,
+/// unless a cookie had named the member and none was.
 fn choose_anew(
     node: &ServiceNode,
     turns: &Turns,
@@ -326,7 +328,8 @@ fn choose_anew(
     choice: Choice,
     kept: &Kept<'_>,
 ) -> Option<Chosen> {
-    if node.choosing.as_ref().is_some_and(|choosing| choosing.strategy == Strategy::Hrw) {
+    let by_client = node.choosing.as_ref().is_some_and(|it| it.strategy == Strategy::Hrw);
+    if by_client || choice.session.follows_cookie() {
         return choose(node, turns, asker, None, Some(kept));
     }
     let sticks = node.choosing.as_ref().is_some_and(|choosing| choosing.sticky.is_some());

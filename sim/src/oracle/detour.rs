@@ -190,10 +190,7 @@ impl Sight<'_> {
             return strategy::problem(&Picked { strategy, ticket, turn, weights, names, client });
         }
         let NodeKind::Weighted { turns, .. } = &self.node(&fork.service)?.kind else { return None };
-        // Whom a session was with is passed by without a ticket.
-        let kept = fork.left.filter(|_| ticket == 0);
-        let drawn = turns.rotation.turn(ticket).map(usize::from);
-        let passed = kept.or(drawn)?;
+        let passed = usize::from(turns.rotation.turn(ticket)?);
         let wrong = passed == turn || open(&passed) || weights.get(turn).is_none_or(|it| *it == 0);
         wrong.then(|| format!("it was the turn of member {passed}, whom nothing kept from serving"))
     }

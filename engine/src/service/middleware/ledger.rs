@@ -150,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn those_share_a_connection_that_say_the_same_to_the_same_redis() {
+        let ledger = |name: &str, redis: Redis, target: u32| {
+            Ledger::new(name, Arc::new(redis), TargetId(target))
+        };
+        let one = ledger("a@file", redis("me", "pw", 0), 3);
+        assert!(one.is_beside(&one.clone()));
+        assert!(one.is_beside(&ledger("b@file", redis("me", "pw", 0), 3)));
+        for other in [
+            ledger("a@file", redis("me", "pw", 0), 4),
+            ledger("a@file", redis("you", "pw", 0), 3),
+            ledger("a@file", redis("me", "other", 0), 3),
+            ledger("a@file", redis("me", "pw", 1), 3),
+        ] {
+            assert!(!one.is_beside(&other), "{other:?}");
+        }
+    }
+
+    #[test]
     fn buckets_are_named_by_middleware_and_source_and_fields_are_hashed() {
         let ledger = Ledger::new("a@file", Arc::new(redis("", "", 0)), TargetId(0));
         let name = |whose, source: &Source| {

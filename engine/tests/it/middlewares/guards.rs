@@ -256,6 +256,46 @@ fn a_session_moves_from_a_member_with_an_open_breaker() {
 }
 
 #[test]
+fn a_session_that_a_recovering_breaker_refuses_begins_anew_with_a_ticket() {
+    let document = site(
+        &[
+            "top: {weighted: {sticky: {cookie: {name: c}}, services: [{name: a}, {name: b}, {name: d}]}}",
+            &server("a", 1, "m"),
+            &server("b", 2, ""),
+            &server("d", 3, ""),
+        ],
+        &[&format!("m: {BREAKER}")],
+    );
+    let mut site = Site::new(&format!("{ENTRY}\naccessLog: {{format: json}}\n"));
+    let mut pair = Pair::of(site.view_of(&document), Limits::default());
+    let sticky = "GET / HTTP/1.1\r\nHost: s\r\nCookie: c=a\r\n\r\n";
+    for _ in 0..3 {
+        served_with(&mut pair, sticky, BAD);
+        pair.pass(Span::millis(150));
+    }
+    assert_eq!(pair.count(Mark::BreakerOpened), 1);
+    pair.pass(Span::secs(10));
+    pair.log.clear();
+    let elsewhere = (0..12).filter(|_| {
+        pair.pass(Span::millis(100));
+        served_with(&mut pair, sticky, CLOSE).0 != 1
+    });
+    let elsewhere = elsewhere.count();
+    pair.pass(Span::secs(1));
+    let refused = usize::try_from(pair.count(Mark::BreakerPassedBy)).expect("small");
+    assert!(elsewhere > 2 && refused >= elsewhere, "{elsewhere} of {refused}");
+    let tickets: Vec<u64> = (pair.log.lines())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
+        .map(|line| line["Choices"][0].clone())
+        .filter(|choice| choice["Turn"] != 0)
+        .map(|choice| choice["Ticket"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(tickets.len(), elsewhere);
+    assert!(tickets.windows(2).all(|two| two[0] + 1 == two[1]), "each has drawn one: {tickets:?}");
+    pair.nothing_more();
+}
+
+#[test]
 fn a_failover_by_status_judges_what_they_answer() {
     let document = site(
         &[
