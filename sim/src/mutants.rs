@@ -42,6 +42,7 @@ pub fn bound(mutant: Mutant) -> u64 {
 
 const SELDOM: &[Mutant] = &[
     Mutant::AddressUnweighed,
+    Mutant::AnyTagBelieved,
     Mutant::BothLengths,
     Mutant::BreakerLeaks,
     Mutant::BreakerNeverOpens,
@@ -55,6 +56,7 @@ const SELDOM: &[Mutant] = &[
 
 const RARE: &[Mutant] = &[
     Mutant::AdvertsForgotten,
+    Mutant::AnyStatusIsUp,
     Mutant::BreakerNeverCloses,
     Mutant::BreakerRemembers,
     Mutant::DetourRefused,
