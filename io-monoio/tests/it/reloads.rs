@@ -85,6 +85,11 @@ impl Load {
     }
 }
 
+fn is_served(client: &mut Client) -> bool {
+    client.send(b"GET / HTTP/1.1\r\nHost: load.test\r\n\r\n");
+    client.answer().status == 200
+}
+
 /// What the kernel says of the memory of a process, in KiB.
 fn memory(id: u32, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
@@ -111,6 +116,8 @@ fn reload(before: usize, reloads: usize) -> (u64, u64) {
     until(&true, || TcpStream::connect(own).is_ok());
     let mut operator = Client::connect(own);
     assert_eq!(put(&mut operator, &document(0, origin)).status, 200);
+    // A document is taken before it takes effect, and each worker hears of it by itself.
+    until(&true, || (0..4 * CLIENTS).all(|_| is_served(&mut Client::connect(address))));
     let load = Load::start(address);
     let mut at = 0;
     let mut some = |count: usize| {
