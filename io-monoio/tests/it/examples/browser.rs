@@ -2,6 +2,8 @@
 //! requests go on, and that the browser has nothing to complain of.
 
 use super::Stage;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,12 +80,7 @@ fn the_dashboard_shows_a_parent_and_its_children_as_they_are() {
     assert!(said.iter().any(|line| line.contains("seen")), "{said:?}");
 
     let root = format!("http://127.0.0.1:{}", stage.api_port());
-    let quiet = |path: &str, millis| {
-        let (page, said) = browser.page(&format!("{root}{path}"), millis);
-        assert_eq!(said, [""; 0], "{path}");
-        assert!(page.contains("<footer>"), "{path}: {page}");
-        page
-    };
+    let quiet = |path: &str, millis| quiet(&browser, &root, path, millis);
     let first = quiet("/", 500);
     shows(&first, &["<title>Overview · Tieline</title>", ">cluster-1</text>", ">cluster-2</text>"]);
     let children = quiet("/dashboard/children", 500);
@@ -102,25 +99,60 @@ fn the_dashboard_shows_a_parent_and_its_children_as_they_are() {
     let found = quiet("/dashboard/routers?search=bank", 500);
     shows(&found, &["value=\"bank\"", ">banking@file</a>", "1 found"]);
 
-    moves(&stage, &quiet);
+    moves(&stage, &browser);
     pictures(&stage, &browser, &root);
 }
 
+/// A page of which the console says nothing.
+#[track_caller]
+fn quiet(browser: &Browser, root: &str, path: &str, millis: u32) -> String {
+    let (page, said) = browser.page(&format!("{root}{path}"), millis);
+    assert_eq!(said, [""; 0], "{path}");
+    assert!(page.contains("<footer>"), "{path}: {page}");
+    page
+}
+
 /// While requests go on the script exchanges the middle of the page, and says how fast they come.
-fn moves(stage: &Stage, page: &dyn Fn(&str, u32) -> String) {
+/// The browser's time is not ours: it skips what it would only wait for. So whatever it asks for
+/// comes by a way on which clients of the parent are served first.
+fn moves(stage: &Stage, browser: &Browser) {
+    let way = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = way.local_addr().expect("it is bound");
     let over = AtomicBool::new(false);
     let moved = thread::scope(|scope| {
         scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                stage.served(1, "/", &[]);
+            for browser in way.incoming().take_while(|_| !over.load(Ordering::Relaxed)) {
+                let Ok(browser) = browser else { continue };
+                scope.spawn(move || pass_on(stage, &browser));
             }
         });
-        let moved = page("/dashboard/children", 10_000);
+        let moved = quiet(browser, &format!("http://{address}"), "/dashboard/children", 10_000);
         over.store(true, Ordering::Relaxed);
+        TcpStream::connect(address).expect("it listens");
         moved
     });
     assert!(number(&moved, "child cluster-1") > 90, "{moved}");
     shows(&moved, &["<span class=\"rate\">+"]);
+}
+
+/// What a browser asks of the dashboard, each time after some requests of other clients.
+fn pass_on(stage: &Stage, browser: &TcpStream) {
+    let dashboard = TcpStream::connect((Ipv4Addr::LOCALHOST, stage.api_port())).expect("it serves");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Whoever leaves first takes the other along.
+            let _ = io::copy(&mut &dashboard, &mut &*browser);
+            let _ = browser.shutdown(Shutdown::Both);
+        });
+        let mut bytes = [0; 4_096];
+        while let Ok(count @ 1..) = (&mut &*browser).read(&mut bytes) {
+            stage.served(5, "/", &[]);
+            if (&mut &dashboard).write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = dashboard.shutdown(Shutdown::Both);
+    });
 }
 
 fn pictures(stage: &Stage, browser: &Browser, root: &str) {
