@@ -28,7 +28,7 @@ pub struct Wounds {
 impl Wound {
     /// The connection is of no use any more.
     fn is_fatal(self) -> bool {
-        !matches!(self.kind, Kind::NoticeMissing | Kind::SmallWindow)
+        !matches!(self.kind, Kind::NoticeMissing | Kind::SmallWindow | Kind::GoesAway)
     }
 
     fn is_of_server(self) -> bool {
@@ -55,9 +55,10 @@ impl Wounds {
         })
     }
 
-    /// What was done to this very connection.
+    /// What was done to this very connection, and may be felt by whatever is on it.
     pub fn of(&self, link: u32) -> impl Iterator<Item = Kind> {
-        self.links.get(&link).into_iter().flatten().map(|wound| wound.kind)
+        let all = self.links.get(&link).into_iter().flatten().map(|wound| wound.kind);
+        all.filter(|kind| *kind != Kind::GoesAway)
     }
 
     pub fn has(&self, link: u32, kind: Kind) -> bool {
@@ -69,6 +70,14 @@ impl Wounds {
         let all = self.links.values().flatten().copied();
         let near = move |wound: &Wound| wound.from <= to && from <= wound.until;
         all.filter(|wound| wound.is_of_server() && wound.is_fatal()).filter(near)
+    }
+
+    /// How many connections servers left between these instants: what they had not looked at yet
+    /// has to go to another.
+    pub fn left_by_servers(&self, from: Time, to: Time) -> usize {
+        let left = |wound: &&Wound| wound.kind == Kind::GoesAway && wound.is_of_server();
+        let near = |wound: &&Wound| wound.from <= to && from <= wound.until;
+        self.links.values().flatten().filter(left).filter(near).count()
     }
 
     /// Connections that are of no use and still open.
@@ -111,6 +120,24 @@ mod tests {
         assert_eq!((during(&wounds, 8, 20), during(&wounds, 10, 20)), (1, 0));
         assert!(wounds.has(7, Kind::RecordBroken) && !wounds.has(8, Kind::RecordBroken));
         assert_eq!(wounds.open().count(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_a_server_leaves_serves_what_it_has() {
+        let mut wounds = Wounds::default();
+        wounds.add(1, FIRST_SERVER, Kind::GoesAway, at(2));
+        wounds.add(2, 3, Kind::GoesAway, at(2));
+        assert_eq!(wounds.of(1).chain(wounds.of(2)).count(), 0);
+        assert_eq!((wounds.of_servers(at(0), at(9)).count(), wounds.open().count()), (0, 0));
+        assert_eq!(
+            (wounds.left_by_servers(at(0), at(1)), wounds.left_by_servers(at(3), at(9))),
+            (0, 1)
+        );
+        assert_eq!(wounds.end(1, at(5)).collect::<Vec<_>>(), [Kind::GoesAway]);
+        assert_eq!(
+            (wounds.left_by_servers(at(5), at(9)), wounds.left_by_servers(at(6), at(9))),
+            (1, 0)
+        );
     }
 
     #[test]

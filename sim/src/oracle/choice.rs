@@ -338,8 +338,7 @@ impl Choices {
                 if let Some(text) = problem {
                     wrong(Oracle::C1, text);
                 }
-                // A session that a breaker ends on its way draws nothing for itself.
-                strategy != Strategy::Hrw && !(moved.is_some() && passes && ticket == 0)
+                strategy != Strategy::Hrw
             }
             NodeKind::Failover { side, .. } => {
                 let side_taken = if passes && *side == Side::Main { 0 } else { turn };

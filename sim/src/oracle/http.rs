@@ -50,6 +50,8 @@ pub enum Excused {
     /// The server takes no further streams and had not looked at this one, whose content was on its
     /// way and is not kept.
     Unseen,
+    /// Servers left one connection after another before they looked at it: it is sent again once.
+    UnseenTwice,
     /// The instance was told to stop, or crashed.
     Stopped,
     /// A bound drawn for this run was reached.
@@ -507,6 +509,9 @@ fn excuse(scene: &Scene<'_>, id: ProbeId) -> Option<Excused> {
     let lost = told.is_some_and(|answer| answer.status == 502) && probe.arrivals.is_empty();
     if lost && scene.book.multiplexed && probe.meant.body_bytes > 0 {
         return Some(Excused::Unseen);
+    }
+    if lost && scene.net.wounds.left_by_servers(probe.started, end) > 1 {
+        return Some(Excused::UnseenTwice);
     }
     let failed = told.is_some_and(|answer| answer.status == 502);
     if failed && scene.book.fates(probe).iter().any(|fate| scene.book.asks_children(fate)) {

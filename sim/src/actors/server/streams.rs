@@ -93,6 +93,9 @@ impl Server {
         loop {
             self.be_odd(scene, line);
             line.collect();
+            if line.session.leaving {
+                scene.net.wound(end, Kind::GoesAway);
+            }
             if line.out.flush(scene.net, end) == Flushed::Gone {
                 return false;
             }
