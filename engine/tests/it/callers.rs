@@ -195,7 +195,7 @@ fn a_certificate_that_was_only_asked_for_says_nothing() {
 }
 
 #[test]
-fn the_access_log_shows_the_chain() {
+fn the_access_log_shows_the_chain_and_how_it_was_said() {
     let family = Family::new();
     let source = format!("accessLog: {{format: json}}\n{}", family.source("child"));
     let mut pair = pair(child(&source, "{trustDomain: a.example}"));
@@ -206,8 +206,10 @@ fn the_access_log_shows_the_chain() {
     pair.send(origin, OK);
     parent.pump(&mut pair);
     pair.pass(Span::secs(2));
-    let shown = "\"Callers\":\"dns:shop, spiffe://a.example/parent\",";
-    assert!(pair.log.contains(shown), "{}", pair.log);
+    let line: serde_json::Value = serde_json::from_str(&pair.log).expect("one line of JSON");
+    assert_eq!(line["Callers"], "dns:shop, spiffe://a.example/parent", "{line}");
+    assert_eq!(line["TLSVersion"], "1.3", "{line}");
+    assert!(line["TLSCipher"].as_str().is_some_and(|it| it.starts_with("TLS_")), "{line}");
 }
 
 #[test]

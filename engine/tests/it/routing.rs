@@ -12,6 +12,7 @@ use engine::view::View;
 use engine::view::compile::Compiler;
 use engine::view::stats::Stats;
 use engine::worker::explain::{Ask, explain};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -129,6 +130,29 @@ fn a_broken_parent_answers_for_all_under_it() {
         let got = pair.answer(&get(path, ""));
         assert!(got.starts_with("HTTP/1.1 503 "), "{path}: {got}");
     }
+    pair.no_dial();
+}
+
+#[test]
+fn routers_under_routers_have_so_many_ways_and_no_more() {
+    let parents: Vec<String> = (0..260).map(|at| format!("p{at:03}")).collect();
+    let all = parents.join(", ");
+    let mut text = "http:\n  routers:\n".to_owned();
+    for at in 0..260 {
+        writeln!(text, "    p{at:03}: {{rule: 'PathPrefix(`/{at}`)'}}").expect("text");
+        let rule = format!("Query(`c`, `{at}`)");
+        writeln!(text, "    c{at:03}: {{rule: '{rule}', parentRefs: [{all}], service: s}}")
+            .expect("text");
+    }
+    let view = view("", &(text + SERVICES));
+    let ask = Ask::read("http://a.test/259/x?c=0").expect("a request");
+    let told = explain(&view, Time::ZERO, &ask).expect("it can be explained").to_string();
+    assert!(told.contains("there are too many ways through routers under routers"), "{told}");
+    let mut pair = Pair::of(view, Limits::default());
+    sent(&mut pair, &get("/0/x?c=259", ""));
+    let got = pair.answer(&get("/259/x?c=0", ""));
+    assert!(got.starts_with("HTTP/1.1 503 "), "{got}");
+    assert!(got.ends_with("router p259@file is broken\n"), "{got}");
     pair.no_dial();
 }
 

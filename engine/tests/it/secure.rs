@@ -525,6 +525,29 @@ fn a_host_with_options_of_its_own_is_not_reached_through_another_name() {
 }
 
 #[test]
+fn routers_that_disagree_about_the_tls_of_a_host_are_told_and_serve_nobody() {
+    let ca = Ca::new("ca");
+    let routers = "    lax: {rule: 'Host(`a.example`)', service: s}
+    strict: {rule: 'Host(`a.example`) && PathPrefix(`/x`)', service: s, tls: {options: new}}
+    other: {rule: 'Host(`b.example`)', service: s, tls: {options: new}}
+";
+    let more = "  options: {new: {minVersion: VersionTLS13}}\n";
+    let certificate = ca.sign(Like { names: &["a.example", "b.example"], ..Like::default() });
+    let (view, problems) = view_with(Some("default"), &document(&certificate, routers, more));
+    let told: Vec<_> = problems.iter().filter(|it| it.code == "tls-clash").collect();
+    let places: Vec<_> = told.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(places, ["http.routers.lax.tls", "http.routers.strict.tls"], "{problems:?}");
+    let why = "routers want different TLS options for a.example: default, new@file";
+    assert!(told.iter().all(|it| it.is_error() && it.text == why), "{told:?}");
+    let mut pair = pair(view);
+    for (host, served) in [("a.example", false), ("b.example", true)] {
+        let mut client = Talker::client(&mut pair, &connector(&ca, None), host);
+        client.say(&mut pair, &format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(pair.try_dialed().is_some(), served, "{host}: {}", client.heard());
+    }
+}
+
+#[test]
 fn versions_and_suites_without_an_overlap_are_refused() {
     let ca = Ca::new("ca");
     let text = "  options: {default: {minVersion: VersionTLS13}}\n";

@@ -117,6 +117,17 @@ fn what_nobody_knows_is_left_out() {
 }
 
 #[test]
+fn one_of_the_two_times_is_enough_for_a_common_line() {
+    for (name, dated) in [("StartUTC", true), ("StartLocal", true), ("Duration", false)] {
+        let mut settings = settings(AccessFormat::GenericClf);
+        settings.default_keep = false;
+        settings.names.insert(name.to_owned(), true);
+        let text = line(&settings, |_| {});
+        assert_eq!(text.contains("[14/Nov/2023:22:13:20 +0000]"), dated, "{name}: {text}");
+    }
+}
+
+#[test]
 fn one_reason_is_enough_to_pass_the_filters() {
     let mut filtered = settings(AccessFormat::GenericClf);
     filtered.status = vec![500..=599, 404..=404];

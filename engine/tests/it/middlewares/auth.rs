@@ -108,6 +108,22 @@ fn requests_with_one_password_wait_for_one_comparison() {
 }
 
 #[test]
+fn passwords_of_several_are_compared_at_once_and_told_apart() {
+    let mut pair = pair(&guard(""));
+    let (knows, guesses) = (ask(&mut pair, AL), ask(&mut pair, WRONG));
+    let jobs = [pair.job(), pair.job()].map(|job| job.expect("each is to be compared"));
+    for (job, what) in jobs.into_iter().rev() {
+        let Job::Verify { password, .. } = what else { panic!("{what:?}") };
+        pair.finish_job(job, Answer::Verified(password.reveal() == b"open sesame"));
+    }
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    assert_eq!(pair.got(knows), OK);
+    assert_eq!(pair.own(guesses), WHO);
+    pair.nothing_more();
+}
+
+#[test]
 fn no_flood_of_passwords_takes_all_cores() {
     let limits = Limits { proofs_max: 1, ..Limits::default() };
     let mut pair = Pair::of(Site::new(ENTRY).view(&guard("")), limits);

@@ -311,6 +311,25 @@ fn steps_behind_see_what_was_granted_and_steps_before_are_seen_by_the_judge() {
 }
 
 #[test]
+fn a_judge_is_told_only_what_is_to_be_told_of_what_steps_before_say() {
+    let mut pair = pair(
+        "a: {headers: {customRequestHeaders: {X-Before: one, X-Other: two}}}\n\
+         b: {forwardAuth: {address: 'http://10.0.0.9', authRequestHeaders: [X-Before, X-Mine]}}",
+    );
+    let (client, judge, question) = ask(&mut pair, &get("X-Mine: 1\r\nX-Yours: 1\r\n"));
+    assert!(question.contains("X-Before: one\r\n") && question.contains("X-Mine: 1\r\n"));
+    for kept in ["X-Other", "X-Yours"] {
+        assert!(!question.contains(kept), "{question}");
+    }
+    pair.send(judge, OK);
+    let origin = pair.dialed();
+    assert!(pair.got(origin).contains("X-Other: two\r\n"));
+    pair.send(origin, OK);
+    assert_eq!(pair.got(client), OK);
+    pair.nothing_more();
+}
+
+#[test]
 fn a_judge_with_too_few_connections_makes_requests_wait_and_then_refuses() {
     let limits = Limits { conns_per_target: 1, ..Limits::default() };
     let mut pair = Pair::of(Site::new(ENTRY).view(&guard("")), limits);

@@ -86,6 +86,17 @@ fn who_does_not_want_kinds_found_can_say_so() {
     pair.nothing_more();
 }
 
+#[test]
+fn what_a_step_says_of_the_client_is_said_once_and_the_peer_behind_it() {
+    let mut pair = pair("a: {headers: {customRequestHeaders: {X-Forwarded-For: 9.9.9.9}}}");
+    let client = pair.open();
+    pair.send(client, "GET / HTTP/1.1\r\nHost: s\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n");
+    let origin = pair.dialed();
+    let sent = pair.got(origin);
+    let lines: Vec<_> = sent.lines().filter(|line| line.starts_with("X-Forwarded-For")).collect();
+    assert_eq!(lines, ["X-Forwarded-For: 9.9.9.9, 192.0.2.7"], "{sent}");
+}
+
 /// A door for clients with or without certificates, behind which servers are told of them.
 fn guarded(ca: &Ca, settings: &str) -> Arc<View> {
     let document = format!(
