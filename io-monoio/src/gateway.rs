@@ -8,13 +8,13 @@ use crate::listen::CannotListen;
 use crate::runtime::{NoRing, Runtime};
 use crate::slot::{Mailbox, Post};
 use crate::start::Start;
+use crate::watch::Watch as FileWatch;
 use crate::workload::Watch;
 use engine::base::limits::{ControlLimits, Limits};
 use engine::base::line::Level;
 use engine::base::time::{Span, Time};
 use engine::config::fixed::Fixed;
 use engine::view::stats::Stats;
-use notify::RecommendedWatcher;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -110,7 +110,7 @@ pub struct Handle {
     pub(crate) threads: Vec<JoinHandle<()>>,
     pub(crate) helpers: Vec<JoinHandle<()>>,
     pub(crate) ends: Receiver<End>,
-    pub(crate) watcher: Option<RecommendedWatcher>,
+    pub(crate) watcher: Option<FileWatch>,
     pub(crate) workload: Option<Watch>,
 }
 

@@ -136,7 +136,7 @@ pub fn perform(job: Job) -> Answer {
         Job::Resolve { host } => Answer::Resolved(resolve(&host)),
         Job::Load { path } => Answer::Loaded(files::load(&path)),
         Job::Read { path } => {
-            let content = std::fs::read(&*path).map(Secret::new);
+            let content = files::content(path.as_ref().as_ref()).map(Secret::new);
             Answer::Read(content.map_err(|error| error.to_string()))
         }
         Job::Verify { hash, password } => Answer::Verified(is_right(&hash, password.reveal())),

@@ -21,7 +21,6 @@ use engine::tls::{Crypto, SPIFFE};
 use engine::view::View;
 use engine::view::stats::Stats;
 use engine::worker::{Setup, Worker};
-use notify::RecommendedWatcher;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -51,7 +50,7 @@ pub(crate) struct Start {
     heard: Vec<UnixStream>,
     threads: Vec<JoinHandle<()>>,
     entries: Vec<(String, SocketAddr)>,
-    watcher: Option<RecommendedWatcher>,
+    watcher: Option<watch::Watch>,
     workload: Option<Watch>,
     tell: Sender<End>,
     ends: Receiver<End>,
@@ -303,9 +302,15 @@ impl Start {
     fn watch(&mut self) {
         let Some(file) = self.fixed.file.as_ref().filter(|file| file.watch) else { return };
         match watch::watch(&file.path, self.control.clone()) {
-            Ok(watcher) => self.watcher = Some(watcher),
-            Err(cause) => {
-                let fields = [("path", file.path.as_str()), ("cause", &cause)];
+            Ok((watcher, late)) => {
+                self.watcher = Some(watcher);
+                if let Some(cause) = late {
+                    let fields = [("path", file.path.as_str()), ("cause", &cause)];
+                    self.say(Level::Warn, "changes of files are noticed late", &fields);
+                }
+            }
+            Err(error) => {
+                let fields = [("path", file.path.as_str()), ("cause", &error.to_string())];
                 self.say(Level::Error, "changes of files go unnoticed, SIGHUP reloads", &fields);
             }
         }

@@ -1,6 +1,6 @@
 //! A whole gateway in the process, on both runtimes.
 
-use crate::world::{World, origin, pattern, route_to, sum, until};
+use crate::world::{Folder, World, origin, pattern, route_to, sum, until};
 use io_monoio::runtime::Runtime;
 use std::thread;
 
@@ -116,6 +116,32 @@ fn a_changed_file_takes_effect_without_closing_connections() {
         assert_eq!(client.get("/new").status, 200);
         world.end();
     });
+}
+
+/// In place, and waits until paths begin with `now` and no longer with `before`.
+fn rewrite(world: &World, file: &str, before: &str, now: &str) {
+    let text = route_to(origin()).replace("PathPrefix(`/`)", &format!("PathPrefix(`{now}`)"));
+    std::fs::write(file, text).expect("a writable directory");
+    let mut client = world.client();
+    until(&[404, 200], || [before, now].map(|path| client.get(path).status));
+}
+
+#[test]
+fn files_of_a_directory_that_was_replaced_and_those_behind_links_are_noticed() {
+    let world = World::new(Runtime::Uring, origin());
+    let file = world.folder.path("dynamic.yml");
+    let directory = std::path::Path::new(&file).parent().expect("a file is in a directory");
+    let elsewhere = Folder::new();
+    std::fs::rename(directory, elsewhere.path("old")).expect("both are of one file system");
+    std::fs::create_dir(directory).expect("it is gone");
+    rewrite(&world, &file, "/", "/first");
+    rewrite(&world, &file, "/first", "/second");
+    let behind = elsewhere.write("behind.yml", "# nothing yet");
+    std::fs::remove_file(&file).expect("it was written");
+    std::os::unix::fs::symlink(&behind, &file).expect("a writable directory");
+    rewrite(&world, &behind, "/second", "/third");
+    rewrite(&world, &behind, "/third", "/fourth");
+    world.end();
 }
 
 #[test]
