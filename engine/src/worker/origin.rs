@@ -12,6 +12,7 @@ use crate::base::mutant::{Mutant, planted};
 use crate::base::slab::Key;
 use crate::base::time::{Span, Time};
 use crate::boundary::{Close, Effect, Fault, LedgerFault, Report};
+use crate::http::head::Version;
 use crate::net::outbox::Outbox;
 use crate::net::wire::{Due, Link};
 use crate::tls::Refusal;
@@ -311,13 +312,20 @@ impl Worker {
         }
     }
 
-    /// A response that began cannot be completed: the client sees that it is cut.
+    /// A response that began cannot be completed: the client sees that it is cut. It does where its
+    /// framing says how it would have ended; then answers before it, which may still be on their
+    /// way, are not taken back by a reset.
     pub(super) fn cut(&mut self, key: Key) {
         self.mark(Mark::ResponseCut);
         let Some(exchange) = self.exchanges.get(key) else { return };
         let client = exchange.client;
+        let framed = exchange.asking.version == Version::Http11 && exchange.phase != Phase::Tunnel;
         self.finish(key);
-        if let Some(id) = client {
+        let Some(id) = client else { return };
+        let alone = self.conn(id).is_some_and(|conn| conn.stream.is_none());
+        if framed && alone {
+            self.linger(id);
+        } else {
             self.end(id, Close::Abort);
         }
     }

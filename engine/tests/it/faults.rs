@@ -141,7 +141,7 @@ fn a_server_that_falls_silent_cuts_its_answer() {
     pair.pass(Span::secs(2));
     assert_eq!(pair.ended(client), "");
     pair.pass(Span::secs(2));
-    assert_eq!(pair.ended(client), "aborted");
+    assert_eq!(pair.ended(client), "shut");
     pair.got(client);
     pair.nothing_more();
 }
@@ -180,10 +180,41 @@ fn an_answer_cut_short_is_seen_to_be_cut() {
         pair.fin(origin);
         let got = pair.got(client);
         assert!(!got.ends_with("0\r\n\r\n"), "{got}");
-        assert_eq!(pair.ended(client), "aborted");
+        assert_eq!(pair.ended(client), "shut");
         assert_eq!(pair.count(Mark::ResponseCut), 1);
         pair.nothing_more();
     }
+}
+
+#[test]
+fn an_answer_cut_short_takes_none_back_that_came_before_it() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.deafen(client, true);
+    pair.send(client, format!("{GET}{GET}"));
+    let origin = pair.dialed();
+    pair.send(origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nold!");
+    pair.send(origin, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+    pair.reset(origin);
+    assert_eq!(pair.got(client), "");
+    pair.deafen(client, false);
+    let got = pair.got(client);
+    assert!(got.contains("\r\n\r\nold!HTTP/1.1 200 OK\r\n") && got.ends_with("part"), "{got}");
+    assert_eq!(pair.ended(client), "shut");
+    pair.nothing_more();
+}
+
+#[test]
+fn a_cut_is_a_reset_where_the_end_would_frame_what_came() {
+    let mut pair = Pair::new(&Plan::one_origin());
+    let client = pair.open();
+    pair.send(client, "GET / HTTP/1.0\r\nHost: s\r\n\r\n");
+    let origin = pair.dialed();
+    pair.send(origin, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n");
+    pair.reset(origin);
+    assert!(pair.got(client).ends_with("part"));
+    assert_eq!(pair.ended(client), "aborted");
+    pair.nothing_more();
 }
 
 #[test]
@@ -196,7 +227,7 @@ fn a_reset_cuts_an_answer_that_only_the_end_would_frame() {
     pair.send(origin, "HTTP/1.0 200 OK\r\n\r\npart");
     pair.reset(origin);
     assert!(!pair.got(client).ends_with("0\r\n\r\n"));
-    assert_eq!(pair.ended(client), "aborted");
+    assert_eq!(pair.ended(client), "shut");
     pair.nothing_more();
 }
 

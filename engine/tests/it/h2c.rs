@@ -498,12 +498,12 @@ fn a_response_that_breaks_off_is_cut() {
     pair.send(clients[1], GET);
     pair.send(server.end, head(1, OK));
     pair.send(server.end, rst_stream(1, Code::Internal));
-    assert_eq!(pair.ended(clients[0]), "aborted");
+    assert_eq!(pair.ended(clients[0]), "shut");
     pair.got(clients[0]);
     // A length that does not hold is a broken response, too.
     pair.send(server.end, head(3, OK));
     pair.send(server.end, ended(data(3, "too long")));
-    assert_eq!(pair.ended(clients[1]), "aborted");
+    assert_eq!(pair.ended(clients[1]), "shut");
     pair.got(clients[1]);
     pair.nothing_more();
 }

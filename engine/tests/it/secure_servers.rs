@@ -229,7 +229,7 @@ fn a_handshake_that_hangs_or_breaks_is_given_up() {
 fn a_body_without_a_length_is_whole_only_with_a_notice() {
     let ca = Ca::new("ca");
     let door = door(&ca.named("10.0.0.1"), "");
-    for (notice, ended) in [(true, ""), (false, "aborted")] {
+    for (notice, ended) in [(true, ""), (false, "shut")] {
         let mut pair = pair(trusting(&ca, ""));
         let (client, mut server) = ask(&mut pair, &door);
         server.say(&mut pair, "HTTP/1.1 200 OK\r\n\r\nhalf");
@@ -267,8 +267,8 @@ fn an_answer_that_was_whole_before_a_broken_record_counts() {
     let rows = [
         (OK, "HTTP/1.1 200 ", "hi", ""),
         (chunks, "HTTP/1.1 200 ", "2\r\nhi\r\n0\r\n\r\n", ""),
-        (half, "", "", "aborted"),
-        (endless, "", "", "aborted"),
+        (half, "", "", "shut"),
+        (endless, "", "", "shut"),
         ("HTTP/1.1 200 O", "HTTP/1.1 502 ", "Bad Gateway", ""),
         ("", "HTTP/1.1 502 ", "Bad Gateway", ""),
     ];

@@ -185,7 +185,7 @@ fn a_response_that_is_cut_is_cut() {
     pair.send(origin, format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{half}"));
     pair.fin(origin);
     assert!(!pair.got_bytes(client).ends_with(b"\r\n0\r\n\r\n"));
-    assert_eq!(pair.ended(client), "aborted");
+    assert_eq!(pair.ended(client), "shut");
     pair.nothing_more();
 }
 
