@@ -112,7 +112,11 @@ pub fn problem(book: &Book, probe: &Probe, head: &Head) -> Option<String> {
     let asks = wanted.is_some();
     // Whoever cannot wait for the length of an answer does not learn in time that it is short.
     let unknown = probe.want.framing != Frame::Length && !book.roomy;
-    let (may, must) = ((long || unknown) && !bodiless, long && asks && !bodiless);
+    // Nobody can tell an answer that its server breaks off there from a short one.
+    let broken_off = probe.want.framing == Frame::UntilClose
+        && probe.arrivals.iter().any(|arrival| arrival.fault.is_some());
+    let may = (long || unknown) && !bodiless;
+    let must = long && asks && !bodiless && !broken_off;
     let right = match found {
         Some(_) => found == wanted && may && fates.iter().any(squeezes),
         None => !must || !book.may_compress || !fates.iter().all(squeezes),

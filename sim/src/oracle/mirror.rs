@@ -129,7 +129,9 @@ fn reason(scene: &Scene<'_>, probe: &Probe, wanted: &Wanted, bound: bool) -> Opt
     }
     let finished = probe.end.is_some_and(|(_, how)| how == Ended::Answered) && !timed_out(probe);
     let early = wanted.body && bodied && !probe.arrivals.iter().any(|arrival| arrival.whole);
-    if !finished || early || probe.want.early && bodied {
+    // The answer came before the whole request was said, and then the client left.
+    let unsaid = bodied && probe.all_sent.is_none();
+    if !finished || early || unsaid || probe.want.early && bodied {
         return Some(Skipped::Unfinished);
     }
     let (end, _) = probe.end?;
