@@ -89,7 +89,8 @@ impl World {
         self.book.unhealthy = Some(self.net.now);
         if how == Kind::Drain {
             let stop = self.book.stops.len() - 1;
-            self.book.drains.push((stop, self.net.now + grace));
+            // No entry point grants less than three seconds.
+            self.book.drains.push((stop, self.net.now + grace.min(Span::secs(3))));
             self.drain(number, grace);
             // The process is gone soon after its grace is over, and is started again.
             let life = self.gateways[number].lives;

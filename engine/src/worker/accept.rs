@@ -24,6 +24,8 @@ pub(super) struct Listener {
     pub(super) pause: Span,
     /// When a drain stops this listener.
     pub(super) stop_at: Option<Time>,
+    /// When it gives up what its clients still have in flight.
+    pub(super) cut_at: Option<Time>,
     pub(super) stopped: bool,
 }
 

@@ -78,3 +78,40 @@ fn a_client_accepted_in_the_grace_period_is_closed_at_its_end() {
     pair.pass(Span::secs(3));
     assert_eq!((pair.ended(client), pair.finished), ("closed", 1));
 }
+
+#[test]
+fn a_client_that_was_idle_may_still_ask_in_the_grace_period() {
+    let mut plan = Plan::one_origin();
+    plan.settings.accept_grace = Span::secs(3);
+    let mut pair = Pair::new(&plan);
+    let [asks, waits] = [pair.open(), pair.open()];
+    pair.drain(Span::secs(10));
+    pair.pass(Span::secs(2));
+    assert_eq!([pair.ended(asks), pair.ended(waits)], ["", ""]);
+    pair.send(asks, GET);
+    let origin = pair.dialed();
+    pair.send(origin, OK);
+    let got = pair.got(asks);
+    assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "{got}");
+    assert!(got.contains("Connection: close\r\n"));
+    pair.fin(asks);
+    pair.pass(Span::secs(1));
+    assert_eq!((pair.ended(waits), pair.finished), ("closed", 1));
+}
+
+#[test]
+fn an_entry_point_cuts_what_its_own_grace_does_not_suffice_for() {
+    let mut plan = Plan::one_origin();
+    plan.settings.accept_grace = Span::secs(1);
+    plan.settings.drain_grace = Span::secs(3);
+    let mut pair = Pair::new(&plan);
+    let client = pair.open();
+    pair.send(client, GET);
+    let origin = pair.dialed();
+    pair.drain(Span::secs(60));
+    pair.pass(Span::millis(3_900));
+    assert_eq!(pair.finished, 0);
+    pair.pass(Span::millis(100));
+    assert_eq!((pair.ended(client), pair.ended(origin)), ("aborted", "aborted"));
+    assert_eq!((pair.finished, pair.count(Mark::DrainCutRequest)), (1, 1));
+}
