@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 32;
 
 /// A file, or every configuration file below a directory, sorted by path.
 pub(crate) fn load(path: &str) -> Result<Vec<Document>, String> {
-    let mut found = list(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
+    let mut found = list(Path::new(path)).map_err(|error| error.to_string())?;
     found.sort();
     Ok(found.iter().map(|path| read(path)).collect())
 }

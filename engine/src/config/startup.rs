@@ -119,7 +119,7 @@ fn read(root: &Fields<'_>) -> Fixed {
     observe::read(root, &mut fixed);
     helm_only(root);
     root.without_effect(&LATER);
-    add_missing_entry_points(&mut fixed, named);
+    add_missing_entry_points(root, &mut fixed, named);
     fixed
 }
 
@@ -181,7 +181,7 @@ fn settings(fields: Fields<'_>) -> Settings {
 
 /// Nothing configured: one entry point on port 80. Own pages without a place of their own: one on
 /// port 8080.
-fn add_missing_entry_points(fixed: &mut Fixed, named: usize) {
+fn add_missing_entry_points(root: &Fields<'_>, fixed: &mut Fixed, named: usize) {
     let everywhere = |port| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
     if named == 0 {
         fixed.entry_points.push(EntryPoint::new("http", everywhere(80)));
@@ -196,7 +196,15 @@ fn add_missing_entry_points(fixed: &mut Fixed, named: usize) {
             .is_some_and(|metrics| wants(metrics.manual_routing, &metrics.entry_point));
     let refused = fixed.refused_entry_points.iter().any(|name| name == INTERNAL);
     if wanted && !refused && !fixed.entry_points.iter().any(|entry| entry.name == INTERNAL) {
-        fixed.entry_points.push(EntryPoint::new(INTERNAL, everywhere(8080)));
+        let own = EntryPoint::new(INTERNAL, everywhere(8080));
+        let mut others = fixed.entry_points.iter().chain(&fixed.uplink_entry_points);
+        if let Some(other) = others.find(|it| entry_points::overlap(it.address, own.address)) {
+            let text =
+                format!("pages of our own are served on :8080, where {} listens", other.name);
+            let problem = Diagnostic::error("address-clash", "entryPoints.traefik.address", text);
+            root.report.add(root.at, problem.help("give one of them another address"));
+        }
+        fixed.entry_points.push(own);
     }
     fixed.entry_points.sort_by(|a, b| a.name.cmp(&b.name));
 }

@@ -212,7 +212,7 @@ impl Control {
             problems.extend(others.flat_map(|layer| layer.problems.clone()));
         }
         self.publisher.refused(problems, now);
-        let text = "dynamic configuration refused, the last good one stays in effect";
+        let text = "dynamic configuration refused, nothing changes";
         self.journal.say(LogLine::new(Level::Error, now, text));
     }
 

@@ -2,6 +2,7 @@
 
 use super::settings::variables;
 use super::{USAGE, complain, say, take_switch};
+use engine::base::diag::Diagnostic;
 use engine::config::{Environment, check_in, json};
 use std::fs;
 use std::process::ExitCode;
@@ -17,25 +18,24 @@ pub(super) fn run(arguments: &[String]) -> ExitCode {
         complain("check needs the names of configuration files");
         return ExitCode::from(USAGE);
     }
-    let mut unreadable = false;
+    let mut problems = Vec::new();
     let mut files = Vec::new();
     for path in words {
         match fs::read_to_string(&path) {
             Ok(text) => files.push((path, text)),
             Err(error) => {
-                complain(&format!("{path}: {error}"));
-                unreadable = true;
+                let problem = Diagnostic::error("unreadable", "", error.to_string());
+                problems.push(problem.at(&path, 0, 0));
             }
         }
     }
     let borrowed: Vec<(&str, &str)> =
         files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let problems = check_in(&borrowed, &Environment::new(&variables()));
+    problems.extend(check_in(&borrowed, &Environment::new(&variables())));
     if as_json {
         say(&json(&problems));
     } else {
         problems.iter().for_each(|problem| say(&problem.to_string()));
     }
-    let wrong = unreadable || problems.iter().any(engine::base::diag::Diagnostic::is_error);
-    if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if problems.iter().any(Diagnostic::is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

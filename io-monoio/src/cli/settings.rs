@@ -31,7 +31,8 @@ pub(super) fn read(arguments: &[String]) -> Option<Fixed> {
     }
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
     if errors > 0 {
-        complain(&format!("{errors} errors in the static configuration: not started"));
+        let errors = if errors == 1 { "1 error".into() } else { format!("{errors} errors") };
+        complain(&format!("{errors} in the static configuration: not started"));
         return None;
     }
     Some(fixed)

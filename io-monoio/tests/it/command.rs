@@ -167,7 +167,9 @@ fn check_says_everything_and_tells_errors_by_its_exit_code() {
     assert!(problems.len() > 1, "{problems:?}");
     assert!(problems.iter().all(|problem| problem["file"] == bad.as_str()), "{problems:?}");
     assert_eq!(tieline(&["check"]).status.code(), Some(64));
-    assert_eq!(tieline(&["check", &folder.path("none.yml")]).status.code(), Some(1));
+    let output = tieline(&["check", "--json", &folder.path("none.yml")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains(r#""code":"unreadable""#));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::config::spiffe::callers;
 use crate::config::tls::DEFAULT;
 use crate::http::alias::{Aliases, Fate, Which};
 use crate::http::target::Semicolons;
+use std::net::{IpAddr, SocketAddr};
 
 /// Reads a mapping of entry points, sorted by name, and says how many it names. One with an error
 /// is refused: it might serve what its author meant to guard.
@@ -24,6 +25,9 @@ pub(super) fn read(fields: &Fields<'_>, key: &'static str, fixed: &mut Fixed) ->
         let mark = fields.report.mark();
         let entry = one(fields, member, key == "uplinkEntryPoints");
         refuse_taken_name(fields, member, fixed);
+        if let Some(entry) = &entry {
+            refuse_taken_address(fields, member, entry, fixed.entry_points.iter().chain(&good));
+        }
         match entry.filter(|_| fields.report.errors_since(mark).is_empty()) {
             Some(entry) => good.push(entry),
             None => fixed.refused_entry_points.push(member.name.to_owned()),
@@ -76,6 +80,31 @@ fn refuse_taken_name(fields: &Fields<'_>, member: &Named<'_>, fixed: &Fixed) {
     }
 }
 
+/// Otherwise only the system would say so, and that another process has the port.
+fn refuse_taken_address<'e>(
+    fields: &Fields<'_>,
+    member: &Named<'_>,
+    entry: &EntryPoint,
+    mut others: impl Iterator<Item = &'e EntryPoint>,
+) {
+    if let Some(other) = others.find(|other| overlap(other.address, entry.address)) {
+        let path = format!("{}.address", member.path);
+        let text = format!("the entry point {} listens on {} already", other.name, other.address);
+        fields.report.error("address-clash", member.at, &path, text);
+    }
+}
+
+/// Whether no two sockets can listen on both. `[::]` takes IPv4 too.
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let takes = |all: IpAddr, one: IpAddr| match all {
+        IpAddr::V6(all) if all.is_unspecified() => true,
+        IpAddr::V4(all) if all.is_unspecified() => one.is_ipv4(),
+        all => all == one,
+    };
+    let (ip, other_ip) = (one.ip(), other.ip());
+    one.port() != 0 && one.port() == other.port() && (takes(ip, other_ip) || takes(other_ip, ip))
+}
+
 fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<EntryPoint> {
     let mut fields = Fields::open(outer.report, &member.path, member.value)?;
     fields.at = member.at;
@@ -85,7 +114,7 @@ fn one(outer: &Fields<'_>, member: &Named<'_>, takes_uplinks: bool) -> Option<En
     }
     let address = fields.parsed("address", listen_addr);
     fields.demand_with_help("address", "an entry point has an address", "for example \":80\"");
-    let unspecified = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let mut entry = EntryPoint::new(member.name, address.unwrap_or(unspecified));
     entry.as_default = fields.flag("asDefault").unwrap_or(false);
     if let Some(transport) = fields.section("transport") {

@@ -286,6 +286,36 @@ fn a_name_belongs_to_one_kind_of_entry_point() {
 }
 
 #[test]
+fn an_address_belongs_to_one_entry_point() {
+    let check = |one: &str, other: &str, expected: &str| {
+        let document =
+            format!("entryPoints: {{a: {{address: '{one}'}}, b: {{address: '{other}'}}}}");
+        let fixed = about(&document, expected);
+        assert_eq!(fixed.entry_points.len(), 1 + usize::from(expected.is_empty()));
+    };
+    let taken = |by: &str| {
+        format!("error: entryPoints.b.address: the entry point a listens on {by} already")
+    };
+    check("127.0.0.1:80", "127.0.0.1:80", &taken("127.0.0.1:80"));
+    check(":80", "127.0.0.1:80", &taken("[::]:80"));
+    check("127.0.0.1:80", ":80", &taken("127.0.0.1:80"));
+    check("0.0.0.0:80", "127.0.0.1:80", &taken("0.0.0.0:80"));
+    check("0.0.0.0:80", "[::1]:80", "");
+    check("127.0.0.1:80", "127.0.0.2:80", "");
+    check("127.0.0.1:80", "127.0.0.1:81", "");
+    check(":0", ":0", "");
+    about(
+        "entryPoints: {a: {address: ':80'}}\nhub: {uplinkEntryPoints: {b: {address: ':80'}}}",
+        "error: hub.uplinkEntryPoints.b.address: the entry point a listens on [::]:80 already",
+    );
+    about(
+        "entryPoints: {web: {address: ':8080'}}\nping: {}",
+        "error: entryPoints.traefik.address: pages of our own are served on :8080, where web \
+         listens (give one of them another address)",
+    );
+}
+
+#[test]
 fn missing_entry_points_are_added_where_something_needs_them() {
     let names = |document: &str| {
         let fixed = about(document, "");
