@@ -99,7 +99,7 @@ pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let takes = |all: IpAddr, one: IpAddr| match all {
         IpAddr::V6(all) if all.is_unspecified() => true,
         IpAddr::V4(all) if all.is_unspecified() => one.is_ipv4(),
-        all => all == one,
+        IpAddr::V4(_) | IpAddr::V6(_) => all == one,
     };
     let (ip, other_ip) = (one.ip(), other.ip());
     one.port() != 0 && one.port() == other.port() && (takes(ip, other_ip) || takes(other_ip, ip))
