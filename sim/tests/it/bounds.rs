@@ -16,6 +16,8 @@ struct Case {
     poll: &'static str,
     /// Of the child, in the parent's document.
     child: &'static str,
+    /// Of the child's own servers.
+    own: &'static str,
 }
 
 const PLAIN: Case = Case {
@@ -23,6 +25,7 @@ const PLAIN: Case = Case {
     check: "healthCheck: {path: /, interval: 1s, timeout: 800ms}",
     poll: "pollInterval: 1s, pollTimeout: 900ms",
     child: "",
+    own: "",
 };
 
 /// Polls are over long before probes can be: no shift between them makes a difference.
@@ -33,7 +36,7 @@ const ALONE: Case = Case {
 };
 
 fn documents(case: Case) -> Documents {
-    let Case { name, check, poll, child } = case;
+    let Case { name, check, poll, child, own } = case;
     let parent = format!(
         "entryPoints: {{web: {{address: ':8000'}}}}
 hub: {{providers: {{multicluster: {{{poll}, children: {{eu: {{address: 'http://10.0.0.1:9000'{child}}}}}}}}}}}
@@ -50,7 +53,7 @@ providers: {file: {filename: child-dynamic.yml}}
         "http:
   uplinks: {{shop: {{{check}}}}}
   routers: {{shop: {{rule: 'PathPrefix(`/`)', uplinks: [shop], service: shop}}}}
-  services: {{shop: {{loadBalancer: {{servers: [{{url: 'http://10.1.0.1:80'}}]}}}}}}
+  services: {{shop: {{loadBalancer: {{{own}servers: [{{url: 'http://10.1.0.1:80'}}]}}}}}}
 "
     );
     let files = [
@@ -78,17 +81,22 @@ fn offer(found: &Bounds) -> &Judged {
 #[track_caller]
 fn check(case: Case, tight: bool) -> Bounds {
     let found = bounds(&documents(case), None);
-    let judged = offer(&found);
+    within(offer(&found), case.name, tight);
+    found
+}
+
+#[track_caller]
+fn within(judged: &Judged, name: &str, tight: bool) {
     for bound in &judged.bounds {
         let (trouble, forms) = (bound.trouble, &bound.forms);
-        let searched = bound.found.unwrap_or_else(|| panic!("{}: it came up", case.name));
+        let searched = bound.found.unwrap_or_else(|| panic!("{name}: it came up"));
         let pairs = [
             ("found", &forms.found, Some(searched.found)),
             ("moved", &forms.moved, Some(searched.moved)),
             ("back", &forms.back, searched.back),
         ];
         for (what, form, searched) in pairs {
-            let told = format!("{}: {trouble:?} {what}: {form:?} and {searched:?}", case.name);
+            let told = format!("{name}: {trouble:?} {what}: {form:?} and {searched:?}");
             let Some(form) = form else {
                 assert!(searched.is_none_or(|it| it == Worst::Never), "{told}");
                 continue;
@@ -100,7 +108,6 @@ fn check(case: Case, tight: bool) -> Bounds {
         }
     }
     assert!(judged.effort.runs > 8 && judged.effort.instants > 8, "{:?}", judged.effort);
-    found
 }
 
 fn moved(found: &Bounds, trouble: Trouble) -> Option<Span> {
@@ -140,6 +147,71 @@ fn what_only_polls_find_is_found_within_what_the_settings_say() {
     let check_late = "healthCheck: {path: /, interval: 4s, timeout: 300ms}";
     let demoted = check(Case { name: "demoted", check: check_late, child, ..PLAIN }, false);
     assert!(moved(&demoted, Trouble::Refused) < moved(&demoted, Trouble::Failing));
+}
+
+fn back(judged: &Judged, trouble: Trouble) -> Option<Span> {
+    let bound = judged.bounds.iter().find(|bound| bound.trouble == trouble)?;
+    Some(bound.forms.back.as_ref()?.total())
+}
+
+#[test]
+fn a_child_is_back_when_its_own_checks_have_found_its_servers_again() {
+    let own = "healthCheck: {path: /, interval: 900ms, timeout: 600ms}, ";
+    let found = check(Case { name: "own", own, ..ALONE }, false);
+    let judged = offer(&found);
+    let publications = TICK + TICK;
+    let both = Span::millis(1_900) + publications;
+    assert!(back(judged, Trouble::Failing).is_some_and(|back| back >= both), "{judged:?}");
+    let alone = Span::secs(1) + publications;
+    assert!(back(judged, Trouble::Slow) < Some(alone), "its own check waits for longer");
+}
+
+#[test]
+fn a_child_with_children_is_in_trouble_as_their_servers_are() {
+    let parent = "entryPoints: {web: {address: ':8000'}}
+hub: {providers: {multicluster: {pollInterval: 300ms, pollTimeout: 50ms, children: {eu: {address: 'http://10.0.0.1:9000'}}}}}
+providers: {file: {filename: parent-dynamic.yml}}
+";
+    let routers = "http:
+  routers: {shop: {rule: 'PathPrefix(`/`)', service: shop@multicluster}}
+";
+    let middle = "hub:
+  uplinkEntryPoints: {up: {address: '10.0.0.1:9000'}}
+  providers: {multicluster: {pollInterval: 300ms, pollTimeout: 50ms, children: {north: {address: 'http://10.0.0.2:9000'}}}}
+providers: {file: {filename: middle-dynamic.yml}}
+";
+    let hands_on = "http:
+  uplinks: {shop: {healthCheck: {path: /, interval: 1s, timeout: 100ms}}}
+  routers: {shop: {rule: 'PathPrefix(`/`)', uplinks: [shop], service: shop@multicluster}}
+";
+    let last =
+        "hub: {uplinkEntryPoints: {up: {address: '10.0.0.2:9000'}}, providers: {multicluster: {}}}
+providers: {file: {filename: last-dynamic.yml}}
+";
+    let serves = "http:
+  uplinks: {shop: {healthCheck: {path: /, interval: 1s, timeout: 100ms}}}
+  routers: {shop: {rule: 'PathPrefix(`/`)', uplinks: [shop], service: shop}}
+  services: {shop: {loadBalancer: {servers: [{url: 'http://10.1.0.1:80'}]}}}
+";
+    let files = [
+        ("parent.yml", parent),
+        ("parent-dynamic.yml", routers),
+        ("middle.yml", middle),
+        ("middle-dynamic.yml", hands_on),
+        ("last.yml", last),
+        ("last-dynamic.yml", serves),
+    ];
+    let found = bounds(&folder::documents("bounds-levels", &files), None);
+    let of = |process: &str| {
+        let mine = |it: &&Judged| it.unit.process == process && it.unit.child.is_some();
+        found.judged.iter().find(mine).expect("it judges its child")
+    };
+    within(of("parent"), "levels", false);
+    within(of("eu"), "levels", true);
+    assert_eq!(found.beyond(Span::millis(1_130)), Vec::<String>::new(), "all is found out");
+    for trouble in Trouble::ALL {
+        assert!(back(of("parent"), trouble) > back(of("eu"), trouble), "{trouble:?}");
+    }
 }
 
 #[test]

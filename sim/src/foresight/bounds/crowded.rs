@@ -144,7 +144,7 @@ impl<'a> Crowded<'a> {
         trial.advance(trial.stage.net.now + lasts + Span::secs(1));
         let mut fates = trial.stage.crowd.fates.take().unwrap_or_default();
         fates.sort_by_key(|fate| fate.began);
-        let mine = |fate: &Fate| fate.place == Some(trial.place);
+        let mine = |fate: &Fate| fate.place.is_some_and(|at| trial.places.contains(&at));
         let turns: Vec<u64> =
             (0..).zip(&fates).filter(|(_, fate)| mine(fate)).map(|(at, _)| at).collect();
         let (first, second) = (*turns.first()?, turns.get(1).copied());

@@ -47,6 +47,15 @@ pub struct Timing {
     pub dial_timeout: Span,
     /// Zero is none.
     pub header_timeout: Span,
+    /// What a child finds out by its own checks, by kind of trouble.
+    pub below: [Below; 4],
+}
+
+/// The longest of all that a child has to find out before it answers as its servers do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Below {
+    pub moved: Span,
+    pub back: Span,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,6 +123,7 @@ const POLL_JITTER: &str = "the unevenness of polls";
 const AFTER: &str = "onStale.after";
 const OVER: &str = "onStale.over";
 const PUBLICATION: &str = "publication";
+const BELOW: &str = "the child's own checks";
 
 /// Views follow one another no closer; then workers take the newest.
 pub(super) fn publication() -> Span {
@@ -129,9 +139,11 @@ impl Timing {
             (a, b) => a.or(b),
         };
         let published = |form: Sum| form.and(PUBLICATION, publication());
+        let below = self.below[trouble as usize].back;
+        let whole = |form: Sum| if below == Span::ZERO { form } else { form.and(BELOW, below) };
         Forms {
             moved: found.clone().map(published),
-            back: self.back(trouble).filter(|_| found.is_some()).map(published),
+            back: self.back(trouble).filter(|_| found.is_some()).map(published).map(whole),
             found,
         }
     }

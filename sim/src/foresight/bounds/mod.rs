@@ -19,7 +19,7 @@ mod unit;
 mod ways;
 
 pub use crowded::Suffered;
-pub use form::{Check, Forms, Poll, Sum, Timing, Trouble};
+pub use form::{Below, Check, Forms, Poll, Sum, Timing, Trouble};
 pub use search::{Effort, Found, Worst};
 pub use services::Loss;
 pub use tally::{Row, Tally};

@@ -155,7 +155,8 @@ impl<'a> Search<'a> {
             .is_some_and(|sum| sum.0.iter().any(|(name, _)| name.contains("poll")));
         let polls = timing.poll.filter(|_| stale || probes.is_none());
         let polls = polls.map(|poll| poll.interval + poll.jitter() + poll.timeout);
-        probes.max(polls).unwrap_or(Span::secs(1))
+        let below = timing.below[trouble as usize].back;
+        probes.max(polls).unwrap_or(Span::secs(1)).max(below)
     }
 
     /// A world at the beginning of a cycle, its polls shifted against its probes.
@@ -264,7 +265,8 @@ impl<'a> Search<'a> {
         let at = trial.stage.net.now;
         trial.strike(trouble);
         let forms = self.unit.timing.forms(trouble);
-        let mut lasts = self.horizon(forms.moved.as_ref());
+        let mut lasts =
+            self.horizon(forms.moved.as_ref()) + self.unit.timing.below[trouble as usize].moved;
         if trouble.reaches_polls()
             && let Some(poll) = self.unit.timing.poll
         {

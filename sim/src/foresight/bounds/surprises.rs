@@ -2,6 +2,7 @@
 
 use super::form::Timing;
 use super::{Judged, Trouble};
+use engine::base::time::Span;
 use engine::config::fixed::OnStale;
 
 /// What is surprising about one server, in sentences.
@@ -34,9 +35,21 @@ pub(super) fn surprises(judged: &Judged) -> Vec<String> {
             }
         }
     }
+    all.extend(below(timing));
     all.extend(polls(timing));
     all.extend(passive(timing));
     all
+}
+
+fn below(timing: &Timing) -> Option<String> {
+    let longest = timing.below.iter().map(|below| below.back).max()?;
+    let checked = timing.check.filter(|_| longest > Span::ZERO);
+    checked.map(|_| {
+        format!(
+            "the child has checks of its own: it answers again up to {longest} after its servers \
+             do, and only then a probe finds it well"
+        )
+    })
 }
 
 fn unchecked(judged: &Judged) -> String {

@@ -45,8 +45,8 @@ pub(super) struct Trial<'a> {
     pub(super) stage: Stage,
     unit: &'a Unit,
     zone: usize,
-    /// The place whose servers are slow, or answer with errors.
-    pub(super) place: usize,
+    /// The places whose servers are slow, or answer with errors: of a child, and of all below it.
+    pub(super) places: Vec<usize>,
     known: Option<Arc<View>>,
     pub(super) sights: Vec<Sight>,
     /// When the last poll and the last probe began.
@@ -74,7 +74,7 @@ impl<'a> Trial<'a> {
             stage,
             unit,
             zone: 0,
-            place: 0,
+            places: Vec::new(),
             known: None,
             sights: Vec::new(),
             polled: 0,
@@ -90,10 +90,16 @@ impl<'a> Trial<'a> {
         let (from, to, address) = trial.way()?;
         trial.address = Some(address);
         if let Some((child, _)) = &unit.child {
-            trial.place = trial.stage.places.iter().position(|place| place.name == *child)?;
-            trial.zone = trial.stage.places[trial.place].zone;
+            let places = &trial.stage.places;
+            trial.zone = places.iter().find(|place| place.name == *child)?.zone;
+            let within = |name: &str| {
+                name.strip_prefix(child)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            trial.places = (0..places.len()).filter(|at| within(&places[*at].name)).collect();
         } else {
-            (trial.place, trial.zone) = trial.stage.set_apart(to);
+            let (place, zone) = trial.stage.set_apart(to);
+            (trial.places, trial.zone) = (vec![place], zone);
         }
         debug_assert!(trial.stage.net.terrain.crosses(trial.zone, from, to));
         trial.advance(trial.stage.net.now + CALM);
@@ -229,19 +235,20 @@ impl<'a> Trial<'a> {
                 net.sever(zone);
             }
             Trouble::BlackHoled => net.terrain.set_way(zone, Way::Lost),
-            Trouble::Slow => self.stage.places[self.place].slow = self.too_slow(),
-            Trouble::Failing => self.stage.places[self.place].error = Some(self.unit.bad_status),
+            Trouble::Slow => self.treat(self.unit.slow(), None),
+            Trouble::Failing => self.treat(Span::ZERO, Some(self.unit.bad_status)),
         }
     }
 
     pub(super) fn heal(&mut self) {
         self.stage.net.terrain.set_way(self.zone, Way::Open);
-        self.stage.places[self.place].slow = Span::ZERO;
-        self.stage.places[self.place].error = None;
+        self.treat(Span::ZERO, None);
     }
 
-    fn too_slow(&self) -> Span {
-        let timeout = self.unit.timing.check.map_or(Span::ZERO, |check| check.timeout);
-        timeout + Span::millis(1)
+    fn treat(&mut self, slow: Span, error: Option<u16>) {
+        for &at in &self.places {
+            let place = &mut self.stage.places[at];
+            (place.slow, place.error) = (slow, error);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Who is judged by whom: every offer of a child, and the servers of every service that has checks.
 
-use super::form::{Check, Poll, Timing};
+use super::form::{Below, Check, Poll, Sum, Timing, Trouble};
 use super::ways::{Way, ways};
 use crate::foresight::documents::{Documents, Written};
 use crate::foresight::stage::Stage;
 use engine::base::id::ServiceId;
+use engine::base::time::Span;
 use engine::config::typed::{ExpectedStatus, HealthCheck, PassiveCheck, ServiceKind};
 use engine::view::model::Definition;
 use engine::view::{NodeKind, ServerNode, View};
@@ -44,7 +45,39 @@ pub(super) fn units(documents: &Documents, stage: &Stage) -> Vec<Unit> {
             all.extend(of.unit(&info.definition));
         }
     }
+    let below: Vec<[Below; 4]> = all
+        .iter()
+        .map(|unit| Trouble::ALL.map(|trouble| below(documents, &all, unit, trouble, unit.slow())))
+        .collect();
+    for (unit, below) in all.iter_mut().zip(below) {
+        unit.timing.below = below;
+    }
     all
+}
+
+/// What the child of this unit has to find out when its servers are in trouble, and when they no
+/// longer are. Servers that are slow or fail are beside it and below it; who cannot be reached is
+/// cut off from its own children.
+fn below(documents: &Documents, all: &[Unit], of: &Unit, trouble: Trouble, slow: Span) -> Below {
+    let child = of.child.as_ref().and_then(|(_, at)| documents.processes[of.number].children[*at]);
+    let Some(child) = child else { return Below::default() };
+    let notices = |unit: &&Unit| match trouble {
+        Trouble::Refused | Trouble::BlackHoled => unit.child.is_some(),
+        Trouble::Slow => unit.timing.check.is_some_and(|check| check.timeout <= slow),
+        Trouble::Failing => true,
+    };
+    let mut longest = Below::default();
+    for unit in all.iter().filter(|unit| unit.number == child).filter(notices) {
+        let further = match trouble.reaches_polls() {
+            true => Below::default(),
+            false => below(documents, all, unit, trouble, slow),
+        };
+        let forms = unit.timing.forms(trouble);
+        let total = |form: Option<Sum>| form.map_or(Span::ZERO, |form| form.total());
+        longest.moved = longest.moved.max(total(forms.moved) + further.moved);
+        longest.back = longest.back.max(total(forms.back) + further.back);
+    }
+    longest
 }
 
 struct Of<'a> {
@@ -100,6 +133,7 @@ impl Of<'_> {
             passive: passive.cloned(),
             dial_timeout: transport.dial_timeout,
             header_timeout: transport.response_header_timeout,
+            below: [Below::default(); 4],
         };
         let expected = check.map(|check| check.status);
         let bad = if expected == Some(ExpectedStatus::Exactly(503)) { 500 } else { 503 };
@@ -157,6 +191,11 @@ impl Of<'_> {
 }
 
 impl Unit {
+    /// By how much its servers are late when they are slow.
+    pub(super) fn slow(&self) -> Span {
+        self.timing.check.map_or(Span::ZERO, |check| check.timeout) + Span::millis(1)
+    }
+
     /// Only the process that judges, and the child that is judged with everybody below it.
     pub(super) fn alone(&self, documents: &Documents) -> Documents {
         let child: Vec<usize> = self.child.iter().map(|(_, at)| *at).collect();
