@@ -219,6 +219,11 @@ impl<'a> Line<'a> {
         span(word).map_err(|why| format!("{word} is no length of time: {why}"))
     }
 
+    fn more_than_nothing(&mut self, what: &str) -> Result<Span, String> {
+        let span = self.span(what)?;
+        if span == Span::ZERO { Err("by 0s it changes nothing".to_owned()) } else { Ok(span) }
+    }
+
     fn rate(&mut self) -> Result<u64, String> {
         let word = self.next("a rate")?;
         let number = word.strip_suffix("/s").and_then(|number| number.parse().ok());
@@ -341,11 +346,11 @@ impl<'a> Line<'a> {
             "poll-garbage" => What::PollGarbage,
             "slow" => {
                 self.expect("by")?;
-                What::Slow { by: self.span("how much slower")? }
+                What::Slow { by: self.more_than_nothing("how much slower")? }
             }
             "clock-jump" => {
                 self.expect("by")?;
-                What::ClockJump { by: self.span("how far it jumps")? }
+                What::ClockJump { by: self.more_than_nothing("how far it jumps")? }
             }
             "flap" => {
                 self.expect("every")?;
@@ -468,6 +473,8 @@ mod tests {
         line("crash child-eu 1s..2s twice", too_many);
         let by = "`by` is expected, not 4s: write `slow CHILD 40s..100s by 800ms`";
         line("slow child-eu 1s..2s 4s", by);
+        line("slow child-eu 1s..2s by 0s", "by 0s it changes nothing");
+        line("clock-jump child-eu at 1s by 0s", "by 0s it changes nothing");
         let swapped = "99 is no time: write `error CHILD 40s..100s with 503`";
         line("error child-eu 99 1s..2s", swapped);
         line("error child-eu 1s..2s with 999", "999 is no status");
