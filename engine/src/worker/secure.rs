@@ -1,7 +1,7 @@
 //! TLS on connections of a worker: told from clear text by the first byte, opened as it arrives,
 //! and given up with a cause that is counted and told.
 
-use super::conn::{Conn, Role, Upstream, Usage};
+use super::conn::{Conn, Role, Talk, Upstream, Usage};
 use super::exchange::Phase;
 use super::session::Side;
 use super::{Worker, key_of};
@@ -138,7 +138,10 @@ impl Worker {
             return;
         }
         conn.wire.cut = true;
-        let waits = !secure.agreed;
+        // Who was refused may hang up as it likes: why it was refused is told already.
+        let over = |talk: &Talk| matches!(talk, Talk::Lingering { .. } | Talk::Leaving);
+        let told = matches!(&conn.role, Role::Client(client) if over(&client.talk));
+        let waits = !secure.agreed && !told;
         self.mark(Mark::TlsCut);
         if waits {
             self.refuse(id, Refusal::Cut);

@@ -591,6 +591,23 @@ fn garbage_after_the_first_byte_is_refused_and_nobody_else_is_hurt() {
     pair.nothing_more_of(&[good.end]);
 }
 
+#[test]
+fn a_refused_handshake_counts_once_though_its_client_hangs_up_without_a_notice() {
+    let ca = Ca::new("ca");
+    let mut pair = pair(view(Some("default"), &document(&ca.named("a.example"), ALL, "")));
+    let bad = pair.open();
+    pair.send(bad, b"\x16\x03\x01\x00\x05hello");
+    pair.fin(bad);
+    pair.pass(Span::secs(2));
+    assert_eq!(pair.count(Mark::HandshakeRefused), 1, "not again as one that was cut");
+    let told = |report: &Report| match report {
+        Report::Refused { refusal, .. } => Some(*refusal),
+        Report::Failed { .. } | Report::Recovered { .. } | Report::Ledger { .. } => None,
+    };
+    let told: Vec<Refusal> = pair.reports.iter().filter_map(told).collect();
+    assert_eq!(told, [Refusal::Garbage]);
+}
+
 /// It could not be answered: the connection is closed at once (RFC 8446 §6.2).
 #[test]
 fn a_request_in_the_read_with_a_broken_record_is_not_begun() {
