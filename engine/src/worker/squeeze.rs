@@ -191,10 +191,12 @@ impl Exchange {
         long && self.may_be_coded(head)
     }
 
-    /// Whether another client might have got this response in another form.
+    /// Whether another client might have got this response in another form. A 304 says what the 200
+    /// in its place would have said (RFC 9110 §15.4.5).
     pub(super) fn varies_by_coding(&self, head: &ResponseHead<'_>) -> bool {
         let settings = self.compress().filter(|_| head.framing != Framing::Tunnel);
-        settings.is_some_and(|settings| may_compress(settings, head.status, head.fields))
+        let status = if head.status == 304 { 200 } else { head.status };
+        settings.is_some_and(|settings| may_compress(settings, status, head.fields))
     }
 
     /// Bytes of content that the client was sent.

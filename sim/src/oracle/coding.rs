@@ -102,7 +102,7 @@ pub fn problem(book: &Book, probe: &Probe, head: &Head) -> Option<String> {
     }
     let fates = book.fates(probe);
     let squeezes = |fate: &Fate| matches!(fate, Fate::Routed(routed) if routed.squeezes);
-    let varies = !matches!(probe.want.status, 101 | 204 | 304);
+    let varies = !matches!(probe.want.status, 101 | 204);
     let told = head.get("vary").is_some_and(|text| text.eq_ignore_ascii_case(FIELD));
     if varies && !told && fates.iter().all(squeezes) {
         return Some(format!("with vary {:?} though it may be compressed", head.get("vary")));

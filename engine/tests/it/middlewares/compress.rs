@@ -95,6 +95,25 @@ fn what_is_short_or_coded_or_not_wanted_stays_as_it_is() {
 }
 
 #[test]
+fn what_was_not_modified_varies_as_what_it_stands_for() {
+    for (middlewares, varies) in [
+        ("a: {compress: {}}", true),
+        ("a: {compress: {includedContentTypes: [text/html]}}", false),
+        ("a: {addPrefix: {prefix: /a}}", false),
+    ] {
+        let mut pair = pair(middlewares);
+        let client = pair.open();
+        pair.send(client, get("gzip"));
+        let origin = pair.dialed();
+        pair.send(origin, "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n");
+        let got = pair.got(client);
+        assert_eq!(got.contains("\r\nVary: Accept-Encoding\r\n"), varies, "{middlewares}: {got}");
+        assert!(got.contains("\r\nETag: x\r\n"), "{got}");
+        pair.nothing_more();
+    }
+}
+
+#[test]
 fn a_response_of_unknown_length_waits_until_it_is_long_enough() {
     let mut pair = pair("a: {compress: {minResponseBodyBytes: 10}}");
     let client = pair.open();
