@@ -116,6 +116,7 @@ impl Gateway {
         let shed = |worker: &engine::view::stats::WorkerStats| {
             worker.shed.iter().map(engine::view::stats::Count::get).sum::<u64>()
                 + worker.marks.count(Mark::PagesExhausted)
+                + worker.marks.count(Mark::StreamRefused)
         };
         let now: u64 = self.stats.workers.iter().map(shed).sum();
         std::mem::replace(&mut self.shed, now) != now
