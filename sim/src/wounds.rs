@@ -34,6 +34,11 @@ impl Wound {
     fn is_of_server(self) -> bool {
         self.actor >= FIRST_SERVER
     }
+
+    /// At some time between these instants.
+    fn lasted(self, from: Time, to: Time) -> bool {
+        self.from <= to && from <= self.until
+    }
 }
 
 impl Wounds {
@@ -68,16 +73,14 @@ impl Wounds {
     /// What made a connection to a server useless between these instants.
     pub fn of_servers(&self, from: Time, to: Time) -> impl Iterator<Item = Wound> {
         let all = self.links.values().flatten().copied();
-        let near = move |wound: &Wound| wound.from <= to && from <= wound.until;
-        all.filter(|wound| wound.is_of_server() && wound.is_fatal()).filter(near)
+        all.filter(move |it| it.is_of_server() && it.is_fatal() && it.lasted(from, to))
     }
 
     /// How many connections servers left between these instants: what they had not looked at yet
     /// has to go to another.
     pub fn left_by_servers(&self, from: Time, to: Time) -> usize {
         let left = |wound: &&Wound| wound.kind == Kind::GoesAway && wound.is_of_server();
-        let near = |wound: &&Wound| wound.from <= to && from <= wound.until;
-        self.links.values().flatten().filter(left).filter(near).count()
+        self.links.values().flatten().filter(left).filter(|it| it.lasted(from, to)).count()
     }
 
     /// Connections that are of no use and still open.
